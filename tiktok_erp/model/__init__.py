@@ -1,0 +1,1 @@
+"""The nouns, as frozen dataclasses. No I/O and no clock."""
