@@ -126,6 +126,13 @@ class StoreError(ErpError):
     cause = "store"
 
 
+class StoreRefused(StoreError):
+    """A constraint of the schema stopped a change: our bug, and nothing of the change was kept."""
+
+    exit_code = 1
+    cause = "store_refused"
+
+
 class StoreLocked(StoreError):
     """Another process holds the database."""
 

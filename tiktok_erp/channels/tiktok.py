@@ -1,0 +1,709 @@
+"""The TikTok Shop API: signed requests out, our nouns in. Source: TikTok reference, sections 1 to 5.
+
+Reads are repeated when the channel stumbles. Writes are sent once: a write that was not refused and not answered raises
+OutcomeUnknown, and its caller reads the order back before it decides.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from functools import partial
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from tiktok_erp.channels import tiktok_errors as errors
+from tiktok_erp.channels.base import (
+    ChannelStock,
+    Document,
+    Listing,
+    OrderPage,
+    Purchase,
+    QuantityRefusal,
+    RawOrder,
+    ShippingProvider,
+    ShopFacts,
+    TokenSource,
+    Told,
+)
+from tiktok_erp.channels.tiktok_orders import amount, flag, moment, read_order, text
+from tiktok_erp.channels.tiktok_signing import sign
+from tiktok_erp.errors import (
+    ChannelDown,
+    ChannelRefused,
+    ChannelThrottled,
+    ErpError,
+    LabelFileError,
+    OutcomeUnknown,
+    SignInError,
+)
+from tiktok_erp.messages import tr
+from tiktok_erp.model.credentials import TikTokCredentials, TokenPair
+from tiktok_erp.model.secret import Secret
+from tiktok_erp.transport.client import HttpAnswer, HttpClient, NotSent, require_safe_url
+from tiktok_erp.transport.pace import Pace
+from tiktok_erp.transport.retry import parse_retry_after, with_retries
+
+# One table for all versions (TikTok reference, section 1.6): a retired one is replaced here and nowhere else.
+SHOPS = "/authorization/202309/shops"
+ORDER_SEARCH = "/order/202309/orders/search"
+ORDER_DETAIL = "/order/202507/orders"
+ORDER_DETAIL_BEFORE = "/order/202309/orders"
+CREATE_PACKAGE = "/fulfillment/202512/packages"
+PACKAGE_DETAIL = "/fulfillment/202309/packages/{package_id}"
+SHIPPING_DOCUMENT = "/fulfillment/202309/packages/{package_id}/shipping_documents"
+SHIPPING_SERVICES = "/fulfillment/202309/orders/{order_id}/shipping_services/query"
+MARK_SHIPPED = "/fulfillment/202610/orders/{order_id}/packages"
+MARK_SHIPPED_BEFORE = "/fulfillment/202309/orders/{order_id}/packages"
+SHIP_PACKAGE = "/fulfillment/202309/packages/{package_id}/ship"
+SHIPPING_PROVIDERS = "/logistics/202309/delivery_options/{delivery_option_id}/shipping_providers"
+PRODUCT_SEARCH = "/product/202502/products/search"
+INVENTORY_SEARCH = "/product/202309/inventory/search"
+INVENTORY_UPDATE = "/product/202309/products/{product_id}/inventory/update"
+
+TOKEN_GET = "/api/v2/token/get"
+TOKEN_REFRESH = "/api/v2/token/refresh"
+
+ORDERS_A_PAGE = 100
+ORDERS_A_DETAIL = 50
+PRODUCTS_A_PAGE = 100
+SKUS_AN_INVENTORY_SEARCH = 600
+_PAGES_AT_MOST = 100_000
+_CLOCK_OF_THE_TOKEN = timedelta(minutes=10)
+
+
+class _Envelope(msgspec.Struct):
+    code: int
+    message: str = ""
+    request_id: str = ""
+    data: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _OrderPageData(msgspec.Struct):
+    orders: list[msgspec.Raw] | None = None
+    next_page_token: str | None = None
+    total_count: int | None = None
+
+
+class _OrderHead(msgspec.Struct):
+    id: str | int
+
+
+_envelope_decoder = msgspec.json.Decoder(_Envelope)
+_page_decoder = msgspec.json.Decoder(_OrderPageData)
+_head_decoder = msgspec.json.Decoder(_OrderHead)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    data: bytes
+    request_id: str
+
+    def json(self) -> dict[str, Any]:
+        decoded = msgspec.json.decode(self.data)
+        return decoded if isinstance(decoded, dict) else {}
+
+
+class TikTokShop:
+    """One shop's API. Threads may share it. Every method raises SignInError, ChannelThrottled, ChannelDown or ChannelRefused.
+
+    A method that writes also raises OutcomeUnknown: sent, and no answer that tells what became of it.
+    """
+
+    name = "tiktok"
+
+    def __init__(
+        self,
+        credentials: TikTokCredentials,
+        tokens: TokenSource,
+        http: HttpClient,
+        pace: Pace,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._credentials = credentials
+        self._api_url = require_safe_url(credentials.api_url, "TIKTOK_SHOP_API_URL")
+        self._auth_url = require_safe_url(credentials.auth_url, "TIKTOK_SHOP_AUTH_URL")
+        self._tokens = tokens
+        self._http = http
+        self._pace = pace
+        self._clock = clock
+        self._clock_offset_s = 0.0
+        self._cipher = credentials.cipher
+        self._token_lock = threading.Lock()
+
+    def use_shop(self, shop: ShopFacts) -> None:
+        """Send every later call to `shop`."""
+        self._cipher = shop.cipher
+
+    # Sign-in
+
+    def fetch_shops(self) -> list[ShopFacts]:
+        """Return the shops that the token opens."""
+        data = self._read("GET", SHOPS, cipher=False).json()
+        return [
+            ShopFacts(
+                shop_id=text(shop.get("id")) or "",
+                name=text(shop.get("name")) or "",
+                region=text(shop.get("region")) or "",
+                kind=(text(shop.get("seller_type")) or "").casefold(),
+                code=text(shop.get("code")) or "",
+                cipher=Secret(text(shop.get("cipher")) or ""),
+            )
+            for shop in _objects(data.get("shops"))
+        ]
+
+    def renew_token(self) -> None:
+        """Exchange the refresh token for a new pair now."""
+        self._renew(self._tokens.current())
+
+    def exchange_code(self, auth_code: str) -> TokenPair:
+        """Return the token pair for a one-time authorisation code. Raises SignInError when it is wrong or used."""
+        return self._exchange(TOKEN_GET, {"auth_code": auth_code, "grant_type": "authorized_code"})
+
+    # Orders
+
+    def search_orders(
+        self, *, updated_from: datetime | None, updated_to: datetime, status: str | None = None
+    ) -> Iterator[OrderPage]:
+        """Yield every page of the orders whose last change lies in `[updated_from, updated_to)`, oldest first."""
+        body: dict[str, Any] = {}
+        if status is not None:
+            body["order_status"] = status
+        if updated_from is not None:
+            body["update_time_ge"] = int(updated_from.timestamp())
+        body["update_time_lt"] = int(updated_to.timestamp())
+        query = {"page_size": str(ORDERS_A_PAGE), "sort_field": "update_time", "sort_order": "ASC"}
+        content = json.dumps(body, separators=(",", ":")).encode()
+        page_token = ""
+        for _page in range(_PAGES_AT_MOST):
+            page_query = query | ({"page_token": page_token} if page_token else {})
+            reply = self._read("POST", ORDER_SEARCH, query=page_query, content=content)
+            page = _decode(_page_decoder, reply, ORDER_SEARCH)
+            orders = self._raw_orders(page.orders or ())
+            yield OrderPage(orders, page.total_count, unreadable=len(page.orders or ()) - len(orders))
+            following = page.next_page_token or ""
+            if not following:
+                return
+            if following == page_token:
+                raise ChannelDown(
+                    tr("the channel answers with the same page over and over"),
+                    subject=ORDER_SEARCH,
+                    next_step=tr("run this again later; the orders of the pages before are kept"),
+                )
+            page_token = following
+        raise ChannelDown(
+            tr("the channel's pages do not end after {count}", count=_PAGES_AT_MOST),
+            subject=ORDER_SEARCH,
+            next_step=tr("use --since to ask for a shorter time"),
+        )
+
+    def fetch_orders(self, channel_order_ids: Sequence[str]) -> list[RawOrder]:
+        """Return these orders as they are now, 50 a call; an id that the channel does not know is left out."""
+        found: list[RawOrder] = []
+        for start in range(0, len(channel_order_ids), ORDERS_A_DETAIL):
+            found.extend(self._fetch_batch(list(channel_order_ids[start : start + ORDERS_A_DETAIL])))
+        return found
+
+    def _fetch_batch(self, ids: list[str]) -> list[RawOrder]:
+        try:
+            reply = self._read_versions("GET", (ORDER_DETAIL, ORDER_DETAIL_BEFORE), query={"ids": ",".join(ids)})
+        except ChannelRefused:
+            # Whether one unknown id spoils the whole call is not documented (TikTok reference, section 4.2).
+            if len(ids) == 1:
+                return []
+            middle = len(ids) // 2
+            return self._fetch_batch(ids[:middle]) + self._fetch_batch(ids[middle:])
+        page = _decode(_page_decoder, reply, ORDER_DETAIL)
+        return list(self._raw_orders(page.orders or ()))
+
+    def _raw_orders(self, elements: Sequence[msgspec.Raw]) -> tuple[RawOrder, ...]:
+        as_of = datetime.fromtimestamp(self._clock(), UTC).replace(microsecond=0)
+        orders = []
+        for element in elements:
+            body = bytes(element)
+            try:
+                order_id = str(_head_decoder.decode(body).id)
+            except msgspec.DecodeError:
+                continue
+            digest = hashlib.blake2b(body, digest_size=8).digest()
+            orders.append(RawOrder(order_id, body, digest, partial(read_order, body, as_of=as_of)))
+        return tuple(orders)
+
+    # Labels bought from TikTok
+
+    def quote_label(self, channel_order_id: str) -> tuple[int | None, str | None]:
+        """Return the estimated price (minor units, currency) of the default service for one whole order."""
+        path = SHIPPING_SERVICES.format(order_id=quote(channel_order_id, safe=""))
+        data = self._read("POST", path, endpoint=SHIPPING_SERVICES, content=b"{}", subject=channel_order_id).json()
+        services = _objects(data.get("shipping_services"))
+        chosen = next((item for item in services if flag(item.get("is_default"))), services[0] if services else {})
+        currency = text(chosen.get("currency"))
+        return amount(chosen.get("price"), currency), currency
+
+    def buy_label(self, channel_order_id: str, *, weight_g: int | None = None) -> Purchase:
+        """Create the package of one whole order: this buys its label. Never repeated by itself."""
+        body: dict[str, Any] = {"ship_type": "1", "order_id": channel_order_id}
+        if weight_g:
+            body["weight"] = {"value": str(weight_g), "unit": "GRAM"}
+        reply = self._write("POST", CREATE_PACKAGE, body, subject=channel_order_id)
+        data = reply.json()
+        service = data.get("shipping_service_info")
+        service = service if isinstance(service, dict) else {}
+        currency = text(service.get("currency"))
+        package_id = text(data.get("package_id"))
+        if package_id is None:
+            raise OutcomeUnknown(
+                tr("the purchase was answered without a package id"),
+                subject=channel_order_id,
+                next_step=tr("run `tiktok-erp labels reconcile`; the order is read back before anything is repeated"),
+            )
+        return Purchase(
+            channel_package_id=package_id,
+            cost_minor=amount(service.get("price"), currency),
+            currency=currency,
+            carrier=text(service.get("shipping_provider_name")),
+            service_level=text(service.get("name")),
+            request_id=reply.request_id,
+        )
+
+    def ship_platform_package(self, channel_package_id: str, *, subject: str) -> Purchase:
+        """Arrange the shipment of a package that exists on the channel: this buys its label. Never repeated by itself."""
+        path = SHIP_PACKAGE.format(package_id=quote(channel_package_id, safe=""))
+        reply = self._write("POST", path, {}, endpoint=SHIP_PACKAGE, subject=subject)
+        return Purchase(channel_package_id, None, None, None, None, reply.request_id)
+
+    def fetch_document(self, channel_package_id: str, *, size: str = "A6") -> Document | None:
+        """Return where the label of a package can be downloaded, or None while it is still being made."""
+        path = SHIPPING_DOCUMENT.format(package_id=quote(channel_package_id, safe=""))
+        query = {"document_type": "SHIPPING_LABEL", "document_size": size}
+        try:
+            data = self._read("GET", path, endpoint=SHIPPING_DOCUMENT, query=query, subject=channel_package_id).json()
+        except ChannelRefused as refusal:
+            if refusal.code in errors.DOCUMENT_NOT_READY or refusal.code in errors.PURCHASE_RUNNING:
+                return None
+            raise
+        url = text(data.get("doc_url"))
+        return Document(url, text(data.get("tracking_number")) or "") if url else None
+
+    def download(self, document: Document, *, subject: str) -> bytes:
+        """Return the bytes of a label. No token and no signature go to that host.
+
+        Raises LabelFileError when the address has expired, ChannelDown when the host does not deliver.
+        """
+        url = require_safe_url(document.url, "doc_url")
+
+        def attempt() -> HttpAnswer:
+            answer = self._http.send("GET", url, subject=subject)
+            if answer.status >= 500 or answer.status == 429:
+                raise ChannelDown(
+                    tr("the label host answers {status}", status=answer.status),
+                    subject=subject,
+                    next_step=tr("run `tiktok-erp print-labels` again; the label is bought and is not bought twice"),
+                )
+            return answer
+
+        answer = with_retries(attempt, lambda error: isinstance(error, ChannelDown))
+        if answer.status != 200:
+            raise LabelFileError(
+                tr("the label host answers {status}: the address has expired", status=answer.status),
+                subject=subject,
+                next_step=tr("run `tiktok-erp print-labels` again; the label is bought and is not bought twice"),
+                cause="document_expired",
+            )
+        return answer.body
+
+    # Tracking numbers of own labels
+
+    def fetch_shipping_providers(self, delivery_option_id: str) -> list[ShippingProvider]:
+        """Return the carriers that the channel knows for a delivery option."""
+        path = SHIPPING_PROVIDERS.format(delivery_option_id=quote(delivery_option_id, safe=""))
+        data = self._read("GET", path, endpoint=SHIPPING_PROVIDERS, subject=delivery_option_id).json()
+        return [
+            ShippingProvider(text(item.get("id")) or "", text(item.get("name")) or "")
+            for item in _objects(data.get("shipping_providers"))
+        ]
+
+    def mark_shipped(
+        self, channel_order_id: str, *, tracking_number: str, provider_id: str, line_item_ids: Sequence[str] = ()
+    ) -> Told:
+        """Tell the tracking number of an order that has no package yet; no line items means all of them."""
+        body: dict[str, Any] = {
+            "shipping_info_list": [{"tracking_number": tracking_number, "shipping_provider_id": provider_id}]
+        }
+        before: dict[str, Any] = {"tracking_number": tracking_number, "shipping_provider_id": provider_id}
+        if line_item_ids:
+            body["order_line_list"] = [{"order_line_id": line_item_id} for line_item_id in line_item_ids]
+            before["order_line_item_ids"] = list(line_item_ids)
+        order_id = quote(channel_order_id, safe="")
+        try:
+            reply = self._write(
+                "POST", MARK_SHIPPED.format(order_id=order_id), body, endpoint=MARK_SHIPPED, subject=channel_order_id
+            )
+        except ChannelRefused as refusal:
+            if refusal.code not in (errors.VERSION_RETIRED, 36009009):
+                raise
+            reply = self._write(
+                "POST",
+                MARK_SHIPPED_BEFORE.format(order_id=order_id),
+                before,
+                endpoint=MARK_SHIPPED_BEFORE,
+                subject=channel_order_id,
+            )
+        data = reply.json()
+        warning = data.get("warning")
+        return Told(
+            channel_package_id=text(data.get("package_id")),
+            warning=text(warning.get("message")) if isinstance(warning, dict) else text(warning),
+            request_id=reply.request_id,
+        )
+
+    def ship_package(self, channel_package_id: str, *, tracking_number: str, provider_id: str, subject: str) -> Told:
+        """Tell the tracking number of a package that exists on the channel and waits to be shipped."""
+        body = {"self_shipment": {"tracking_number": tracking_number, "shipping_provider_id": provider_id}}
+        path = SHIP_PACKAGE.format(package_id=quote(channel_package_id, safe=""))
+        reply = self._write("POST", path, body, endpoint=SHIP_PACKAGE, subject=subject)
+        return Told(channel_package_id=channel_package_id, warning=None, request_id=reply.request_id)
+
+    # Stock
+
+    def search_listings(self) -> Iterator[list[Listing]]:
+        """Yield every page of SKUs on offer, with every warehouse that each of them has."""
+        page_token = ""
+        for _page in range(_PAGES_AT_MOST):
+            query = {"page_size": str(PRODUCTS_A_PAGE)} | ({"page_token": page_token} if page_token else {})
+            data = self._read("POST", PRODUCT_SEARCH, query=query, content=b'{"status":"ALL"}').json()
+            yield [
+                Listing(
+                    listing_id=text(sku.get("id")) or "",
+                    product_id=text(product.get("id")) or "",
+                    seller_sku=text(sku.get("seller_sku")) or "",
+                    title=text(product.get("title")) or "",
+                    status=text(product.get("status")) or "",
+                    quantities=tuple(
+                        (text(stock.get("warehouse_id")) or "", _whole(stock.get("quantity")))
+                        for stock in _objects(sku.get("inventory"))
+                    ),
+                )
+                for product in _objects(data.get("products"))
+                for sku in _objects(product.get("skus"))
+            ]
+            following = text(data.get("next_page_token")) or ""
+            if not following or following == page_token:
+                return
+            page_token = following
+
+    def fetch_stock(self, listing_ids: Sequence[str]) -> list[ChannelStock]:
+        """Return what the channel holds of these SKUs, a row per warehouse, 600 SKUs a call."""
+        found: list[ChannelStock] = []
+        for start in range(0, len(listing_ids), SKUS_AN_INVENTORY_SEARCH):
+            wanted = list(listing_ids[start : start + SKUS_AN_INVENTORY_SEARCH])
+            content = json.dumps({"sku_ids": wanted}, separators=(",", ":")).encode()
+            data = self._read("POST", INVENTORY_SEARCH, content=content).json()
+            found.extend(
+                ChannelStock(
+                    listing_id=text(sku.get("id")) or "",
+                    product_id=text(product.get("product_id")) or "",
+                    seller_sku=text(sku.get("seller_sku")) or "",
+                    warehouse_id=text(stock.get("warehouse_id")) or "",
+                    available=_whole(stock.get("available_quantity")),
+                    committed=_whole(stock.get("committed_quantity")),
+                )
+                for product in _objects(data.get("inventory"))
+                for sku in _objects(product.get("skus"))
+                for stock in _objects(sku.get("warehouse_inventory"))
+            )
+        return found
+
+    def set_quantities(
+        self, product_id: str, quantities: Mapping[str, Sequence[tuple[str, int]]]
+    ) -> tuple[list[QuantityRefusal], str]:
+        """Set the available quantity of SKUs of one product: `{sku id: ((warehouse id, quantity), ...)}`, all warehouses.
+
+        Return the SKUs that were refused beside an otherwise accepted call, and the request id.
+        """
+        body = {
+            "skus": [
+                {
+                    "id": listing_id,
+                    "inventory": [
+                        ({"warehouse_id": warehouse_id} if warehouse_id else {}) | {"quantity": quantity}
+                        for warehouse_id, quantity in warehouses
+                    ],
+                }
+                for listing_id, warehouses in quantities.items()
+            ]
+        }
+        path = INVENTORY_UPDATE.format(product_id=quote(product_id, safe=""))
+        reply = self._write("POST", path, body, endpoint=INVENTORY_UPDATE, subject=product_id)
+        refusals = []
+        for item in _objects(reply.json().get("errors")):
+            detail = item.get("detail")
+            detail = detail if isinstance(detail, dict) else {}
+            extra = "; ".join(text(part.get("message")) or "" for part in _objects(detail.get("extra_errors")))
+            message = "; ".join(part for part in (text(item.get("message")), extra) if part)
+            refusals.append(QuantityRefusal(text(detail.get("sku_id")) or "", _whole(item.get("code")), message))
+        return refusals, reply.request_id
+
+    # One request
+
+    def _read_versions(self, method: str, paths: Sequence[str], *, query: Mapping[str, str]) -> _Reply:
+        for path in paths[:-1]:
+            try:
+                return self._read(method, path, query=query)
+            except ChannelRefused as refusal:
+                if refusal.code not in (errors.VERSION_RETIRED, 36009009):
+                    raise
+        return self._read(method, paths[-1], query=query)
+
+    def _read(
+        self,
+        method: str,
+        path: str,
+        *,
+        endpoint: str = "",
+        query: Mapping[str, str] | None = None,
+        content: bytes = b"",
+        cipher: bool = True,
+        subject: str = "",
+    ) -> _Reply:
+        def attempt() -> _Reply:
+            return self._send(
+                method,
+                path,
+                endpoint=endpoint or path,
+                query=query,
+                content=content,
+                cipher=cipher,
+                is_write=False,
+                subject=subject,
+            )
+
+        return with_retries(attempt, lambda error: isinstance(error, ChannelDown))
+
+    def _write(self, method: str, path: str, body: Mapping[str, Any], *, endpoint: str = "", subject: str) -> _Reply:
+        content = json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
+
+        def attempt() -> _Reply:
+            return self._send(
+                method,
+                path,
+                endpoint=endpoint or path,
+                query=None,
+                content=content,
+                cipher=True,
+                is_write=True,
+                subject=subject,
+            )
+
+        # Throttled and never-sent requests did not happen; anything else that went wrong may have.
+        return with_retries(attempt, lambda error: isinstance(error, ChannelThrottled | NotSent))
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        endpoint: str,
+        query: Mapping[str, str] | None,
+        content: bytes,
+        cipher: bool,
+        is_write: bool,
+        subject: str,
+    ) -> _Reply:
+        """Send one request, renewing the token or correcting the clock once when the channel says so."""
+        corrected: set[str] = set()
+        while True:
+            token = self._fresh_token()
+            self._pace.wait(endpoint)
+            answer = self._exchange_once(method, path, query, content, cipher, token, subject)
+            reply, envelope = self._judge(answer, is_write=is_write, subject=subject or endpoint)
+            if envelope is None:
+                return reply
+            if envelope.code == errors.TOKEN_EXPIRED and "token" not in corrected:
+                corrected.add("token")
+                self._renew(token)
+                continue
+            if (
+                envelope.code == errors.PARAMETER_OVERLOADED
+                and "timestamp" in envelope.message.casefold()
+                and "clock" not in corrected
+                and self._learn_clock(answer)
+            ):
+                corrected.add("clock")
+                continue
+            error = self._error(envelope, answer, is_write=is_write, subject=subject or endpoint)
+            if isinstance(error, ChannelThrottled):
+                self._pace.slow_down(endpoint, error.retry_after_s or 1.0)
+            raise error
+
+    def _exchange_once(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None,
+        content: bytes,
+        cipher: bool,
+        token: Secret,
+        subject: str,
+    ) -> HttpAnswer:
+        params = dict(query or {})
+        if cipher:
+            if not self._cipher:
+                self._choose_shop()
+            params["shop_cipher"] = self._cipher.reveal()
+        params["app_key"] = self._credentials.app_key
+        params["timestamp"] = str(int(self._clock() + self._clock_offset_s))
+        params["sign"] = sign(self._credentials.app_secret.reveal(), path, params, content)
+        headers = {"x-tts-access-token": token.reveal(), "content-type": "application/json", "accept-encoding": "gzip"}
+        return self._http.send(
+            method,
+            self._api_url + path,
+            params=params,
+            headers=headers,
+            content=content if method != "GET" else None,
+            subject=subject,
+        )
+
+    def _judge(self, answer: HttpAnswer, *, is_write: bool, subject: str) -> tuple[_Reply, _Envelope | None]:
+        """Return the reply, and the envelope too when it carries an error. Raises when it is no answer of the API."""
+        try:
+            envelope = _envelope_decoder.decode(answer.body)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            if answer.status == 429:
+                envelope = _Envelope(code=next(iter(errors.THROTTLED)), message="HTTP 429")
+                return _Reply(b"null", ""), envelope
+            kind = OutcomeUnknown if is_write else ChannelDown
+            raise kind(
+                tr(
+                    "the answer is not one of the API (HTTP {status}, {size} bytes)",
+                    status=answer.status,
+                    size=len(answer.body),
+                ),
+                subject=subject,
+                next_step=tr(
+                    "check TIKTOK_SHOP_API_URL; if it is right, run this again later: the channel is out of order"
+                ),
+            ) from error
+        reply = _Reply(bytes(envelope.data), envelope.request_id)
+        if envelope.code == 0 and answer.status < 400:
+            return reply, None
+        return reply, envelope
+
+    def _error(self, envelope: _Envelope, answer: HttpAnswer, *, is_write: bool, subject: str) -> ErpError:
+        retry_after_s = parse_retry_after(answer.headers.get("retry-after"), datetime.now(UTC))
+        return errors.error_for(
+            envelope.code,
+            envelope.message,
+            http_status=answer.status,
+            request_id=envelope.request_id,
+            is_write=is_write,
+            subject=subject,
+            retry_after_s=retry_after_s,
+        )
+
+    def _choose_shop(self) -> None:
+        shops = self.fetch_shops()
+        if len(shops) == 1:
+            self._cipher = shops[0].cipher
+            return
+        names = ", ".join(f"{shop.name} ({shop.region})" for shop in shops) or tr("none")
+        raise SignInError(
+            tr("the token opens {count} shops: {names}", count=len(shops), names=names),
+            subject="TIKTOK_SHOP_CIPHER",
+            next_step=tr("set TIKTOK_SHOP_CIPHER to the cipher of one of them"),
+            cause="shop_not_chosen",
+        )
+
+    def _learn_clock(self, answer: HttpAnswer) -> bool:
+        try:
+            server = parsedate_to_datetime(answer.headers.get("date", ""))
+        except ValueError:
+            return False
+        self._clock_offset_s = server.timestamp() - self._clock()
+        return True
+
+    # Tokens
+
+    def _fresh_token(self) -> Secret:
+        token = self._tokens.current()
+        soon = datetime.fromtimestamp(self._clock(), UTC) + _CLOCK_OF_THE_TOKEN
+        if not token or self._tokens.is_ending(soon):
+            return self._renew(token)
+        return token
+
+    def _renew(self, stale: Secret) -> Secret:
+        with self._token_lock:
+            current = self._tokens.current()
+            if current and current != stale:
+                return current  # another thread was faster
+            return self._tokens.renew(
+                stale,
+                lambda refresh_token: self._exchange(
+                    TOKEN_REFRESH, {"refresh_token": refresh_token.reveal(), "grant_type": "refresh_token"}
+                ),
+            )
+
+    def _exchange(self, path: str, secrets: Mapping[str, str]) -> TokenPair:
+        params = {"app_key": self._credentials.app_key, "app_secret": self._credentials.app_secret.reveal(), **secrets}
+        # Repeating a refresh whose answer was lost could burn the refresh token, so only a request never sent is repeated.
+        answer = with_retries(
+            lambda: self._http.send("GET", self._auth_url + path, params=params, subject="token"),
+            lambda error: isinstance(error, NotSent),
+        )
+        reply, envelope = self._judge(answer, is_write=False, subject="token")
+        if envelope is not None:
+            error = self._error(envelope, answer, is_write=False, subject="token")
+            if isinstance(error, ChannelDown | SignInError):
+                raise error
+            raise SignInError(
+                str(error),
+                subject="token",
+                next_step=tr("let the seller give consent again and set the new TIKTOK_SHOP_ tokens"),
+            )
+        data = reply.json()
+        access, refresh = text(data.get("access_token")), text(data.get("refresh_token"))
+        if not access or not refresh:
+            raise ChannelDown(
+                tr("the token answer carries no token"),
+                subject="token",
+                next_step=tr("run this again in a few minutes"),
+            )
+        return TokenPair(
+            Secret(access),
+            Secret(refresh),
+            moment(data.get("access_token_expire_in")),
+            moment(data.get("refresh_token_expire_in")),
+        )
+
+
+def _decode(decoder: Any, reply: _Reply, subject: str) -> Any:
+    if reply.data == b"null":
+        return _OrderPageData()
+    try:
+        return decoder.decode(reply.data)
+    except msgspec.DecodeError as error:
+        raise ChannelDown(
+            tr("the answer has another shape than documented: {reason}", reason=error),
+            subject=subject,
+            next_step=tr("run this again; if it stays so, install a newer tiktok-erp"),
+        ) from error
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _whole(value: Any) -> int:
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        return 0

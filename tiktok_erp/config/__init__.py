@@ -1,0 +1,1 @@
+"""What the seller configures: rules.yaml and the environment."""

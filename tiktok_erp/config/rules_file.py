@@ -1,0 +1,841 @@
+"""rules.yaml, read and checked whole: YAML in, `Rules` out, or every fault with its line and column. No other I/O.
+
+Values are taken from the text as it stands in the file, not from what YAML makes of it: a bare `NO`, `010` or `16:40`
+would mean something else to the next program that reads the file, so each of them is a fault. Nothing is ever guessed;
+a file with one fault is not used at all.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import time
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+
+from tiktok_erp.config.checked_yaml import (
+    ANY_TIME,
+    SOME_TIME,
+    WHOLE,
+    Group,
+    Node,
+    Read,
+    Source,
+    T,
+    any_number,
+    choice,
+    closest,
+    compose,
+    kind_of,
+    one_or_more,
+    read_clock,
+    read_days,
+    read_flag,
+    read_group,
+    read_hours,
+    read_mapping,
+    read_money,
+    read_number_text,
+    read_percent,
+    read_positive_money,
+    read_private_text,
+    read_rate,
+    read_text,
+    sequence,
+    whole,
+)
+from tiktok_erp.config.rules_notes import note_whole
+from tiktok_erp.errors import RulesError, SettingsError
+from tiktok_erp.messages import tr
+from tiktok_erp.model.money import Money
+from tiktok_erp.model.parcel import Parcel, country_code
+from tiktok_erp.model.rule import (
+    BAND_CONDITIONS,
+    CARRIER_NAMES,
+    CHANNELS,
+    FLAG_CONDITIONS,
+    LIST_CONDITIONS,
+    ORDER_STATUSES,
+    RETIRED_SERVICE_LEVELS,
+    SERVICE_LEVELS,
+    STATUS_WORDS,
+    Alerts,
+    Band,
+    Box,
+    CarrierRule,
+    ChannelRules,
+    Combine,
+    Condition,
+    Deadlines,
+    Expectation,
+    Freshness,
+    Labels,
+    Pickup,
+    Printing,
+    Rules,
+    RuleTest,
+    SafetyRule,
+    SellerCenter,
+    ShipFrom,
+    Shop,
+    Spending,
+    Sync,
+    WorkDays,
+    band_condition,
+    flag_condition,
+    list_condition,
+    shipped_channels,
+)
+from tiktok_erp.model.us_states import US_STATE_NAMES, state_code
+
+DEFAULT_RULES = Path(__file__).with_name("default_rules.yaml")
+
+_ZIP_PREFIX = re.compile(r"[0-9A-Z][0-9A-Z -]{0,9}")
+_ZIP_RANGE = re.compile(r"([0-9]{1,5})-([0-9]{1,5})")
+_US_ZIP = re.compile(r"[0-9]{5}(-[0-9]{4})?")
+_OUR_WORD = re.compile(r"[a-z0-9]+(_[a-z0-9]+)*")
+
+
+@dataclass(frozen=True, slots=True)
+class RulesCheck:
+    """What reading a rules file came to: no `rules` as soon as there is one fault. Each text has file:line:column."""
+
+    rules: Rules | None
+    faults: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def load_rules(path: Path) -> Rules:
+    """Return the rules in the file at `path`.
+
+    Raises SettingsError when the file is not there or cannot be opened, and RulesError with every fault it has.
+    """
+    return _usable(check_rules(path), path.name)
+
+
+def load_rules_text(text: str, name: str = "rules.yaml") -> Rules:
+    """Return the rules written in `text`; faults call the file `name`. Raises RulesError with every fault."""
+    return _usable(check_rules_text(text, name), name)
+
+
+def load_rules_or_defaults(path: Path) -> Rules:
+    """Return the rules in the file at `path`, or the shipped ones, with a note that says so, when there is no file.
+
+    Raises as `load_rules` does for a file that is there.
+    """
+    if path.exists():
+        return load_rules(path)
+    rules = load_rules_text(default_rules_text(), DEFAULT_RULES.name)
+    note = tr("there is no {name}: the shipped rules apply (`tiktok-erp init` writes them)", name=path.name)
+    return replace(rules, notes=(note, *rules.notes))
+
+
+def default_rules_text() -> str:
+    """Return the shipped rules.yaml with its comments, as `tiktok-erp init` writes it."""
+    return DEFAULT_RULES.read_text(encoding="utf-8")
+
+
+def check_rules(path: Path) -> RulesCheck:
+    """Return faults and notes of the file at `path`. Raises SettingsError when it cannot be read at all."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise SettingsError(
+            tr("there is no rules file"),
+            subject=path.name,
+            next_step=tr("run `tiktok-erp init` to write one, or name yours with --rules"),
+        ) from None
+    except OSError as cause:
+        raise SettingsError(
+            tr("the rules file cannot be read: {reason}", reason=cause.strerror or type(cause).__name__),
+            subject=path.name,
+            next_step=tr("check the file and its permissions, or name another one with --rules"),
+        ) from cause
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as cause:
+        line = content.count(b"\n", 0, cause.start) + 1
+        column = cause.start - (content.rfind(b"\n", 0, cause.start) + 1) + 1
+        what = tr("this is not UTF-8 text; save the file as UTF-8")
+        return RulesCheck(None, (f"{path.name}:{line}:{column}: {what}",), ())
+    return check_rules_text(text, path.name)
+
+
+def check_rules_text(text: str, name: str = "rules.yaml") -> RulesCheck:
+    """Return faults and notes of the rules written in `text`."""
+    file = Source(name)
+    root = compose(file, text)
+    try:
+        rules = None if root is None else _rules(file, root)
+    except RecursionError:
+        rules = None
+        file.faults.append((1, 1, tr("lists within lists, far too deep to be rules")))
+    faults, notes = file.listed(file.faults), file.listed(file.notes)
+    if faults or rules is None:
+        return RulesCheck(None, faults, notes)
+    return RulesCheck(replace(rules, notes=notes), (), notes)
+
+
+def _usable(check: RulesCheck, name: str) -> Rules:
+    if check.rules is not None:
+        return check.rules
+    count = len(check.faults)
+    what = tr("the rules have one fault") if count == 1 else tr("the rules have {count} faults", count=count)
+    raise RulesError(
+        what,
+        subject=name,
+        next_step=tr("correct the lines above, then run `tiktok-erp rules check`; nothing was done"),
+        faults=check.faults,
+    )
+
+
+_SECTIONS = (
+    *("shop", "sync", "freshness", "deadlines", "pickups", "combine", "labels", "carriers", "safety_stock", "spending"),
+    *("alerts", "channels", "boxes", "rates", "listings", "printing", "privacy", "seller_center", "tests"),
+)
+
+
+def _rules(file: Source, root: Node) -> Rules | None:
+    if root.id != "mapping":
+        file.fault(root, tr("a rules file is made of sections such as `carriers:`"))
+        return None
+    sections = read_group(file, root, "", _SECTIONS)
+    if sections is None:
+        return None
+    shipped = Rules()
+    shop = sections.get("shop", _shop, shipped.shop)
+    file.home = shop.ship_from.country if shop.ship_from is not None else "US"
+    channels = sections.get("channels", _channels, shipped.channels)
+    file.carriers = frozenset(SERVICE_LEVELS).union(*(channel.carrier_names for channel in channels.values()))
+    rules = Rules(
+        shop=shop,
+        sync=sections.get("sync", _sync, shipped.sync),
+        freshness=sections.get("freshness", _freshness, shipped.freshness),
+        deadlines=sections.get("deadlines", _deadlines, shipped.deadlines),
+        pickups=sections.get("pickups", _pickups, shipped.pickups),
+        combine=sections.get("combine", _combine, shipped.combine),
+        labels=sections.get("labels", _labels, shipped.labels),
+        carriers=sections.get("carriers", _carriers, shipped.carriers),
+        safety_stock=sections.get("safety_stock", _safety_stock, shipped.safety_stock),
+        spending=sections.get("spending", _spending, shipped.spending),
+        alerts=sections.get("alerts", _alerts, shipped.alerts),
+        channels=channels,
+        printing=sections.get("printing", _printing, shipped.printing),
+        seller_center=sections.get("seller_center", _seller_center, shipped.seller_center),
+        boxes=sections.get("boxes", _boxes, shipped.boxes),
+        listings=sections.get("listings", read_mapping, shipped.listings),
+        rates=sections.get("rates", read_mapping, shipped.rates),
+        privacy=sections.get("privacy", read_mapping, shipped.privacy),
+        tests=sections.get("tests", _tests, shipped.tests),
+    )
+    if not file.faults:
+        note_whole(file, sections, rules)
+    return rules
+
+
+def _shop(file: Source, node: Node, name: str) -> Shop | None:
+    keys = read_group(file, node, name, ("name", "kind", "time_zone", "ship_from"))
+    if keys is None:
+        return None
+    shipped = Shop()
+    sender: ShipFrom | None = None
+    if "ship_from" in keys.values:
+        sender = _ship_from(file, keys.values["ship_from"], f"{name}.ship_from")
+    return Shop(
+        name=keys.get("name", read_text, shipped.name),
+        kind=keys.get("kind", choice("local", "cross_border"), shipped.kind),
+        time_zone=keys.get("time_zone", _time_zone, shipped.time_zone),
+        ship_from=sender,
+    )
+
+
+def _time_zone(file: Source, node: Node, name: str) -> str | None:
+    from zoneinfo import ZoneInfo, available_timezones
+
+    text = read_text(file, node, name)
+    if text is None:
+        return None
+    try:
+        ZoneInfo(text)
+    except (OSError, ValueError, LookupError):
+        zones = {zone.lower(): zone for zone in available_timezones()}
+        city = text.lower().replace(" ", "_")
+        same_city = [zone for zone in sorted(zones.values()) if zone.rpartition("/")[2].lower() == city]
+        fault = tr("`{name}`: there is no time zone `{zone}`", name=name, zone=text)
+        file.unknown_word(node, fault, same_city[0] if same_city else text, zones.values())
+        return None
+    return text
+
+
+def _ship_from(file: Source, node: Node, name: str) -> ShipFrom | None:
+    fields = ("name", "company", "street1", "street2", "city", "state", "zip", "country", "phone")
+    keys = read_group(file, node, name, fields)
+    if keys is None:
+        return None
+    country = keys.get("country", _country, "US")
+    if country == "US":
+        read_state, read_zip = _us_state, _sender_zip
+    else:
+        read_state, read_zip = read_text, read_text
+    return ShipFrom(
+        name=keys.need("name", read_private_text, ""),
+        company=keys.get("company", read_private_text, ""),
+        street1=keys.need("street1", read_private_text, ""),
+        street2=keys.get("street2", read_private_text, ""),
+        city=keys.need("city", read_private_text, ""),
+        state=keys.need("state", read_state, ""),
+        zip=keys.need("zip", read_zip, ""),
+        country=country,
+        phone=keys.get("phone", read_private_text, ""),
+    )
+
+
+def _sender_zip(file: Source, node: Node, name: str) -> str | None:
+    text = _zip_text(file, node, name)
+    if text is None:
+        return None
+    if not _US_ZIP.fullmatch(text):
+        file.fault(node, tr('`{name}`: {value} is no ZIP code; write "91761"', name=name, value=text))
+        return None
+    return text
+
+
+def _zip_text(file: Source, node: Node, name: str) -> str | None:
+    """Read digits that are a code and no number: `01234` is octal to YAML, `02139` is not, so both need quotes."""
+    if node.id == "scalar" and node.style in (None, "") and re.fullmatch(r"[0-9]+", node.value):
+        file.fault(node, tr('`{name}`: a ZIP code is text; write "{value}"', name=name, value=node.value))
+        return None
+    return read_text(file, node, name)
+
+
+def _us_state(file: Source, node: Node, name: str) -> str | None:
+    text = read_text(file, node, name)
+    if text is None:
+        return None
+    if text.upper() in US_STATE_NAMES:
+        return text.upper()
+    fault = tr("`{name}`: {value} is no US state; write its two letters", name=name, value=text)
+    code = state_code(text)
+    if code is None:
+        guess = closest(text, list(US_STATE_NAMES.values()))
+        code = state_code(guess.replace("_", " ")) if guess else None
+    if code is not None:
+        fault = tr("{fault}; did you mean `{guess}`?", fault=fault, guess=code)
+    file.fault(node, fault)
+    return None
+
+
+def _country(file: Source, node: Node, name: str) -> str | None:
+    text = read_text(file, node, name)
+    if text is None:
+        return None
+    code = country_code(text)
+    if code == text:
+        return text
+    fault = tr("`{name}`: {value} is no country code; write two letters such as US", name=name, value=text)
+    if code is not None:
+        fault = tr("{fault}; did you mean `{guess}`?", fault=fault, guess=code)
+    file.fault(node, fault)
+    return None
+
+
+def _sync(file: Source, node: Node, name: str) -> Sync | None:
+    keys = read_group(file, node, name, ("every", "overlap", "alert_after_failures"))
+    if keys is None:
+        return None
+    shipped = Sync()
+    return Sync(
+        every=keys.get("every", SOME_TIME, shipped.every),
+        overlap=keys.get("overlap", ANY_TIME, shipped.overlap),
+        alert_after_failures=keys.get("alert_after_failures", whole(1), shipped.alert_after_failures),
+    )
+
+
+def _freshness(file: Source, node: Node, name: str) -> Freshness | None:
+    keys = read_group(file, node, name, ("buy", "push", "upload"))
+    if keys is None:
+        return None
+    shipped = Freshness()
+    return Freshness(
+        buy=keys.get("buy", SOME_TIME, shipped.buy),
+        push=keys.get("push", SOME_TIME, shipped.push),
+        upload=keys.get("upload", SOME_TIME, shipped.upload),
+    )
+
+
+def _deadlines(file: Source, node: Node, name: str) -> Deadlines | None:
+    fields = ("ship_within", "presale_within", "tracking_within", "late_rate_limit", "penalty", "days")
+    keys = read_group(file, node, name, fields)
+    if keys is None:
+        return None
+    shipped = Deadlines()
+    return Deadlines(
+        ship_within=keys.get("ship_within", SOME_TIME, shipped.ship_within),
+        presale_within=keys.get("presale_within", SOME_TIME, shipped.presale_within),
+        tracking_within=keys.get("tracking_within", SOME_TIME, shipped.tracking_within),
+        late_rate_limit_percent=keys.get("late_rate_limit", read_percent, shipped.late_rate_limit_percent),
+        penalty=keys.get("penalty", _penalty, shipped.penalty),
+        days=keys.get("days", read_days, shipped.days),
+    )
+
+
+def _penalty(file: Source, node: Node, name: str) -> tuple[Money, Money] | None:
+    amounts = one_or_more(read_money)(file, node, name)
+    if amounts is None or (node.id == "sequence" and len(amounts) < len(node.value)):
+        return None
+    if len(amounts) > 2:
+        file.fault(node, tr("`{name}` is one amount, or the least and the most", name=name))
+        return None
+    least, most = amounts[0], amounts[-1]
+    if least.currency != most.currency:
+        file.fault(node, tr("`{name}`: both amounts must be in one currency", name=name))
+        return None
+    if most < least:
+        file.fault(node, tr("`{name}`: the smaller amount comes first", name=name))
+        return None
+    return least, most
+
+
+def _pickups(file: Source, node: Node, name: str) -> tuple[Pickup, ...] | None:
+    keys = read_group(file, node, name, file.carriers)
+    if keys is None:
+        return None
+    pickups = []
+    for carrier, value in keys.values.items():
+        entry = read_group(file, value, f"{name}.{carrier}", ("at", "days"))
+        if entry is not None:
+            at = entry.need("at", read_clock, time(0))
+            pickups.append(Pickup(carrier, at, entry.get("days", read_days, WorkDays())))
+    return tuple(pickups)
+
+
+def _combine(file: Source, node: Node, name: str) -> Combine | None:
+    keys = read_group(file, node, name, ("wait", "margin", "max_orders"))
+    if keys is None:
+        return None
+    shipped = Combine()
+    return Combine(
+        wait=keys.get("wait", ANY_TIME, shipped.wait),
+        margin=keys.get("margin", ANY_TIME, shipped.margin),
+        # TikTok reference, section 4.6: a package carries at most 20 orders.
+        max_orders=keys.get("max_orders", whole(1, 20), shipped.max_orders),
+    )
+
+
+def _labels(file: Source, node: Node, name: str) -> Labels | None:
+    keys = read_group(file, node, name, ("seller_shipping", "quote_first", "settle_after", "document_wait"))
+    if keys is None:
+        return None
+    shipped = Labels()
+    return Labels(
+        seller_shipping=keys.get("seller_shipping", choice("file", "easypost", "off"), shipped.seller_shipping),
+        quote_first=keys.get("quote_first", read_flag, shipped.quote_first),
+        settle_after=keys.get("settle_after", ANY_TIME, shipped.settle_after),
+        document_wait=keys.get("document_wait", SOME_TIME, shipped.document_wait),
+    )
+
+
+def _carriers(file: Source, node: Node, name: str) -> tuple[CarrierRule, ...] | None:
+    names: dict[str, Node] = {}
+    return sequence(partial(_carrier_rule, names))(file, node, name)
+
+
+def _unique_name(keys: Group, taken: dict[str, Node]) -> str:
+    """Read `name` and report one that an earlier entry has."""
+    rule = keys.need("name", read_text, "")
+    if rule in taken:
+        line = taken[rule].start_mark.line + 1
+        keys.file.fault(
+            keys.values["name"], tr("the name `{rule}` is already used in line {line}", rule=rule, line=line)
+        )
+    elif rule:
+        taken[rule] = keys.values["name"]
+    return rule
+
+
+def _carrier_rule(names: dict[str, Node], file: Source, node: Node, name: str) -> CarrierRule | None:
+    keys = read_group(file, node, name, ("name", "when", "use"))
+    if keys is None:
+        return None
+    rule = _unique_name(keys, names)
+    conditions: tuple[Condition, ...] = keys.get("when", _when, ())
+    nowhere = ("", "")
+    carrier, service_level = keys.need("use", _use, nowhere)
+    return CarrierRule(rule, carrier, service_level, conditions)
+
+
+def _use(file: Source, node: Node, name: str) -> tuple[str, str] | None:
+    keys = read_group(file, node, name, ("carrier", "service_level"))
+    if keys is None:
+        return None
+    carrier = keys.need("carrier", _carrier, "")
+    service_level = keys.need("service_level", partial(_service_level, carrier), "")
+    return carrier, service_level
+
+
+def _carrier(file: Source, node: Node, name: str) -> str | None:
+    text = read_text(file, node, name)
+    if text is None or text in file.carriers:
+        return text
+    file.unknown_word(node, tr("unknown carrier `{carrier}`", carrier=text), text, file.carriers)
+    return None
+
+
+def _service_level(carrier: str, file: Source, node: Node, name: str) -> str | None:
+    text = read_text(file, node, name)
+    if text is None or not carrier:
+        return text
+    known = SERVICE_LEVELS.get(carrier)
+    if known is None:
+        if _OUR_WORD.fullmatch(text):
+            return text
+        file.fault(node, tr("`{name}`: write {value} in small letters and underscores", name=name, value=text))
+        return None
+    if text in known:
+        return text
+    successor = RETIRED_SERVICE_LEVELS.get((carrier, text))
+    if successor is not None:
+        file.note(
+            node,
+            tr("{carrier} has retired `{old}`; it is read as `{new}`", carrier=carrier, old=text, new=successor),
+        )
+        return successor
+    file.unknown_word(node, tr("{carrier} has no service level `{value}`", carrier=carrier, value=text), text, known)
+    return None
+
+
+def _when(file: Source, node: Node, name: str) -> tuple[Condition, ...] | None:
+    keys = read_group(file, node, name, (*BAND_CONDITIONS, *LIST_CONDITIONS, *FLAG_CONDITIONS))
+    if keys is None:
+        return None
+    home: tuple[str, ...] = (file.home,)
+    countries = keys.get("country", one_or_more(_country), home)
+    at_home = set(countries) <= {"US"}
+    conditions = []
+    for key in keys.values:
+        condition = keys.get(key, partial(_condition, key, at_home), None)
+        if condition is not None:
+            conditions.append(condition)
+    return tuple(conditions)
+
+
+def _condition(key: str, at_home: bool, file: Source, node: Node, name: str) -> Condition | None:
+    if key in BAND_CONDITIONS:
+        band = _band(key, file, node, name)
+        return None if band is None else band_condition(key, band)
+    if key in FLAG_CONDITIONS:
+        flag = read_flag(file, node, name)
+        return None if flag is None else flag_condition(key, flag)
+    words = one_or_more(_list_entry(key, at_home))(file, node, name)
+    return None if words is None else list_condition(key, words)
+
+
+_BAND_NUMBERS: Mapping[str, Read[Money] | Read[int] | Read[Decimal]] = {
+    "order_total": read_money,
+    "weight_g": whole(0),
+    "item_count": whole(0),
+    "hours_left": read_hours,
+}
+_BAND_EXAMPLES: Mapping[str, str] = {
+    "order_total": "{under: 10 USD}",
+    "weight_g": "{up_to: 450}",
+    "item_count": "{at_least: 2}",
+    "hours_left": "{under: 6}",
+}
+
+
+def _band(key: str, file: Source, node: Node, name: str) -> Band | None:
+    if node.id != "mapping" or not node.value:
+        file.fault(node, tr("`{name}` is a range; write {example}", name=name, example=_BAND_EXAMPLES[key]))
+        return None
+    keys = Group(file, node, name, ("over", "at_least", "under", "up_to"))
+    read = _BAND_NUMBERS[key]
+    ends: dict[str, int | Decimal] = {}
+    currency = ""
+    for end, value_node in keys.values.items():
+        value = read(file, value_node, f"{name}.{end}")
+        if value is None:
+            return None
+        if isinstance(value, Money):
+            if currency not in ("", value.currency):
+                file.fault(value_node, tr("`{name}`: both ends must be in one currency", name=name))
+                return None
+            currency, ends[end] = value.currency, value.minor
+        else:
+            ends[end] = value
+    if len(keys.values) < len(node.value):
+        return None  # an unknown or repeated end is a fault already
+    for low_or_high in (("over", "at_least"), ("under", "up_to")):
+        if all(end in ends for end in low_or_high):
+            file.fault(
+                node,
+                tr("`{name}` has both `{one}` and `{other}`", name=name, one=low_or_high[0], other=low_or_high[1]),
+            )
+            return None
+    band = Band(ends.get("over"), ends.get("at_least"), ends.get("under"), ends.get("up_to"), currency)
+    if band.is_empty() or (key != "hours_left" and band.highest()[0] < 0):
+        file.fault(node, tr("`{name}`: nothing can be {band}", name=name, band=str(band)))
+        return None
+    return band
+
+
+def _list_entry(key: str, at_home: bool) -> Read[str]:
+    if key == "state":
+        return _us_state if at_home else _region
+    if key == "country":
+        return _country
+    if key == "zip":
+        return _zip_entry
+    choices = {
+        "channel": CHANNELS,
+        # TikTok reference, section 5.3.
+        "shipping_type": ("TIKTOK", "SELLER", "TIKTOK_DIGITAL"),
+        "fulfillment_type": ("FULFILLMENT_BY_SELLER", "FULFILLMENT_BY_TIKTOK", "FULFILLMENT_BY_DILAYANI_TOKOPEDIA"),
+    }.get(key)
+    return read_text if choices is None else choice(*choices)
+
+
+def _region(file: Source, node: Node, name: str) -> str | None:
+    text = read_text(file, node, name)
+    return None if text is None else text.upper()
+
+
+def _zip_entry(file: Source, node: Node, name: str) -> str | None:
+    text = _zip_text(file, node, name)
+    if text is None:
+        return None
+    text = text.upper().removesuffix("*")
+    match = _ZIP_RANGE.fullmatch(text)
+    if match is None and _ZIP_PREFIX.fullmatch(text):
+        return text
+    if match is not None and len(match[1]) == len(match[2]) and match[1] <= match[2]:
+        return text
+    file.fault(
+        node,
+        tr(
+            '`{name}`: {value} is no start of a ZIP code; write "902", or "900-935" for a range',
+            name=name,
+            value=node.value,
+        ),
+    )
+    return None
+
+
+def _safety_stock(file: Source, node: Node, name: str) -> tuple[SafetyRule, ...] | None:
+    globs: dict[str, Node] = {}
+
+    def read(file: Source, node: Node, name: str) -> SafetyRule | None:
+        keys = read_group(file, node, name, ("sku", "keep"))
+        if keys is None:
+            return None
+        sku = keys.need("sku", read_text, "*")
+        if sku in globs:
+            line = globs[sku].start_mark.line + 1
+            file.fault(node, tr("`{sku}` already has a rule in line {line}", sku=sku, line=line))
+        elif "*" in globs:
+            line = globs["*"].start_mark.line + 1
+            file.note(node, tr("this is never reached: line {line} is about every SKU", line=line))
+        globs.setdefault(sku, node)
+        nothing: tuple[Decimal | None, int] = (None, 0)
+        percent, units = keys.need("keep", _keep, nothing)
+        return SafetyRule(sku, percent, units)
+
+    return sequence(read)(file, node, name)
+
+
+def _keep(file: Source, node: Node, name: str) -> tuple[Decimal | None, int] | None:
+    if node.id == "scalar" and "%" in node.value:
+        percent = read_percent(file, node, name)
+        return None if percent is None else (percent, 0)
+    text = read_number_text(file, node, name, WHOLE, tr("a number of pieces such as 5, or a share such as 20%"))
+    if text is None:
+        return None
+    if int(text) < 0:
+        file.fault(node, tr("`{name}` must be at least {least}", name=name, least=0))
+        return None
+    return None, int(text)
+
+
+def _spending(file: Source, node: Node, name: str) -> Spending | None:
+    fields = ("max_cost_per_label", "max_cost_per_run", "max_cost_per_day")
+    keys = read_group(file, node, name, fields)
+    if keys is None:
+        return None
+    shipped = Spending()
+    caps = Spending(
+        max_cost_per_label=keys.get("max_cost_per_label", read_positive_money, shipped.max_cost_per_label),
+        max_cost_per_run=keys.get("max_cost_per_run", read_positive_money, shipped.max_cost_per_run),
+        max_cost_per_day=keys.get("max_cost_per_day", read_positive_money, shipped.max_cost_per_day),
+    )
+    amounts = (caps.max_cost_per_label, caps.max_cost_per_run, caps.max_cost_per_day)
+    if len({amount.currency for amount in amounts}) > 1:
+        file.fault(node, tr("`{name}`: all caps must be in one currency, those left out are in USD", name=name))
+        return None
+    return caps
+
+
+def _alerts(file: Source, node: Node, name: str) -> Alerts | None:
+    keys = read_group(file, node, name, ("to",))
+    return None if keys is None else Alerts(keys.get("to", any_number(_alert_url), ()))
+
+
+def _alert_url(file: Source, node: Node, name: str) -> str | None:
+    text = read_private_text(file, node, name)
+    if text is None or re.match(r"[a-z][a-z0-9+.-]*://\S", text, re.IGNORECASE):
+        return text
+    file.fault(node, tr("`{name}` is a list of addresses such as mailto://user:password@mail.example", name=name))
+    return None
+
+
+def _channels(file: Source, node: Node, name: str) -> Mapping[str, ChannelRules] | None:
+    keys = read_group(file, node, name, CHANNELS)
+    if keys is None:
+        return None
+    channels: dict[str, ChannelRules] = shipped_channels()
+    for channel, value in keys.values.items():
+        entry = read_group(file, value, f"{name}.{channel}", ("start_rate", "max_rate", "concurrency", "carrier_names"))
+        if entry is None:
+            continue
+        shipped = channels[channel]
+        rules = ChannelRules(
+            start_rate=entry.get("start_rate", read_rate, shipped.start_rate),
+            max_rate=entry.get("max_rate", read_rate, shipped.max_rate),
+            concurrency=entry.get("concurrency", whole(1, 64), shipped.concurrency),
+            carrier_names={**CARRIER_NAMES[channel], **entry.get("carrier_names", _carrier_names, {})},
+        )
+        if rules.max_rate < rules.start_rate:
+            file.fault(value, tr("`{name}`: max_rate is below start_rate", name=entry.name))
+        channels[channel] = rules
+    return channels
+
+
+def _carrier_names(file: Source, node: Node, name: str) -> dict[str, str] | None:
+    keys = read_group(file, node, name)
+    if keys is None:
+        return None
+    for carrier, key_node in keys.keys.items():
+        if not _OUR_WORD.fullmatch(carrier):
+            file.fault(
+                key_node, tr("`{name}`: write {value} in small letters and underscores", name=name, value=carrier)
+            )
+    return {carrier: keys.get(carrier, read_text, "") for carrier in keys.values}
+
+
+def _printing(file: Source, node: Node, name: str) -> Printing | None:
+    keys = read_group(file, node, name, ("language", "fonts"))
+    if keys is None:
+        return None
+    return Printing(
+        language=keys.get("language", choice("en", "zh"), "en"),
+        fonts=keys.get("fonts", any_number(read_text), ()),
+    )
+
+
+def _seller_center(file: Source, node: Node, name: str) -> SellerCenter | None:
+    keys = read_group(file, node, name, ("status_words",))
+    if keys is None:
+        return None
+    return SellerCenter({**STATUS_WORDS, **keys.get("status_words", _status_words, {})})
+
+
+def _status_words(file: Source, node: Node, name: str) -> dict[str, str] | None:
+    keys = read_group(file, node, name)
+    if keys is None:
+        return None
+    status = choice(*ORDER_STATUSES)
+    return {word: keys.get(word, status, "") for word in keys.values}
+
+
+def _boxes(file: Source, node: Node, name: str) -> tuple[Box, ...] | None:
+    names: dict[str, Node] = {}
+
+    def read(file: Source, node: Node, name: str) -> Box | None:
+        fields = ("name", "weight_g", "length_mm", "width_mm", "height_mm", "max_weight_g")
+        keys = read_group(file, node, name, fields)
+        if keys is None:
+            return None
+        size = whole(1)
+        return Box(
+            name=_unique_name(keys, names),
+            weight_g=keys.need("weight_g", whole(0), 0),
+            length_mm=keys.get("length_mm", size, None),
+            width_mm=keys.get("width_mm", size, None),
+            height_mm=keys.get("height_mm", size, None),
+            max_weight_g=keys.get("max_weight_g", size, None),
+        )
+
+    return sequence(read)(file, node, name)
+
+
+def _tests(file: Source, node: Node, name: str) -> tuple[RuleTest, ...] | None:
+    names: dict[str, Node] = {}
+
+    def read(file: Source, node: Node, name: str) -> RuleTest | None:
+        keys = read_group(file, node, name, ("name", "package", "expect"))
+        if keys is None:
+            return None
+        title = _unique_name(keys, names)
+        parcel = keys.need("package", partial(_test_parcel, title), Parcel(package_id=title))
+        return RuleTest(title, parcel, keys.need("expect", _expectation, Expectation()))
+
+    return sequence(read)(file, node, name)
+
+
+def _expectation(file: Source, node: Node, name: str) -> Expectation | None:
+    keys = read_group(file, node, name, ("carrier", "service_level", "rule", "cause"))
+    if keys is None:
+        return None
+    if ("carrier" in keys.keys) == ("cause" in keys.keys):
+        file.fault(node, tr("`{name}` is either a carrier or the cause why there is none", name=name))
+        return None
+    carrier = keys.get("carrier", _carrier, "")
+    return Expectation(
+        carrier=carrier or None,
+        service_level=keys.get("service_level", partial(_service_level, carrier), None),
+        rule=keys.get("rule", read_text, None),
+        cause=keys.get("cause", read_text, None),
+    )
+
+
+def _test_parcel(title: str, file: Source, node: Node, name: str) -> Parcel | None:
+    """Read the facts of a test's package. What it leaves out is as on an ordinary day; `~` makes a fact unknown."""
+    facts = (*BAND_CONDITIONS, *(key for key in LIST_CONDITIONS if key != "all_skus"), *FLAG_CONDITIONS)
+    keys = read_group(file, node, name, facts)
+    if keys is None:
+        return None
+
+    def fact(key: str, read: Read[T], ordinary: T | None) -> T | None:
+        value = keys.values.get(key)
+        if value is not None and value.id == "scalar" and kind_of(value) == "null":
+            return None
+        return keys.get(key, read, ordinary)
+
+    def words(key: str) -> tuple[str, ...]:
+        return fact(key, one_or_more(read_text), ()) or ()
+
+    country = fact("country", _country, file.home)
+    has_note = fact("has_note", read_flag, False)
+    return Parcel(
+        package_id=title,
+        channel=fact("channel", choice(*CHANNELS), "tiktok"),
+        order_total=fact("order_total", read_money, None),
+        weight_g=fact("weight_g", whole(0), None),
+        item_count=fact("item_count", whole(0), None),
+        skus=words("sku"),
+        tags=words("tags"),
+        country=country,
+        state=fact("state", _us_state if country == "US" else _region, None),
+        zip=fact("zip", _zip_text, None),
+        shipping_type=fact("shipping_type", _list_entry("shipping_type", True), None),
+        fulfillment_type=fact("fulfillment_type", _list_entry("fulfillment_type", True), None),
+        is_presale=fact("presale", read_flag, False),
+        is_sample=fact("sample", read_flag, False),
+        has_gift=fact("gift", read_flag, False),
+        buyer_note=None if has_note is None else "..." if has_note else "",
+        creator=fact("creator", read_text, ""),
+        delivery_option=fact("delivery_option", read_text, None),
+        warehouse=fact("warehouse", read_text, None),
+        hours_left=fact("hours_left", read_hours, None),
+    )

@@ -1,0 +1,228 @@
+"""Read a SKU sheet (CSV or XLSX) for `stock import`. Edge; columns: design, section 5.4.
+
+Every fault is reported, not the first alone, each with `file:line:column`; the caller takes the sheet whole or not at
+all.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, Decimal
+from pathlib import Path
+
+from tiktok_erp.errors import InputFileError
+from tiktok_erp.messages import tr
+from tiktok_erp.model.money import Money, to_minor
+from tiktok_erp.table_file import TableFile, TableRow, find_columns, is_exponent, is_rounded, plain_header
+
+_COLUMNS: Mapping[str, Sequence[str]] = {
+    "sku": ("sku", "Seller SKU"),
+    "quantity": ("quantity",),
+    "warehouse": ("warehouse",),
+    "name": ("name",),
+    "weight_g": ("weight_g", "weight"),
+    "length_mm": ("length_mm", "length"),
+    "width_mm": ("width_mm", "width"),
+    "height_mm": ("height_mm", "height"),
+    "cost": ("cost",),
+    "shelf": ("shelf",),
+    "tags": ("tags",),
+}
+_REQUIRED = ("sku", "quantity")
+_DELIMITERS = (",", ";", "\t")
+
+_MEASURE = re.compile(r"(?P<number>\d{1,9}(\.\d+)?)\s*(?P<unit>[a-z]*)", re.ASCII)
+_GRAMS = {
+    "": Decimal(1),
+    "g": Decimal(1),
+    "kg": Decimal(1000),
+    "oz": Decimal("28.349523125"),
+    "lb": Decimal("453.59237"),
+}
+_MILLIMETRES = {"": Decimal(1), "mm": Decimal(1), "cm": Decimal(10), "in": Decimal("25.4")}
+_COST = re.compile(r"\$?(?P<amount>\d{1,9}(\.\d+)?)(\s*(?P<currency>[A-Z]{3}))?", re.ASCII)
+_WHOLE = re.compile(r"\d{1,9}|\d{1,3}(,\d{3}){1,2}", re.ASCII)
+_MOST_FAULTS_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class SkuRow:
+    """One SKU as the sheet has it. `None` = the sheet does not say; `quantity` None = not counted.
+
+    `cost_amount` is in major units; `cost_currency` None means the shop's currency.
+    """
+
+    line: int
+    sku: str
+    quantity: int | None
+    warehouse: str | None = None
+    name: str | None = None
+    weight_g: int | None = None
+    length_mm: int | None = None
+    width_mm: int | None = None
+    height_mm: int | None = None
+    cost_amount: Decimal | None = None
+    cost_currency: str | None = None
+    shelf: str | None = None
+    tags: tuple[str, ...] = ()
+
+    def cost(self, shop_currency: str) -> Money | None:
+        """Return what one piece costs, in the sheet's currency or else the shop's; None when the sheet does not say."""
+        if self.cost_amount is None:
+            return None
+        return to_minor(self.cost_amount, self.cost_currency or shop_currency)
+
+
+@dataclass(frozen=True, slots=True)
+class SheetFault:
+    """What is wrong in one cell. As text: `file:line:column: what`."""
+
+    path: Path
+    line: int
+    column: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}:{self.column}: {self.what}"
+
+
+@dataclass(frozen=True, slots=True)
+class SkuSheet:
+    """The rows without a fault, the faults of the others, and the header's columns that mean nothing to us."""
+
+    path: Path
+    rows: tuple[SkuRow, ...]
+    faults: tuple[SheetFault, ...]
+    ignored_columns: tuple[str, ...] = ()
+
+    def refuse_faults(self) -> None:
+        """Raise InputFileError that lists the faults, one a line, if there are any."""
+        if not self.faults:
+            return
+        shown = [str(fault) for fault in self.faults[:_MOST_FAULTS_SHOWN]]
+        hidden = len(self.faults) - len(shown)
+        if hidden:
+            shown.append(tr("and {count} more", count=hidden))
+        raise InputFileError(
+            "\n".join([tr("{count} faults in the SKU sheet; nothing was taken over", count=len(self.faults)), *shown]),
+            subject=str(self.path),
+            next_step=tr("correct the cells and import the sheet again"),
+        )
+
+
+def read_sku_sheet(path: Path) -> SkuSheet:
+    """Return the rows and faults of a SKU sheet.
+
+    Weights are read as grams (`120`, `120g`; kg, oz and lb too) and lengths as millimetres (`120`, `120mm`; cm and in
+    too), both rounded up. Raises InputFileError when the file as a whole is unreadable or lacks `sku` or `quantity`.
+    """
+    table = TableFile(path, delimiters=_DELIMITERS)
+    header, rows = table.read()
+    columns = find_columns(table, header, _COLUMNS, required=_REQUIRED)
+    used = set(columns.values())
+    ignored = tuple(cell.strip() for index, cell in enumerate(header.cells) if index not in used and plain_header(cell))
+    good: list[SkuRow] = []
+    faults: list[SheetFault] = []
+    first_lines: dict[tuple[str, str | None], int] = {}
+    for row in rows:
+        reader = _RowReader(path, row, columns, len(header.cells))
+        sku_row = reader.read()
+        key = (sku_row.sku, sku_row.warehouse)
+        if sku_row.sku:
+            first_line = first_lines.setdefault(key, row.line)
+            if first_line != row.line:
+                reader.note("sku", tr("{sku} is already in line {line}", sku=sku_row.sku, line=first_line))
+        faults += reader.faults
+        if not reader.faults:
+            good.append(sku_row)
+    return SkuSheet(path, tuple(good), tuple(faults), ignored)
+
+
+class _RowReader:
+    """Reads one row; what cannot be read is noted in `faults` and left out."""
+
+    def __init__(self, path: Path, row: TableRow, columns: Mapping[str, int], width: int) -> None:
+        self.faults: list[SheetFault] = []
+        self._path = path
+        self._line = row.line
+        self._cells = {field: row.cells[index].strip() for field, index in columns.items() if index < len(row.cells)}
+        if any(cell.strip() for cell in row.cells[width:]):
+            self.note("sku", tr("the row has more cells than the header; put text with a separator in quotes"))
+
+    def note(self, field: str, what: str) -> None:
+        self.faults.append(SheetFault(self._path, self._line, _COLUMNS[field][0], what))
+
+    def read(self) -> SkuRow:
+        amount, currency = self._cost()
+        return SkuRow(
+            line=self._line,
+            sku=self._sku(),
+            quantity=self._quantity(),
+            warehouse=self._text("warehouse"),
+            name=self._text("name"),
+            weight_g=self._measure("weight_g", _GRAMS),
+            length_mm=self._measure("length_mm", _MILLIMETRES),
+            width_mm=self._measure("width_mm", _MILLIMETRES),
+            height_mm=self._measure("height_mm", _MILLIMETRES),
+            cost_amount=amount,
+            cost_currency=currency,
+            shelf=self._text("shelf"),
+            tags=tuple(dict.fromkeys(tag.strip() for tag in re.split(r"[;|]", self._cell("tags")) if tag.strip())),
+        )
+
+    def _cell(self, field: str) -> str:
+        return self._cells.get(field, "")
+
+    def _text(self, field: str) -> str | None:
+        return self._cell(field) or None
+
+    def _sku(self) -> str:
+        sku = self._cell("sku")
+        if not sku:
+            self.note("sku", tr("the SKU is missing"))
+        elif (is_exponent(sku) and "+" in sku) or is_rounded(sku):
+            self.note("sku", tr("a spreadsheet program has rounded {sku}; write it again as text", sku=sku))
+        return sku
+
+    def _quantity(self) -> int | None:
+        quantity = self._cell("quantity")
+        if not quantity:
+            return None
+        if _WHOLE.fullmatch(quantity) is None:
+            self.note("quantity", tr("{quantity} is not a whole number from 0 up", quantity=quantity))
+            return None
+        return int(quantity.replace(",", ""))
+
+    def _measure(self, field: str, units: Mapping[str, Decimal]) -> int | None:
+        cell = self._cell(field)
+        if not cell:
+            return None
+        found = _MEASURE.fullmatch(cell.casefold())
+        factor = units.get(found["unit"]) if found is not None else None
+        if found is None or factor is None:
+            self.note(
+                field,
+                tr(
+                    "{cell} is not a number, or not with one of {units}",
+                    cell=cell,
+                    units=", ".join(filter(None, units)),
+                ),
+            )
+            return None
+        whole = int((Decimal(found["number"]) * factor).to_integral_value(ROUND_CEILING))
+        if whole == 0:
+            self.note(field, tr("{cell} is nothing; leave the cell empty if it is not known", cell=cell))
+            return None
+        return whole
+
+    def _cost(self) -> tuple[Decimal | None, str | None]:
+        cell = self._cell("cost")
+        if not cell:
+            return None, None
+        found = _COST.fullmatch(cell.upper())
+        if found is None:
+            self.note("cost", tr("{cell} is not an amount; write it as 3.20 or 3.20 USD", cell=cell))
+            return None, None
+        return Decimal(found["amount"]), found["currency"]

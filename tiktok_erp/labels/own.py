@@ -1,0 +1,360 @@
+"""Take over labels that the seller bought elsewhere: tracking lists, and PDFs of Seller Center. Reads, checks, writes."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tiktok_erp.carriers.label_pages import MatchedPage, WantedPackage, extract_page, match_label_pages
+from tiktok_erp.carriers.tracking_list import TrackedLabel, read_tracking_list
+from tiktok_erp.errors import ErpError, LabelFileError
+from tiktok_erp.labels.verify import inspect_label
+from tiktok_erp.messages import tr
+from tiktok_erp.model.outcome import Outcome, Report
+from tiktok_erp.model.tracking_number import check
+from tiktok_erp.store.database import Store, utc_now
+from tiktok_erp.store.label_files import LabelFiles
+from tiktok_erp.store.labels import add_document, load_live, load_users_of_number, save_own_label
+from tiktok_erp.store.packages import find_packages, load_view
+from tiktok_erp.store.quarantine import open_case, resolve_cases
+
+CAUSES = ("bad_tracking_number", "number_used", "label_file", "barcode_contradiction", "other_label_held")
+# TikTok reference, section 4.5.
+_ORDERS_A_NUMBER = 20
+
+
+@dataclass(slots=True)
+class ImportCount:
+    """What one import did. `held` were known before."""
+
+    taken: int = 0
+    held: int = 0
+    failed: int = 0
+    failed_before: int = 0
+
+
+class LabelImporter:
+    """Takes over labels from files; one bad row or page never stops the others."""
+
+    def __init__(self, store: Store, report: Report, *, run_id: int | None, dry_run: bool) -> None:
+        self._store = store
+        self._report = report
+        self._run_id = run_id
+        self._dry_run = dry_run
+        self._files = LabelFiles(store.path)
+        self.count = ImportCount()
+
+    def import_files(self, paths: Sequence[Path]) -> None:
+        """Read tracking lists first, then the PDFs, whose pages may name the numbers of the lists.
+
+        Raises InputFileError or LabelFileError for a file that cannot be read at all; nothing of it was taken over.
+        """
+        pdfs = [path for path in paths if path.suffix.casefold() == ".pdf"]
+        lists = [path for path in paths if path not in pdfs]
+        read = [(path, read_tracking_list(path)) for path in lists]
+        for path, content in read:
+            for fault in content.faults:
+                self._row_failed(path, fault.line, fault.order_id, "bad_row", fault.what, fault.next_step)
+            for number, label in enumerate(content.labels, start=1):
+                self._import_row(path, label)
+                self._report.progress(tr("rows"), number, len(content.labels))
+        if pdfs:
+            self._import_pdfs(pdfs)
+
+    # Tracking lists
+
+    def _import_row(self, path: Path, label: TrackedLabel) -> None:
+        package_ids = find_packages(self._store, label.package_id or label.order_id)
+        live = [package_id for package_id in package_ids if self._is_open(package_id)]
+        if len(live) > 1:
+            return self._row_failed(
+                path,
+                label.line,
+                label.order_id,
+                "several_packages",
+                tr("the order leaves in {count} packages", count=len(live)),
+                tr("add a column package_id to the list and name one of them"),
+            )
+        if not package_ids:
+            return self._row_failed(
+                path,
+                label.line,
+                label.order_id,
+                "unknown_order",
+                tr("no such order is in the database"),
+                tr("run `tiktok-erp sync`, or correct the row"),
+            )
+        package_id = (live or package_ids)[0]
+        document: bytes | None = None
+        if label.label_file is not None:
+            try:
+                document = label.label_file.read_bytes()
+            except OSError as error:
+                return self._row_failed(
+                    path,
+                    label.line,
+                    label.order_id,
+                    "label_file",
+                    tr("the label file cannot be read ({reason})", reason=error.strerror),
+                    tr("correct label_file in the list, or leave it empty"),
+                )
+        return self._take(package_id, label.carrier, label.tracking_number, document)
+
+    def _row_failed(self, path: Path, line: int, order_id: str, cause: str, what: str, next_step: str) -> None:
+        # A row that fits no package of ours leaves no case behind: the file itself is what has to be corrected.
+        self.count.failed += 1
+        self._report.item(
+            Outcome(
+                "row",
+                {"order_id": order_id, "file": str(path), "line": line},
+                "failed",
+                cause=cause,
+                next_step=next_step,
+                text=f"{path}:{line}: {what}" + (f" ({order_id})" if order_id else ""),
+            )
+        )
+
+    # PDFs
+
+    def _import_pdfs(self, paths: Sequence[Path]) -> None:
+        wanted = self._wanted()
+        match = match_label_pages(
+            paths, wanted, progress=lambda done, total: self._report.progress(tr("pages"), done, total)
+        )
+        for number, page in enumerate(match.matches, start=1):
+            self._import_page(page)
+            self._report.progress(tr("labels"), number, len(match.matches))
+        for unmatched in match.unmatched_pages:
+            self._page_failed(unmatched.path, unmatched.page, unmatched.cause, unmatched.seen)
+        for ambiguous in match.ambiguous:
+            for path, page_number in ambiguous.pages:
+                self._page_failed(path, page_number, ambiguous.cause, ambiguous.why)
+
+    def _wanted(self) -> list[WantedPackage]:
+        rows = self._store.query(
+            "SELECT p.package_id, json_group_array(o.channel_order_id) AS numbers, l.tracking_number FROM packages p"
+            " JOIN package_orders po USING (package_id) JOIN orders o USING (order_id)"
+            " LEFT JOIN labels l ON l.package_id = p.package_id AND l.state = 'bought'"
+            " WHERE p.cancelled_at IS NULL AND p.scanned_at IS NULL GROUP BY p.package_id ORDER BY p.package_id"
+        )
+        return [
+            WantedPackage(row["package_id"], tuple(json.loads(row["numbers"])), row["tracking_number"]) for row in rows
+        ]
+
+    def _import_page(self, page: MatchedPage) -> None:
+        live = load_live(self._store, page.package_id)
+        number = page.tracking_number or (live["tracking_number"] if live is not None else None)
+        if not number:
+            self._package_failed(
+                page.package_id,
+                "label_file",
+                tr("the page names the order and no tracking number could be read from it"),
+                tr("give the number in a tracking list (`print-labels --from list.csv FILE.pdf`)"),
+            )
+            return
+        try:
+            document = extract_page(page.path, page.pages)
+        except ErpError as error:
+            self._package_failed(page.package_id, "label_file", error.what, error.next_step)
+            return
+        self._take(page.package_id, page.carrier, number, document)
+
+    def _page_failed(self, path: Path, page: int, cause: str, what: str) -> None:
+        self.count.failed += 1
+        self._report.item(
+            Outcome(
+                "page",
+                {"file": str(path), "page": page + 1},
+                "failed",
+                cause=cause,
+                next_step=tr("give order and tracking number in a tracking list, or print this page by hand"),
+                text=tr("{file}, page {page}: {what}", file=path.name, page=page + 1, what=what),
+            )
+        )
+
+    # Both
+
+    def _is_open(self, package_id: str) -> bool:
+        orders = self._store.scalar(
+            "SELECT count(*) FROM packages p JOIN package_orders po USING (package_id) JOIN orders o USING (order_id)"
+            " WHERE p.package_id = ? AND p.cancelled_at IS NULL AND o.base_state = 'open'",
+            (package_id,),
+        )
+        return bool(orders)
+
+    def _take(self, package_id: str, carrier: str | None, number: str, document: bytes | None) -> None:
+        live = load_live(self._store, package_id)
+        if live is not None and live["state"] in ("sent", "unknown"):
+            return self._package_failed(
+                package_id,
+                "other_label_held",
+                tr("a label is being bought for this package"),
+                tr("run `tiktok-erp labels reconcile` first"),
+            )
+        verdict = check(number, carrier)
+        if live is not None and live["state"] == "bought":
+            return self._complete(package_id, live, verdict.normalised, document)
+        refusal = self._refusal(package_id, carrier, number)
+        if refusal is not None:
+            return self._package_failed(package_id, *refusal)
+        if verdict.verdict == "unchecked":
+            self._report.warn(
+                tr(
+                    "{package}: {carrier} publishes no check digit, so only the form of the number was checked",
+                    package=package_id,
+                    carrier=carrier,
+                )
+            )
+        sha256 = pages = barcode = None
+        if document is not None:
+            try:
+                inspection = inspect_label(document, tracking_number=verdict.normalised, subject=package_id)
+            except LabelFileError as error:
+                return self._package_failed(package_id, "label_file", error.what, error.next_step)
+            if inspection.verdict == "contradiction":
+                return self._contradiction(package_id, verdict.normalised)
+            pages, barcode = inspection.pages, inspection.verdict
+            sha256 = None if self._dry_run else self._files.keep(document)
+        if not self._dry_run:
+            with self._store.transaction():
+                save_own_label(
+                    self._store,
+                    package_id,
+                    carrier=carrier or (verdict.detected_carriers[0] if verdict.detected_carriers else None),
+                    tracking_number=verdict.normalised,
+                    sha256=sha256,
+                    pages=pages,
+                    barcode=barcode,
+                    run_id=self._run_id,
+                    at=utc_now(),
+                )
+                resolve_cases(self._store, package_id=package_id, causes=CAUSES)
+        self.count.taken += 1
+        self._outcome(package_id, "planned" if self._dry_run else "done")
+        return None
+
+    def _complete(self, package_id: str, live: sqlite3.Row, number: str, document: bytes | None) -> None:
+        """A label is held already: the same number is nothing new, and its document may still be missing."""
+        if live["tracking_number"] != number:
+            return self._package_failed(
+                package_id,
+                "other_label_held",
+                tr("the package has a label with another number ({held})", held=live["tracking_number"]),
+                tr("void that label first, or correct the row"),
+            )
+        if document is None or live["sha256"] is not None:
+            self.count.held += 1
+            return self._outcome(package_id, "skipped", cause="already_held")
+        try:
+            inspection = inspect_label(document, tracking_number=number, subject=package_id)
+        except LabelFileError as error:
+            return self._package_failed(package_id, "label_file", error.what, error.next_step)
+        if inspection.verdict == "contradiction":
+            return self._contradiction(package_id, number)
+        if not self._dry_run:
+            sha256 = self._files.keep(document)
+            with self._store.transaction():
+                add_document(self._store, package_id, sha256=sha256, pages=inspection.pages, barcode=inspection.verdict)
+                resolve_cases(self._store, package_id=package_id, causes=CAUSES)
+        self.count.taken += 1
+        return self._outcome(package_id, "planned" if self._dry_run else "done")
+
+    def _refusal(self, package_id: str, carrier: str | None, number: str) -> tuple[str, str, str] | None:
+        """Return (cause, what, next step) when this number must not go on this package."""
+        verdict = check(number, carrier)
+        if not verdict.ok:
+            return (
+                "bad_tracking_number",
+                tr("the tracking number {number} is wrong: {reason}", number=number, reason=verdict.detail),
+                tr("correct number or carrier in the list and import it again"),
+            )
+        state = self._store.query_one(
+            "SELECT p.cancelled_at, max(o.base_state = 'cancelled') AS is_cancelled, max(o.cancel_requested) AS asked,"
+            " max(o.base_state IN ('unpaid', 'held')) AS is_held, max(o.base_state = 'unknown') AS is_unknown"
+            " FROM packages p JOIN package_orders po USING (package_id) JOIN orders o USING (order_id)"
+            " WHERE p.package_id = ?",
+            (package_id,),
+        )
+        if state is not None and (state["cancelled_at"] or state["is_cancelled"]):
+            return "order_cancelled", tr("the order was cancelled"), tr("do not send the parcel; void its label")
+        if state is not None and state["asked"]:
+            return (
+                "cancel_requested",
+                tr("the buyer asks to cancel the order"),
+                tr("answer the buyer's cancel request in Seller Center, then run `tiktok-erp sync`"),
+            )
+        if state is not None and (state["is_held"] or state["is_unknown"]):
+            return (
+                "on_hold",
+                tr("the order may not be shipped yet"),
+                tr("wait for the hold to end, then run this again"),
+            )
+        users = load_users_of_number(self._store, verdict.normalised, package_id)
+        if users and (len(users) >= _ORDERS_A_NUMBER or not all(row["same_buyer"] for row in users)):
+            return (
+                "number_used",
+                tr(
+                    "the tracking number {number} is already on package {other}",
+                    number=number,
+                    other=users[0]["package_id"],
+                ),
+                tr("correct the number: one parcel has one number"),
+            )
+        return None
+
+    def _contradiction(self, package_id: str, number: str) -> None:
+        self._package_failed(
+            package_id,
+            "barcode_contradiction",
+            tr("the barcode on the label is another number than {number}", number=number),
+            tr("compare the label with the list; one of them belongs to another parcel"),
+        )
+
+    def _package_failed(self, package_id: str, cause: str, what: str, next_step: str) -> None:
+        is_new = True
+        if not self._dry_run:
+            with self._store.transaction():
+                is_new = open_case(
+                    self._store,
+                    cause=cause,
+                    detail=what,
+                    next_step=next_step,
+                    package_id=package_id,
+                    order_id=self._store.scalar(
+                        "SELECT min(order_id) FROM package_orders WHERE package_id = ?", (package_id,)
+                    ),
+                    run_id=self._run_id,
+                )
+        self.count.failed += is_new
+        self.count.failed_before += not is_new
+        self._outcome(
+            package_id, "failed", cause=cause, next_step=next_step, text=f"{package_id}: {what}", is_new=is_new
+        )
+
+    def _outcome(
+        self,
+        package_id: str,
+        result: str,
+        *,
+        cause: str | None = None,
+        next_step: str | None = None,
+        text: str | None = None,
+        is_new: bool = True,
+    ) -> None:
+        fields = load_view(self._store, [package_id]) if self._report.wants_fields else {}
+        row = fields.get(package_id)
+        self._report.item(
+            Outcome(
+                "package",
+                {"package_id": package_id},
+                result,
+                cause=cause,
+                next_step=next_step,
+                fields=dict(row) if row else {},
+                text=text,
+                is_new=is_new,
+            )
+        )

@@ -1,0 +1,29 @@
+"""What it takes to sign in at a channel. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from tiktok_erp.model.secret import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPair:
+    """An access token and the token that renews it. An unknown end of life is None."""
+
+    access_token: Secret
+    refresh_token: Secret
+    access_expires_at: datetime | None = None
+    refresh_expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TikTokCredentials:
+    """Everything the environment says about one TikTok Shop. `cipher` is empty when the shop is still to be chosen."""
+
+    app_key: str
+    app_secret: Secret
+    cipher: Secret
+    api_url: str
+    auth_url: str

@@ -1,0 +1,254 @@
+"""PDF files: opened, read page by page, written whole or not at all. The one door to PDFium and the barcode reader.
+
+It stands beside `errors` and `messages` because both `labels/` and `carriers/` need it and neither may import the
+other. PDFium is not thread-safe (`reference/carriers.md`, section 7.2): every call into it in this process happens
+under `LOCK`, also where another module uses `PdfPages.document` directly. Decoding barcodes happens outside of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from tiktok_erp.errors import ErpError, InputFileError, LabelFileError
+from tiktok_erp.messages import tr
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+LOCK = threading.RLock()
+
+POINTS_PER_INCH = 72
+MM_PER_POINT = 25.4 / POINTS_PER_INCH
+
+_LIGHTEST_INK = 244  # of 255
+_IS_INK = [255] * (_LIGHTEST_INK + 1) + [0] * (255 - _LIGHTEST_INK)
+_MAX_PIXELS = 60_000_000  # a page of absurd size is drawn coarser instead of filling the memory
+_WRONG_PASSWORD = 4  # FPDF_ERR_PASSWORD
+_PICTURES = {b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG", b"GIF8": "GIF", b"PK\x03\x04": "ZIP", b"^XA": "ZPL"}
+
+
+@dataclass(frozen=True, slots=True)
+class PageBarcode:
+    """One barcode read from a page. `payload` keeps FNC1 as 0x1D; `symbology` is the AIM identifier, such as `]C1`."""
+
+    payload: bytes
+    symbology: str
+
+
+class PdfPages:
+    """An open PDF whose pages can be measured, read and drawn from any thread. Close it, or use it in `with`.
+
+    `subject` names the document in errors. Raises `error` (LabelFileError, or InputFileError for a file that the
+    seller named) when it is empty, no PDF, cut off, needs a password or has no page.
+    """
+
+    def __init__(
+        self, source: bytes | Path, *, subject: str, error: type[LabelFileError | InputFileError] = LabelFileError
+    ) -> None:
+        self._subject = subject
+        self._error = error
+        self._check_envelope(source)
+        import pypdfium2
+
+        with LOCK:
+            try:
+                self.document: Any = pypdfium2.PdfDocument(source)
+            except pypdfium2.PdfiumError as cause:
+                raise self._cannot_open(source, cause) from cause
+            self._count = len(self.document)
+            if self._count == 0:
+                self.document.close()
+                raise self._fault(tr("this PDF is damaged or has no page, and cannot be opened"))
+
+    def __enter__(self) -> PdfPages:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        return self._count
+
+    def close(self) -> None:
+        """Free the document. A second call does nothing."""
+        with LOCK:
+            self.document.close()
+
+    def size_pt(self, page: int) -> tuple[float, float]:
+        """Return width and height of the 0-based `page` in points (1/72 inch), as it is shown: crop and rotation in."""
+        with self._reading(page):
+            width, height = self.document.get_page_size(page)
+            return float(width), float(height)
+
+    def text(self, page: int) -> str:
+        """Return the text layer of the 0-based `page`; empty when the page is only a picture."""
+        with self._reading(page):
+            opened = self.document[page]
+            try:
+                layer = opened.get_textpage()
+                try:
+                    return str(layer.get_text_range())
+                finally:
+                    layer.close()
+            finally:
+                opened.close()
+
+    def draw(self, page: int, dpi: float) -> Image:
+        """Return the 0-based `page` as a grey picture at `dpi`."""
+        with self._reading(page):
+            opened = self.document[page]
+            try:
+                return draw_opened(opened, dpi)
+            finally:
+                opened.close()
+
+    def barcodes(self, page: int, dpi: float, *, matrix_codes: bool = False) -> tuple[PageBarcode, ...]:
+        """Return the barcodes of the 0-based `page` drawn at `dpi`, as `read_barcodes` does."""
+        return read_barcodes(self.draw(page, dpi), matrix_codes=matrix_codes)
+
+    @contextlib.contextmanager
+    def _reading(self, page: int) -> Iterator[None]:
+        import pypdfium2
+
+        with LOCK:
+            try:
+                yield
+            except pypdfium2.PdfiumError as cause:
+                raise self._fault(tr("page {page} of this PDF cannot be read", page=page + 1)) from cause
+
+    def _check_envelope(self, source: bytes | Path) -> None:
+        """Raise unless `source` begins and ends as a PDF: PDFium would repair a cut file and draw what is left."""
+        if isinstance(source, bytes):
+            head, tail = source[:1024], source[-2048:]
+        else:
+            head, tail = self._both_ends(source)
+        if not head.strip():
+            raise self._fault(tr("the file is empty"))
+        if b"%PDF-" not in head:
+            raise self._fault(_what_it_is(head))
+        if b"%%EOF" not in tail.rstrip(b"\x00\r\n\t ")[-1024:]:
+            raise self._fault(tr("this PDF is cut off: its end is missing"))
+
+    def _both_ends(self, path: Path) -> tuple[bytes, bytes]:
+        try:
+            with path.open("rb") as file:
+                head = file.read(1024)
+                file.seek(max(0, path.stat().st_size - 2048))
+                return head, file.read()
+        except OSError as cause:
+            raise self._fault(tr("the file cannot be read: {reason}", reason=cause.strerror or str(cause))) from cause
+
+    def _cannot_open(self, source: bytes | Path, cause: Exception) -> ErpError:
+        # PDFium keeps the code of an earlier failure when it has none for this one, so the code alone proves nothing.
+        if getattr(cause, "err_code", None) == _WRONG_PASSWORD:
+            data = source if isinstance(source, bytes) else source.read_bytes()
+            if b"/Encrypt" in data:
+                return self._fault(tr("this PDF is encrypted: it asks for a password"))
+        return self._fault(tr("this PDF is damaged or has no page, and cannot be opened"))
+
+    def _fault(self, what: str) -> ErpError:
+        return self._error(what, subject=self._subject, next_step=tr("download the file again and repeat the command"))
+
+
+def read_barcodes(picture: Image, *, matrix_codes: bool = False) -> tuple[PageBarcode, ...]:
+    """Return the barcodes found in a grey picture, from top to bottom.
+
+    Without `matrix_codes` only the bar kinds in which carriers print tracking numbers are looked for, which takes half
+    the time. Needs no lock.
+    """
+    import zxingcpp
+
+    kinds = zxingcpp.BarcodeFormat
+    wanted = [kinds.Code128, kinds.Code39, kinds.ITF]
+    if matrix_codes:
+        wanted += [kinds.QRCode, kinds.DataMatrix, kinds.PDF417, kinds.Aztec, kinds.MaxiCode]
+    found = zxingcpp.read_barcodes(picture, formats=zxingcpp.BarcodeFormats(wanted), try_invert=False)
+    placed = sorted(
+        (code.position.top_left.y, code.position.top_left.x, bytes(code.bytes), str(code.symbology_identifier))
+        for code in found
+    )
+    return tuple(PageBarcode(payload, symbology) for top, left, payload, symbology in placed)
+
+
+def ink_of(picture: Image) -> Image:
+    """Return a grey picture as a mask: 255 where something is printed, 0 on paper. A scan's light ground is paper."""
+    return picture.point(_IS_INK)
+
+
+def draw_opened(page: Any, dpi: float) -> Image:
+    """Return an open PDFium page as a grey picture that owns its memory. The caller holds `LOCK`."""
+    width, height = page.get_size()
+    bitmap = page.render(scale=_scale_for(width, height, dpi), grayscale=True)
+    try:
+        # PDFium's own memory must not be left to a garbage collection outside of the lock.
+        picture: Image = bitmap.to_pil().convert("L").copy()
+        return picture
+    finally:
+        bitmap.close()
+
+
+def digital_text(payload: bytes) -> str:
+    """Return a barcode's content as text without FNC1; bytes that are no ASCII become `?`."""
+    return payload.replace(b"\x1d", b"").decode("ascii", errors="replace").replace("\ufffd", "?")
+
+
+@contextlib.contextmanager
+def whole_file(target: Path) -> Iterator[tuple[Path, BinaryIO]]:
+    """Give a new file beside `target` (its path and the file, open for writing); it takes `target`'s place on success.
+
+    The bytes are on the disk before the name points to them, and so is the name. After an error `target` is as it was
+    and nothing is left beside it. Raises LabelFileError when the disk refuses.
+    """
+    part = target.with_name(f".{target.name}.{os.getpid()}-{threading.get_ident()}.part")
+    try:
+        with part.open("w+b") as file:
+            yield part, file
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(target)
+        _sync_directory(target.parent)
+    except OSError as cause:
+        part.unlink(missing_ok=True)
+        raise LabelFileError(
+            tr("the file cannot be written: {reason}", reason=cause.strerror or str(cause)),
+            subject=str(target),
+            next_step=tr("make room or choose another directory, then run the command again"),
+        ) from cause
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def _sync_directory(directory: Path) -> None:
+    if os.name == "nt":
+        return  # Windows cannot open a directory; its rename is journalled
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _scale_for(width: float, height: float, dpi: float) -> float:
+    wanted = dpi / POINTS_PER_INCH
+    largest = (_MAX_PIXELS / max(1.0, width * height)) ** 0.5
+    return float(min(wanted, largest))
+
+
+def _what_it_is(head: bytes) -> str:
+    start = head.lstrip(b"\xef\xbb\xbf\r\n\t ")
+    if re.match(rb"<(!doctype|html|head|\?xml|!--|body|error)", start, re.IGNORECASE):
+        return tr("this is a web page, not a PDF")
+    for mark, name in _PICTURES.items():
+        if start.startswith(mark):
+            return tr("this is a {kind} file, not a PDF", kind=name)
+    if start[:1] in (b"{", b"["):
+        return tr("this is an answer in JSON, not a PDF")
+    return tr("this is not a PDF")

@@ -1,0 +1,220 @@
+"""One API call as the business sees it: checked parameters in, data or an ApiError out."""
+
+from __future__ import annotations
+
+import base64
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+Row = TypeVar("Row")
+PAGE_TOKEN_LIFE_S = 3600
+
+# Codes that more than one endpoint uses (reference, sections 3.2-3.4).
+BAD_PARAMETER = 36009004
+BAD_INPUT = 21001001
+NOT_YOURS = 21008111
+
+
+class ApiError(Exception):
+    """A refusal: the code and HTTP status that the client gets to see."""
+
+    def __init__(
+        self, code: int, message: str, *, status: int = 200, retry_after: str | None = None, data: Any = None
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.status = status
+        self.retry_after = retry_after
+        self.data = data
+
+
+class ConnectionLost(Exception):  # noqa: N818 - not an error of ours: the client is to see a closed connection
+    """Close the connection without an answer."""
+
+
+def bad_parameter(message: str) -> ApiError:
+    """Return the gateway's refusal of a parameter."""
+    return ApiError(BAD_PARAMETER, message, status=400)
+
+
+@dataclass(slots=True)
+class Call:
+    """One authorised call; `query` holds decoded values, `now` is the shop's second."""
+
+    method: str
+    path: str
+    template: str
+    params: dict[str, str]
+    query: dict[str, list[str]]
+    body: dict[str, Any]
+    request_id: str
+    now: int
+    base_url: str
+
+    def text(self, name: str, default: str = "") -> str:
+        """Return a query value."""
+        return self.query.get(name, [default])[0]
+
+    def choice(self, name: str, allowed: Sequence[str], default: str) -> str:
+        """Return a query value that must be one of `allowed`."""
+        word = self.text(name) or default
+        if word not in allowed:
+            raise bad_parameter(f"Invalid parameter: {name} must be one of {', '.join(allowed)}")
+        return word
+
+    def page_size(self, most: int, default: int, code: int = BAD_PARAMETER) -> int:
+        """Return the page size, within 1..most."""
+        text = self.text("page_size") or str(default)
+        if not text.isdecimal() or not 1 <= int(text) <= most:
+            status = 400 if code == BAD_PARAMETER else 200
+            raise ApiError(code, f"Invalid parameter: page_size must be between 1 and {most}", status=status)
+        return int(text)
+
+    def body_text(self, name: str, default: str = "") -> str:
+        """Return a string of the body."""
+        value = self.body.get(name, default)
+        if value is None:
+            return default
+        if not isinstance(value, str):
+            raise bad_parameter(f"Invalid parameter: {name} must be a string")
+        return value
+
+    def body_number(self, name: str) -> int | None:
+        """Return an integer of the body, None when absent, null or 0 (absent and 0 mean the same on this wire)."""
+        value = self.body.get(name)
+        if value is None:
+            return None
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise bad_parameter(f"Invalid parameter: {name} must be an integer")
+        return value or None
+
+    def body_flag(self, name: str) -> bool | None:
+        """Return a boolean of the body."""
+        value = self.body.get(name)
+        if value is not None and not isinstance(value, bool):
+            raise bad_parameter(f"Invalid parameter: {name} must be a boolean")
+        return value
+
+    def body_texts(self, name: str) -> list[str]:
+        """Return a list of strings of the body; absent and null are empty."""
+        return texts(self.body.get(name), name)
+
+    def body_objects(self, name: str) -> list[dict[str, Any]]:
+        """Return a list of objects of the body; absent and null are empty."""
+        return objects(self.body.get(name), name)
+
+    def body_object(self, name: str) -> dict[str, Any]:
+        """Return an object of the body; absent and null are empty."""
+        value = self.body.get(name)
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            raise bad_parameter(f"Invalid parameter: {name} must be an object")
+        return value
+
+
+def texts(value: Any, name: str) -> list[str]:
+    """Return `value` as a list of strings, or refuse the parameter `name`."""
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(isinstance(part, str) for part in value):
+        raise bad_parameter(f"Invalid parameter: {name} must be a list of strings")
+    return value
+
+
+def objects(value: Any, name: str) -> list[dict[str, Any]]:
+    """Return `value` as a list of objects, or refuse the parameter `name`."""
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(isinstance(part, dict) for part in value):
+        raise bad_parameter(f"Invalid parameter: {name} must be a list of objects")
+    return value
+
+
+def text_of(value: dict[str, Any], name: str) -> str:
+    """Return a string member of an object in the body; absent and null are empty."""
+    member = value.get(name)
+    if member is None:
+        return ""
+    if not isinstance(member, str):
+        raise bad_parameter(f"Invalid parameter: {name} must be a string")
+    return member
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    asked: str
+    last: tuple[Any, ...]
+    window_end: int
+    expires_at: int
+
+
+@dataclass(slots=True)
+class Pages:
+    """Page tokens: opaque, bound to the search they came from, good for an hour."""
+
+    seed: int
+    cursors: dict[str, Cursor] = field(default_factory=dict)
+    dice: random.Random = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.dice = random.Random(f"{self.seed}/pages")
+
+    def cursor(self, call: Call) -> Cursor | None:
+        """Return where the caller wants to go on; refuse tokens that are unknown, old, or of another search."""
+        token = call.text("page_token")
+        if not token:
+            return None
+        cursor = self.cursors.get(token)
+        if cursor is None or cursor.expires_at < call.now:
+            raise bad_parameter("Invalid parameter: page_token is invalid or expired")
+        if cursor.asked != _asked(call):
+            raise bad_parameter("Invalid parameter: page_token belongs to another search; keep all other parameters")
+        return cursor
+
+    def cut(
+        self,
+        call: Call,
+        rows: list[Row],
+        size: int,
+        key: Callable[[Row], tuple[Any, ...]],
+        *,
+        descending: bool,
+        window_end: int = 0,
+        step_back: Callable[[], bool] = lambda: False,
+    ) -> tuple[list[Row], str]:
+        """Return one page of `rows` and the token of the next one, empty at the end.
+
+        `step_back` may say that the next page is to repeat this page's last row.
+        """
+        cursor = self.cursor(call)
+        if cursor is not None:
+            last = cursor.last
+            rows = [row for row in rows if (key(row) < last if descending else key(row) > last)]
+        ordered = sorted(rows, key=key, reverse=descending)
+        page = ordered[:size]
+        if len(ordered) <= size:
+            return page, ""
+        end = page[-2] if len(page) > 1 and step_back() else page[-1]
+        return page, self._token(Cursor(_asked(call), key(end), window_end, call.now + PAGE_TOKEN_LIFE_S))
+
+    def _token(self, cursor: Cursor) -> str:
+        # The signs that must be percent-encoded are there every time, so that no client gets away with forgetting.
+        text = list(base64.b64encode(self.dice.randbytes(37)).decode())
+        text[5], text[19] = "+", "/"
+        token = "".join(text)
+        self.cursors[token] = cursor
+        if len(self.cursors) > 5000:
+            self.cursors = {
+                name: kept for name, kept in self.cursors.items() if kept.expires_at >= cursor.expires_at - 3000
+            }
+        return token
+
+
+def _asked(call: Call) -> str:
+    ignored = {"page_token", "sign", "timestamp", "app_key", "access_token"}
+    query = sorted((name, values) for name, values in call.query.items() if name not in ignored)
+    return f"{call.path} {query} {sorted(call.body.items(), key=str)}"

@@ -1,0 +1,291 @@
+"""The SQL about labels: the purchase journal, what is due, what is held, and what is still to print."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from tiktok_erp.model.moment import to_text
+from tiktok_erp.store.database import Store, utc_now
+
+LIVE = "('intent', 'sent', 'unknown', 'bought')"
+# Why an allocated package without a label is not bought now; the first that holds. NULL: it is due.
+_OBSTACLE = """
+CASE
+  WHEN p.cancelled_at IS NOT NULL OR max(o.base_state = 'cancelled') THEN 'order_cancelled'
+  WHEN max(o.base_state = 'unknown') THEN 'unknown_status'
+  WHEN max(o.base_state = 'closed') THEN 'already_shipped'
+  WHEN max(o.base_state IN ('unpaid', 'held') OR coalesce(o.held_until, '') > strftime('%Y-%m-%dT%H:%M:%SZ', 'now')) THEN 'on_hold'
+  WHEN max(o.cancel_requested) THEN 'cancel_requested'
+  WHEN max(coalesce(o.fulfillment_type, '') NOT IN ('', 'FULFILLMENT_BY_SELLER')) THEN 'fulfilled_by_channel'
+  WHEN p.allocated_at IS NULL THEN 'not_allocated'
+  WHEN max(coalesce(o.address_changed_at, '') > p.allocated_at) THEN 'address_changed'
+  WHEN EXISTS (SELECT 1 FROM units u JOIN reservations r USING (unit_id)
+               WHERE u.package_id = p.package_id AND r.state = 'short') THEN 'short'
+  WHEN ?1 AND EXISTS (SELECT 1 FROM quarantine q WHERE q.package_id = p.package_id AND q.resolved_at IS NULL
+                      AND q.since >= max(o.synced_at)) THEN 'quarantined'
+END
+"""
+_CANDIDATES = f"""
+SELECT p.package_id, p.carrier, p.service_level, p.because, p.weight_g, p.allocated_at, l.label_id, l.state AS label_state,
+  min(o.ship_by) AS ship_by, min(o.order_id) AS order_id, min(o.channel_order_id) AS channel_order_id, count(*) AS orders,
+  CASE WHEN count(DISTINCT coalesce(o.shipping_type, '')) = 1 THEN min(o.shipping_type) END AS shipping_type,
+  min(po.channel_package_id) AS channel_package_id, {_OBSTACLE} AS obstacle
+FROM packages p
+JOIN package_orders po USING (package_id)
+JOIN orders o USING (order_id)
+LEFT JOIN labels l ON l.package_id = p.package_id AND l.state IN {LIVE}
+"""
+
+
+def load_candidates(store: Store, *, only: Sequence[str] | None = None) -> list[sqlite3.Row]:
+    """Return packages without a sent or bought label, most urgent first, with `obstacle` where one is not due.
+
+    Without `only` just those with a decision, or those of these package ids. A package with an open case whose orders
+    have not changed since is only due when it is named.
+    """
+    where = "coalesce(l.state, 'intent') = 'intent'"
+    values: tuple[object, ...] = (only is None,)
+    if only is None:
+        where += " AND p.allocated_at IS NOT NULL AND p.cancelled_at IS NULL"
+    else:
+        where += " AND p.package_id IN (SELECT value FROM json_each(?2))"
+        values = (False, json.dumps(list(only)))
+    return store.query(
+        f"{_CANDIDATES} WHERE {where} GROUP BY p.package_id ORDER BY ship_by IS NULL, ship_by, p.carrier, p.package_id",
+        values,
+    )
+
+
+def intend(store: Store, package_ids: Iterable[str], *, source: str, run_id: int | None) -> None:
+    """Write a purchase intent for each package that has none. Call inside a transaction, before anything is sent."""
+    now = to_text(utc_now())
+    store.execute_many(
+        "INSERT INTO labels (package_id, state, source, intent_at, run_id) SELECT ?, 'intent', ?, ?, ? WHERE NOT EXISTS"
+        f" (SELECT 1 FROM labels l WHERE l.package_id = ?1 AND l.state IN {LIVE})",
+        [(package_id, source, now, run_id) for package_id in package_ids],
+    )
+
+
+def mark_sent(store: Store, package_id: str, run_id: int | None) -> bool:
+    """Turn the intent of a package into `sent`; False when there is none (somebody else took it)."""
+    return (
+        store.execute(
+            "UPDATE labels SET state = 'sent', sent_at = ?, run_id = ? WHERE package_id = ? AND state = 'intent'",
+            (to_text(utc_now()), run_id, package_id),
+        )
+        == 1
+    )
+
+
+def save_purchase(
+    store: Store,
+    package_id: str,
+    *,
+    channel_package_id: str,
+    cost_minor: int | None,
+    currency: str | None,
+    carrier: str | None,
+    service_level: str | None,
+    request_id: str,
+) -> None:
+    """Write what the purchase answered; the label stays `sent` until its document is safe. Call inside a transaction."""
+    store.execute(
+        "UPDATE labels SET channel_package_id = ?, cost_minor = ?, currency = ?, carrier = ?, service_level = ?,"
+        " request_id = ? WHERE package_id = ? AND state IN ('sent', 'unknown')",
+        (channel_package_id, cost_minor, currency, carrier, service_level, request_id, package_id),
+    )
+    store.execute(
+        "UPDATE package_orders SET channel_package_id = ? WHERE package_id = ?", (channel_package_id, package_id)
+    )
+
+
+def save_state(store: Store, package_id: str, state: str, *, error_code: str | None = None) -> None:
+    """Write that a sent purchase is `unknown`, was `refused`, or never left (`intent`). Call inside a transaction."""
+    store.execute(
+        "UPDATE labels SET state = ?1, error_code = ?2, sent_at = CASE WHEN ?1 = 'intent' THEN NULL ELSE sent_at END"
+        " WHERE package_id = ?3 AND state IN ('intent', 'sent', 'unknown')",
+        (state, error_code, package_id),
+    )
+
+
+def save_document(
+    store: Store,
+    package_id: str,
+    *,
+    tracking_number: str | None,
+    sha256: str | None,
+    pages: int | None,
+    barcode: str | None,
+    at: datetime,
+) -> None:
+    """Write that a bought label's document is safe (or, with no sha256, lost). Call inside a transaction."""
+    store.execute(
+        "UPDATE labels SET state = 'bought', tracking_number = coalesce(?, tracking_number), sha256 = ?, pages = ?,"
+        " barcode = ?, bought_at = ? WHERE package_id = ? AND state IN ('sent', 'unknown')",
+        (tracking_number, sha256, pages, barcode, to_text(at), package_id),
+    )
+    store.execute(
+        "UPDATE package_orders SET uploaded_at = coalesce(uploaded_at, ?) WHERE package_id = ?",
+        (to_text(at), package_id),
+    )
+    store.execute(
+        "UPDATE packages SET carrier = coalesce((SELECT l.carrier FROM labels l WHERE l.package_id = packages.package_id"
+        " AND l.state = 'bought'), carrier), service_level = coalesce((SELECT l.service_level FROM labels l WHERE"
+        " l.package_id = packages.package_id AND l.state = 'bought'), service_level) WHERE package_id = ?",
+        (package_id,),
+    )
+
+
+def save_own_label(
+    store: Store,
+    package_id: str,
+    *,
+    carrier: str | None,
+    tracking_number: str,
+    sha256: str | None,
+    pages: int | None,
+    barcode: str | None,
+    run_id: int | None,
+    at: datetime,
+) -> None:
+    """Write a label that the seller bought elsewhere. Call inside a transaction; the schema refuses a second live one."""
+    now = to_text(at)
+    store.execute(
+        "UPDATE labels SET state = 'refused', error_code = 'bought_elsewhere' WHERE package_id = ? AND state = 'intent'",
+        (package_id,),
+    )
+    store.execute(
+        "INSERT INTO labels (package_id, state, source, carrier, tracking_number, sha256, pages, barcode, intent_at,"
+        " bought_at, run_id) VALUES (?, 'bought', 'file', ?, ?, ?, ?, ?, ?, ?, ?)",
+        (package_id, carrier, tracking_number, sha256, pages, barcode, now, now, run_id),
+    )
+    if carrier is not None:
+        # The level that the rule chose belongs to the rule's carrier.
+        store.execute(
+            "UPDATE packages SET service_level = CASE WHEN carrier = ?1 THEN service_level END, carrier = ?1,"
+            " because = coalesce(because, 'label bought elsewhere') WHERE package_id = ?2",
+            (carrier, package_id),
+        )
+
+
+def add_document(store: Store, package_id: str, *, sha256: str, pages: int, barcode: str | None) -> None:
+    """Give a bought label that is a bare number its document. Call inside a transaction."""
+    store.execute(
+        "UPDATE labels SET sha256 = ?, pages = ?, barcode = ? WHERE package_id = ? AND state = 'bought' AND sha256 IS NULL",
+        (sha256, pages, barcode, package_id),
+    )
+
+
+def load_unsettled(store: Store) -> list[sqlite3.Row]:
+    """Return labels whose purchase was sent and is not finished, with their order's ids."""
+    return store.query(
+        "SELECT l.*, o.order_id, o.channel_order_id, o.base_state FROM labels l JOIN package_orders po USING (package_id)"
+        " JOIN orders o USING (order_id) WHERE l.state IN ('sent', 'unknown') GROUP BY l.label_id ORDER BY l.label_id"
+    )
+
+
+def load_live(store: Store, package_id: str) -> sqlite3.Row | None:
+    """Return the live label of a package, or None."""
+    return store.query_one(f"SELECT * FROM labels WHERE package_id = ? AND state IN {LIVE}", (package_id,))
+
+
+def spent_since(store: Store, since: datetime, *, fallback_minor: int) -> int:
+    """Return what the journal says was spent on purchases since `since`, in minor units.
+
+    A purchase whose price is not known (yet) counts as `fallback_minor`; a number from a file cost us nothing here.
+    """
+    return int(
+        store.scalar(
+            "SELECT coalesce(sum(coalesce(cost_minor, ?)), 0) FROM labels WHERE source NOT IN ('file', 'channel')"
+            " AND state IN ('sent', 'unknown', 'bought') AND sent_at >= ?",
+            (fallback_minor, to_text(since)),
+        )
+    )
+
+
+def spent_in_run(store: Store, run_id: int | None, *, fallback_minor: int) -> int:
+    """Return what one run spent so far, counted as `spent_since` does."""
+    return int(
+        store.scalar(
+            "SELECT coalesce(sum(coalesce(cost_minor, ?)), 0) FROM labels WHERE source NOT IN ('file', 'channel')"
+            " AND state IN ('sent', 'unknown', 'bought') AND run_id = ?",
+            (fallback_minor, run_id),
+        )
+    )
+
+
+def load_to_print(store: Store, *, only: Sequence[str] | None = None) -> list[sqlite3.Row]:
+    """Return bought labels with a document that was never printed; `obstacle` says why one should not be printed now."""
+    where, values = "", ()
+    if only is not None:
+        where = " AND l.package_id IN (SELECT value FROM json_each(?))"
+        values = (json.dumps(list(only)),)  # type: ignore[assignment]
+    return store.query(
+        "SELECT l.*, max(o.base_state = 'cancelled') AS is_cancelled, max(o.cancel_requested) AS cancel_requested"
+        " FROM labels l JOIN package_orders po USING (package_id) JOIN orders o USING (order_id)"
+        f" WHERE l.state = 'bought' AND l.sha256 IS NOT NULL AND l.printed_at IS NULL{where} GROUP BY l.label_id",
+        values,
+    )
+
+
+def next_batch_id(store: Store) -> int:
+    """Return the number of the next batch."""
+    return int(store.scalar("SELECT coalesce(max(batch_id), 0) + 1 FROM batches"))
+
+
+def save_batch(
+    store: Store,
+    batch_id: int,
+    directory: str,
+    positions: Sequence[tuple[int, int]],
+    *,
+    run_id: int | None,
+    at: datetime,
+) -> None:
+    """Write that a batch is safely on disk: `positions` holds (label id, position from 1). Call inside a transaction."""
+    now = to_text(at)
+    store.execute("INSERT INTO batches VALUES (?, ?, ?, ?)", (batch_id, directory, now, run_id))
+    store.execute_many(
+        "UPDATE labels SET printed_at = ?, batch_id = ?, position = ? WHERE label_id = ? AND printed_at IS NULL",
+        [(now, batch_id, position, label_id) for label_id, position in positions],
+    )
+
+
+def load_print_facts(store: Store, package_ids: Sequence[str]) -> list[sqlite3.Row]:
+    """Return per package what paper for packers needs: orders, deadline, notes and the buyer's name."""
+    return store.query(
+        "SELECT p.package_id, v.ship_by, v.carrier, v.service_level, v.tracking_number,"
+        " json_group_array(o.order_id) AS order_ids, json_group_array(o.channel_order_id) AS channel_order_ids,"
+        " max(o.ship_by_source = 'rules') AS is_estimated, group_concat(o.buyer_note, ' / ') AS buyer_note,"
+        " group_concat(o.seller_note, ' / ') AS seller_note, max(r.name) AS name, max(r.city) AS city, max(r.state) AS state"
+        " FROM json_each(?) j JOIN packages p ON p.package_id = j.value JOIN v_packages v ON v.package_id = p.package_id"
+        " JOIN package_orders po ON po.package_id = p.package_id JOIN orders o USING (order_id)"
+        " LEFT JOIN recipients r USING (order_id) GROUP BY p.package_id",
+        (json.dumps(list(package_ids)),),
+    )
+
+
+def load_labels(store: Store, *, only: Sequence[str] | None = None) -> list[sqlite3.Row]:
+    """Return `v_labels`, newest last; `only` narrows to these package ids."""
+    if only is None:
+        return store.query("SELECT * FROM v_labels ORDER BY label_id")
+    return store.query(
+        "SELECT v.* FROM json_each(?) j JOIN v_labels v ON v.package_id = j.value ORDER BY v.label_id",
+        (json.dumps(list(only)),),
+    )
+
+
+def load_users_of_number(store: Store, tracking_number: str, package_id: str) -> list[sqlite3.Row]:
+    """Return other packages whose live label has this number, with whether they go to the same buyer and address."""
+    return store.query(
+        "SELECT l.package_id, (SELECT count(*) FROM package_orders a JOIN orders oa USING (order_id)"
+        " LEFT JOIN recipients ra USING (order_id), package_orders b JOIN orders ob ON ob.order_id = b.order_id"
+        " LEFT JOIN recipients rb ON rb.order_id = b.order_id WHERE a.package_id = l.package_id AND b.package_id = ?2"
+        " AND (oa.auto_combine_group_id = ob.auto_combine_group_id OR (oa.buyer_id = ob.buyer_id AND ra.zip = rb.zip)"
+        " OR (ra.name = rb.name AND ra.street1 = rb.street1 AND ra.zip = rb.zip))) > 0 AS same_buyer"
+        f" FROM labels l WHERE l.tracking_number = ?1 AND l.state IN {LIVE} AND l.package_id <> ?2",
+        (tracking_number, package_id),
+    )

@@ -1,0 +1,60 @@
+"""The SQL about the outbox: every write to the outside but label purchases, recorded before it is sent."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+
+from tiktok_erp.model.moment import to_text
+from tiktok_erp.store.database import Store, utc_now
+
+
+def intend(
+    store: Store,
+    *,
+    kind: str,
+    subject: str,
+    idempotency_key: str,
+    payload: Mapping[str, object],
+    package_id: str | None = None,
+    run_id: int | None = None,
+) -> int:
+    """Record an intended write and return its id; the same key names the same effect and gives the same row again."""
+    store.execute(
+        "INSERT INTO outbox (kind, subject, package_id, idempotency_key, payload, state, intent_at, run_id)"
+        " VALUES (?, ?, ?, ?, ?, 'intent', ?, ?) ON CONFLICT (idempotency_key) DO NOTHING",
+        (kind, subject, package_id, idempotency_key, json.dumps(payload, sort_keys=True), to_text(utc_now()), run_id),
+    )
+    return int(store.scalar("SELECT outbox_id FROM outbox WHERE idempotency_key = ?", (idempotency_key,)))
+
+
+def mark_sent(store: Store, outbox_id: int) -> None:
+    """Record, before the bytes leave, that the write is being sent."""
+    store.execute(
+        "UPDATE outbox SET state = 'sent', attempts = attempts + 1, sent_at = ? WHERE outbox_id = ?",
+        (to_text(utc_now()), outbox_id),
+    )
+
+
+def settle(
+    store: Store,
+    outbox_id: int,
+    state: str,
+    *,
+    request_id: str | None = None,
+    error_code: str | None = None,
+    warning: str | None = None,
+) -> None:
+    """Record what became of a write: `done`, `refused`, `unknown`, `dropped`, or `intent` when it surely never left."""
+    store.execute(
+        "UPDATE outbox SET state = ?1, request_id = coalesce(?2, request_id), error_code = ?3,"
+        " warning = coalesce(?4, warning), done_at = CASE WHEN ?1 IN ('done', 'refused', 'dropped') THEN ?5 END"
+        " WHERE outbox_id = ?6",
+        (state, request_id, error_code, warning, to_text(utc_now()), outbox_id),
+    )
+
+
+def load_entry(store: Store, idempotency_key: str) -> sqlite3.Row | None:
+    """Return the row of one intended effect, or None."""
+    return store.query_one("SELECT * FROM outbox WHERE idempotency_key = ?", (idempotency_key,))

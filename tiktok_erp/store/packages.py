@@ -1,0 +1,227 @@
+"""The SQL about packages: planning, what the channel says of them, decisions, and what each stage finds due."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from tiktok_erp.model.moment import to_text
+from tiktok_erp.model.order_change import OrderChange, Shipment
+from tiktok_erp.store.database import Store
+from tiktok_erp.store.quarantine import open_case
+
+
+def free_package_ids(store: Store) -> Iterator[str]:
+    """Yield package ids that were never given. Use within the transaction that saves them."""
+    number = int(store.scalar("SELECT coalesce(max(CAST(substr(package_id, 2) AS INTEGER)), 0) FROM packages"))
+    while True:
+        number += 1
+        yield f"P{number:06d}"
+
+
+def save_new_packages(store: Store, changes: Sequence[OrderChange], planned_at: datetime) -> None:
+    """Write the packages that `changes` plan and tie them to their orders. Call inside a transaction, after the orders."""
+    now = to_text(planned_at)
+    rows = [(package_id, change.facts.channel, now) for change in changes for package_id in change.new_packages]
+    if rows:
+        store.execute_many("INSERT INTO packages (package_id, channel, planned_at) VALUES (?, ?, ?)", rows)
+        store.execute_many(
+            "INSERT INTO package_orders (package_id, order_id) VALUES (?, ?)",
+            [(package_id, change.order_id) for change in changes for package_id in change.new_packages],
+        )
+
+
+def save_shipments(store: Store, changes: Sequence[OrderChange], run_id: int | None) -> list[tuple[str, str]]:
+    """Write what the channel knows of packages; return (package id, cause) of cases that this opened.
+
+    Call inside a transaction, after the units.
+    """
+    failed = []
+    for change in changes:
+        for package_id, channel_id in change.channel_packages:
+            store.execute(
+                "UPDATE package_orders SET channel_package_id = ? WHERE package_id = ? AND order_id = ?",
+                (channel_id, package_id, change.order_id),
+            )
+        for shipment in change.shipments:
+            if _save_shipment(store, change.order_id, shipment, run_id):
+                failed.append((shipment.package_id, "other_tracking_number"))
+        for package_id in change.cancelled_packages:
+            _cancel_if_empty(store, package_id, to_text(change.facts.cancelled_at or change.facts.as_of))
+    return failed
+
+
+def _save_shipment(store: Store, order_id: str, shipment: Shipment, run_id: int | None) -> bool:
+    uploaded_at = to_text(shipment.uploaded_at)
+    store.execute(
+        "UPDATE package_orders SET channel_package_id = coalesce(?, channel_package_id), uploaded_at = coalesce(uploaded_at, ?)"
+        " WHERE package_id = ? AND order_id = ?",
+        (shipment.channel_package_id, uploaded_at, shipment.package_id, order_id),
+    )
+    store.execute(
+        "UPDATE packages SET scanned_at = coalesce(scanned_at, ?), delivered_at = coalesce(delivered_at, ?) WHERE package_id = ?",
+        (
+            to_text(shipment.scanned_at) if shipment.scanned_at else None,
+            to_text(shipment.delivered_at) if shipment.delivered_at else None,
+            shipment.package_id,
+        ),
+    )
+    if shipment.adopt and shipment.tracking_number:
+        _adopt_number(store, shipment, uploaded_at)
+    if shipment.contradicts is None:
+        return False
+    return open_case(
+        store,
+        cause="other_tracking_number",
+        detail=f"our label says {shipment.contradicts}, the channel says {shipment.tracking_number}",
+        next_step="compare the parcel with both numbers and correct the wrong one in Seller Center",
+        package_id=shipment.package_id,
+        order_id=order_id,
+        run_id=run_id,
+    )
+
+
+def _adopt_number(store: Store, shipment: Shipment, at: str) -> None:
+    """Keep the number of a package that somebody shipped without us, as a label with nothing to print."""
+    carrier = (shipment.provider_name or "").strip().casefold().replace(" ", "_") or None
+    store.execute(
+        "UPDATE labels SET state = 'refused', error_code = 'shipped_elsewhere' WHERE package_id = ? AND state = 'intent'",
+        (shipment.package_id,),
+    )
+    changed = store.execute(
+        "UPDATE labels SET tracking_number = ?, carrier = coalesce(?, carrier) WHERE package_id = ? AND state = 'bought' AND source = 'channel'",
+        (shipment.tracking_number, carrier, shipment.package_id),
+    )
+    if not changed:
+        store.execute(
+            "INSERT INTO labels (package_id, state, source, carrier, tracking_number, channel_package_id, intent_at, bought_at)"
+            " VALUES (?, 'bought', 'channel', ?, ?, ?, ?, ?)",
+            (shipment.package_id, carrier, shipment.tracking_number, shipment.channel_package_id, at, at),
+        )
+
+
+def _cancel_if_empty(store: Store, package_id: str, at: str) -> None:
+    store.execute(
+        "UPDATE packages SET cancelled_at = ? WHERE package_id = ? AND cancelled_at IS NULL"
+        " AND NOT EXISTS (SELECT 1 FROM units u WHERE u.package_id = packages.package_id AND u.state <> 'cancelled')",
+        (at, package_id),
+    )
+    store.execute(
+        "UPDATE labels SET state = 'refused', error_code = 'order_cancelled' WHERE package_id = ? AND state = 'intent'",
+        (package_id,),
+    )
+    store.execute(
+        "UPDATE quarantine SET resolved_at = ? WHERE package_id = ? AND resolved_at IS NULL",
+        (at, package_id),
+    )
+
+
+# What rules and people may ask of a package, folded over its orders. A value that differs between them is unknown.
+_PARCELS = """
+SELECT p.package_id, p.channel, p.carrier, p.service_level, p.because, p.allocated_at,
+  json_group_array(o.order_id) AS order_ids, min(o.currency) AS currency, count(DISTINCT o.currency) AS currencies,
+  CASE WHEN count(o.total_minor) = count(*) THEN sum(o.total_minor) END AS total_minor,
+  CASE WHEN count(DISTINCT r.state) = 1 THEN min(r.state) END AS state,
+  CASE WHEN count(DISTINCT r.country) = 1 THEN min(r.country) END AS country,
+  CASE WHEN count(DISTINCT r.zip) = 1 THEN min(r.zip) END AS zip,
+  max(r.street1 IS NOT NULL OR r.full_address IS NOT NULL) AS has_address,
+  CASE WHEN count(DISTINCT o.shipping_type) = 1 THEN min(o.shipping_type) END AS shipping_type,
+  CASE WHEN count(DISTINCT o.fulfillment_type) = 1 THEN min(o.fulfillment_type) END AS fulfillment_type,
+  max(o.is_presale) AS is_presale, max(o.is_sample) AS is_sample, max(o.buyer_note) AS buyer_note,
+  min(o.delivery_option) AS delivery_option, min(o.channel_warehouse_id) AS warehouse, min(o.ship_by) AS ship_by,
+  CASE WHEN count(*) = 1 THEN max(o.weight_g) END AS order_weight_g,
+  max(o.address_changed_at) AS address_changed_at
+FROM packages p
+JOIN package_orders po USING (package_id)
+JOIN orders o USING (order_id)
+LEFT JOIN recipients r USING (order_id)
+"""
+
+
+def load_parcels(store: Store, *, only: Sequence[str] | None = None) -> list[sqlite3.Row]:
+    """Return one row per package that waits for a decision, earliest deadline first; `only` narrows to these package ids.
+
+    A package counts when all its orders are open and past their hold: before, the channel hides the address.
+    """
+    where = "p.allocated_at IS NULL AND p.cancelled_at IS NULL"
+    values: tuple[str, ...] = ()
+    if only is not None:
+        where += " AND p.package_id IN (SELECT value FROM json_each(?))"
+        values = (json.dumps(list(only)),)
+    return store.query(
+        _PARCELS + f" WHERE {where} AND NOT EXISTS (SELECT 1 FROM labels l WHERE l.package_id = p.package_id"
+        " AND l.state IN ('sent', 'unknown', 'bought'))"
+        " GROUP BY p.package_id HAVING max(o.base_state <> 'open' OR coalesce(o.held_until, '') > strftime('%Y-%m-%dT%H:%M:%SZ', 'now')) = 0"
+        " ORDER BY ship_by IS NULL, ship_by, p.package_id",
+        values,
+    )
+
+
+def load_package_units(store: Store, package_ids: Sequence[str]) -> list[sqlite3.Row]:
+    """Return the units of these packages that are not cancelled, with their SKU's weight, shelf and reservation."""
+    return store.query(
+        "SELECT u.*, k.weight_g, k.shelf, k.name AS sku_name, k.tags, r.state AS reservation FROM json_each(?) j"
+        " JOIN units u ON u.package_id = j.value LEFT JOIN skus k ON k.sku = u.sku"
+        " LEFT JOIN reservations r ON r.unit_id = u.unit_id WHERE u.state <> 'cancelled'"
+        " ORDER BY u.package_id, u.order_id, u.position",
+        (json.dumps(list(package_ids)),),
+    )
+
+
+def save_allocation(
+    store: Store,
+    package_id: str,
+    *,
+    carrier: str,
+    service_level: str | None,
+    because: str,
+    weight_g: int | None,
+    at: datetime,
+) -> None:
+    """Write a decision. Call inside a transaction."""
+    store.execute(
+        "UPDATE packages SET carrier = ?, service_level = ?, because = ?, weight_g = ?, allocated_at = ? WHERE package_id = ?",
+        (carrier, service_level, because, weight_g, to_text(at), package_id),
+    )
+
+
+def withdraw_allocations(store: Store) -> list[str]:
+    """Take back decisions whose address changed since, where no label was bought yet; return the package ids."""
+    rows = store.query(
+        "SELECT DISTINCT p.package_id FROM packages p JOIN package_orders po USING (package_id) JOIN orders o USING (order_id)"
+        " WHERE p.allocated_at IS NOT NULL AND p.cancelled_at IS NULL AND o.address_changed_at > p.allocated_at AND NOT EXISTS"
+        " (SELECT 1 FROM labels l WHERE l.package_id = p.package_id AND l.state IN ('sent', 'unknown', 'bought'))"
+    )
+    ids = [row[0] for row in rows]
+    store.execute_many(
+        "UPDATE packages SET allocated_at = NULL WHERE package_id = ?", [(package_id,) for package_id in ids]
+    )
+    return ids
+
+
+def load_view(store: Store, package_ids: Sequence[str]) -> dict[str, sqlite3.Row]:
+    """Return the `v_packages` rows of these packages, keyed by package id."""
+    rows = store.query(
+        "SELECT v.* FROM json_each(?) j JOIN v_packages v ON v.package_id = j.value", (json.dumps(list(package_ids)),)
+    )
+    return {row["package_id"]: row for row in rows}
+
+
+def find_packages(store: Store, name: str) -> list[str]:
+    """Return the ids of the packages that `name` means: a package id, our order id, or the channel's order id."""
+    rows = store.query("SELECT package_id FROM packages WHERE package_id = ?", (name,)) or store.query(
+        "SELECT po.package_id FROM package_orders po JOIN orders o USING (order_id)"
+        " WHERE o.order_id = ?1 OR o.channel_order_id = ?1 ORDER BY po.package_id",
+        (name,),
+    )
+    return [row[0] for row in rows]
+
+
+def find_orders(store: Store, name: str) -> list[str]:
+    """Return the ids of the orders that `name` means: our order id, the channel's order id, or a package id."""
+    rows = store.query(
+        "SELECT order_id FROM orders WHERE order_id = ?1 OR channel_order_id = ?1", (name,)
+    ) or store.query("SELECT order_id FROM package_orders WHERE package_id = ? ORDER BY order_id", (name,))
+    return [row[0] for row in rows]

@@ -1,0 +1,168 @@
+"""The SQL about SKUs, counted stock, reservations and listings."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from tiktok_erp.model.moment import to_text
+from tiktok_erp.store.database import Store
+
+DEFAULT_WAREHOUSE = "main"
+
+
+def settle_reservations(store: Store, order_ids: Sequence[str], at: datetime) -> None:
+    """Let reservations follow their units: shipped ones take the piece out of stock, cancelled ones give it back.
+
+    Call inside the transaction that wrote the units.
+    """
+    now, wanted = to_text(at), json.dumps(list(order_ids))
+    for unit_state, reservation_state in (("shipped", "shipped"), ("cancelled", "released")):
+        store.execute(
+            "UPDATE reservations SET state = ?, ended_at = ? WHERE state IN ('held', 'short') AND unit_id IN"
+            " (SELECT u.unit_id FROM json_each(?) j JOIN units u ON u.order_id = j.value WHERE u.state = ?)",
+            (reservation_state, now, wanted, unit_state),
+        )
+
+
+def load_stock(store: Store) -> list[sqlite3.Row]:
+    """Return every counted (SKU, warehouse) with its counters."""
+    return store.query("SELECT sku, warehouse, on_hand, reserved FROM stock ORDER BY sku, warehouse")
+
+
+def load_unreserved_units(store: Store, *, only_orders: Sequence[str] | None = None) -> list[sqlite3.Row]:
+    """Return units that are promised and hold nothing yet, earliest deadline first, short ones in.
+
+    Deterministic: deadline (unknown last), then when it was paid, then order and position.
+    """
+    where = ""
+    values: tuple[str, ...] = ()
+    if only_orders is not None:
+        where = " AND o.order_id IN (SELECT value FROM json_each(?))"
+        values = (json.dumps(list(only_orders)),)
+    return store.query(
+        "SELECT u.unit_id, u.order_id, u.sku, u.package_id, o.ship_by, o.channel_warehouse_id, o.channel_order_id,"
+        " r.state AS reservation FROM orders o JOIN units u USING (order_id) LEFT JOIN reservations r USING (unit_id)"
+        " WHERE o.is_open = 1 AND u.state IN ('open', 'unknown') AND coalesce(r.state, 'short') IN ('short', 'released')"
+        f" AND (o.fulfillment_type IS NULL OR o.fulfillment_type IN ('', 'FULFILLMENT_BY_SELLER')){where}"
+        " ORDER BY o.ship_by IS NULL, o.ship_by, o.paid_at IS NULL, o.paid_at, u.order_id, u.position",
+        values,
+    )
+
+
+def save_reservations(store: Store, rows: Iterable[tuple[str, str, str, str]], at: datetime) -> None:
+    """Write (unit id, SKU, warehouse, `held` or `short`). Call inside the transaction that read the stock."""
+    now = to_text(at)
+    store.execute_many(
+        "INSERT INTO reservations (unit_id, sku, warehouse, state, held_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT (unit_id)"
+        " DO UPDATE SET sku = excluded.sku, warehouse = excluded.warehouse, state = excluded.state,"
+        " held_at = excluded.held_at, ended_at = NULL WHERE reservations.state IN ('short', 'released')",
+        [(*row, now) for row in rows],
+    )
+
+
+def release_latest(store: Store, sku: str, warehouse: str, count: int, at: datetime) -> list[str]:
+    """Turn the `count` held reservations with the latest deadlines into short ones; return their unit ids."""
+    rows = store.query(
+        "SELECT r.unit_id FROM reservations r JOIN units u USING (unit_id) JOIN orders o USING (order_id)"
+        " WHERE r.sku = ? AND r.warehouse = ? AND r.state = 'held'"
+        " ORDER BY o.ship_by IS NULL DESC, o.ship_by DESC, o.paid_at DESC, u.order_id DESC, u.position DESC LIMIT ?",
+        (sku, warehouse, count),
+    )
+    ids = [str(row[0]) for row in rows]
+    store.execute_many(
+        "UPDATE reservations SET state = 'short', held_at = ? WHERE unit_id = ?",
+        [(to_text(at), unit_id) for unit_id in ids],
+    )
+    return ids
+
+
+def move_stock(
+    store: Store,
+    *,
+    sku: str,
+    warehouse: str,
+    kind: str,
+    quantity: int,
+    because: str,
+    reference: str | None,
+    at: datetime,
+) -> None:
+    """Add one line to the ledger; the counters follow by trigger. Call inside a transaction."""
+    store.execute(
+        "INSERT INTO stock_moves (sku, warehouse, kind, quantity, because, reference, at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (sku, warehouse, kind, quantity, because, reference, to_text(at)),
+    )
+
+
+def save_skus(store: Store, rows: Sequence[dict[str, object]]) -> None:
+    """Write what is known of SKUs; a field that is None leaves what was known before. Call inside a transaction."""
+    columns = ("name", "weight_g", "length_mm", "width_mm", "height_mm", "cost_minor", "cost_currency", "shelf")
+    store.execute_many(
+        f"INSERT INTO skus (sku, {', '.join(columns)}, tags) VALUES (?{', ?' * len(columns)}, coalesce(?, '[]'))"
+        f" ON CONFLICT (sku) DO UPDATE SET {', '.join(f'{name} = coalesce(excluded.{name}, {name})' for name in columns)},"
+        " tags = CASE WHEN excluded.tags = '[]' THEN tags ELSE excluded.tags END",
+        [(row["sku"], *(row.get(name) for name in columns), row.get("tags")) for row in rows],
+    )
+
+
+def save_safety_stock(store: Store, rows: Iterable[tuple[str, str, int]]) -> None:
+    """Write how much of (SKU, warehouse) is kept back. Call inside a transaction."""
+    store.execute_many(
+        "INSERT INTO safety_stock VALUES (?, ?, ?) ON CONFLICT (sku, warehouse) DO UPDATE SET quantity = excluded.quantity"
+        " WHERE quantity <> excluded.quantity",
+        list(rows),
+    )
+
+
+def save_listings(
+    store: Store, channel: str, rows: Iterable[tuple[str, str, str, str, str, str, str, int]], at: datetime
+) -> None:
+    """Write (listing id, product id, seller SKU, SKU, title, status, warehouses as JSON, quantity shown).
+
+    The SKU of a known listing stays: it may have been mapped by hand. Call inside a transaction.
+    """
+    now = to_text(at)
+    store.execute_many(
+        "INSERT INTO listings (channel, listing_id, product_id, seller_sku, sku, title, status, warehouses,"
+        " channel_quantity, seen_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (channel, listing_id) DO UPDATE SET"
+        " product_id = excluded.product_id, seller_sku = excluded.seller_sku, title = excluded.title,"
+        " sku = CASE WHEN sku = listing_id THEN excluded.sku ELSE sku END,"
+        " status = excluded.status, warehouses = excluded.warehouses, channel_quantity = excluded.channel_quantity,"
+        " seen_at = excluded.seen_at",
+        [(channel, *row, now) for row in rows],
+    )
+
+
+def load_sku_names(store: Store, channel: str) -> dict[str, str]:
+    """Return our SKU for each of the channel's SKU ids that a listing explains."""
+    return {row[0]: row[1] for row in store.query("SELECT listing_id, sku FROM listings WHERE channel = ?", (channel,))}
+
+
+def load_listings(store: Store, channel: str) -> list[sqlite3.Row]:
+    """Return the listings of a channel; `offers` is a JSON object of warehouse to what the SKU can still sell there."""
+    return store.query(
+        "SELECT l.*, (SELECT json_group_object(v.warehouse, v.available_to_sell) FROM"
+        " (SELECT * FROM v_stock WHERE sku = l.sku ORDER BY warehouse) v) AS offers,"
+        " (SELECT coalesce(sum(reserved), 0) FROM stock WHERE sku = l.sku) AS reserved"
+        " FROM listings l WHERE l.channel = ? ORDER BY l.listing_id",
+        (channel,),
+    )
+
+
+def save_wanted(store: Store, channel: str, wanted: Iterable[tuple[str, int]]) -> None:
+    """Write what each listing should show. Call inside a transaction."""
+    store.execute_many(
+        "UPDATE listings SET wanted_quantity = ? WHERE channel = ? AND listing_id = ?",
+        [(quantity, channel, listing_id) for listing_id, quantity in wanted],
+    )
+
+
+def save_pushed(store: Store, channel: str, listing_id: str, quantity: int, at: datetime) -> None:
+    """Write that the channel took a quantity. Call inside a transaction."""
+    store.execute(
+        "UPDATE listings SET pushed_quantity = ?, pushed_at = ?, channel_quantity = ? WHERE channel = ? AND listing_id = ?",
+        (quantity, to_text(at), quantity, channel, listing_id),
+    )

@@ -1,0 +1,87 @@
+"""The SQL about telling tracking numbers: what is due, what was told, and the channel's carriers."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from tiktok_erp.model.moment import to_text
+from tiktok_erp.store.database import Store
+
+_PROVIDERS_LIVE = timedelta(days=1)  # TikTok reference, section 4.5: cache for a day
+
+_DUE = """
+SELECT po.package_id, o.order_id, o.channel_order_id, o.base_state, o.held_until, o.cancel_requested, o.shipping_type,
+  o.delivery_option_id, o.auto_combine_group_id, o.ship_by, po.channel_package_id, l.source, l.carrier, l.tracking_number,
+  (SELECT json_group_array(u.channel_unit_id) FROM units u WHERE u.order_id = o.order_id AND u.package_id = po.package_id
+     AND u.state = 'open') AS unit_ids,
+  (SELECT count(*) FROM units u WHERE u.order_id = o.order_id AND u.state = 'open' AND u.package_id IS NOT po.package_id)
+    AS units_elsewhere,
+  (SELECT count(*) FROM units u WHERE u.order_id = o.order_id AND u.state <> 'open') AS units_not_open,
+  (SELECT count(DISTINCT u.package_id) FROM units u WHERE u.order_id = o.order_id AND u.state <> 'cancelled') AS packages,
+  b.state AS outbox_state, b.done_at AS outbox_done_at, o.synced_at
+FROM package_orders po
+JOIN orders o USING (order_id)
+JOIN packages p USING (package_id)
+JOIN labels l ON l.package_id = po.package_id AND l.state = 'bought' AND l.tracking_number IS NOT NULL
+LEFT JOIN outbox b ON b.idempotency_key = 'tracking/' || o.order_id || '/' || po.package_id || '/' || l.tracking_number
+WHERE po.uploaded_at IS NULL
+"""
+
+
+def load_due(store: Store, *, only: Sequence[str] | None = None) -> list[sqlite3.Row]:
+    """Return orders whose package has a number that the channel does not know, most urgent first."""
+    where, values = "", ()
+    if only is not None:
+        where = " AND po.package_id IN (SELECT value FROM json_each(?))"
+        values = (json.dumps(list(only)),)  # type: ignore[assignment]
+    return store.query(f"{_DUE}{where} ORDER BY o.ship_by IS NULL, o.ship_by, o.order_id", values)
+
+
+def count_told_by_channel(store: Store) -> int:
+    """Return how many labels were bought from the channel, which knows their numbers itself."""
+    return int(store.scalar("SELECT count(*) FROM labels WHERE state = 'bought' AND source = 'tiktok'"))
+
+
+def load_unsettled_uploads(store: Store) -> list[sqlite3.Row]:
+    """Return told numbers without an answer, with what the order shows now."""
+    return store.query(
+        "SELECT b.*, po.uploaded_at, json_extract(b.payload, '$.tracking_number') AS tracking_number,"
+        " (SELECT max(u.tracking_number) FROM units u WHERE u.order_id = b.subject AND u.package_id = b.package_id"
+        " AND u.state = 'shipped') AS shown_number FROM outbox b LEFT JOIN package_orders po"
+        " ON po.package_id = b.package_id AND po.order_id = b.subject"
+        " WHERE b.kind IN ('mark_shipped', 'ship_package') AND b.state IN ('sent', 'unknown') ORDER BY b.outbox_id"
+    )
+
+
+def save_told(store: Store, package_id: str, order_id: str, channel_package_id: str | None, at: datetime) -> None:
+    """Write that the channel took the number of one order. Call inside a transaction."""
+    store.execute(
+        "UPDATE package_orders SET uploaded_at = coalesce(uploaded_at, ?), channel_package_id = coalesce(?, channel_package_id)"
+        " WHERE package_id = ? AND order_id = ?",
+        (to_text(at), channel_package_id, package_id, order_id),
+    )
+
+
+def load_providers(store: Store, channel: str, delivery_option_id: str, now: datetime) -> list[sqlite3.Row]:
+    """Return the carriers that the channel told for a delivery option within the last day."""
+    return store.query(
+        "SELECT provider_id, name FROM shipping_providers WHERE channel = ? AND delivery_option_id = ? AND fetched_at >= ?"
+        " ORDER BY provider_id",
+        (channel, delivery_option_id, to_text(now - _PROVIDERS_LIVE)),
+    )
+
+
+def save_providers(
+    store: Store, channel: str, delivery_option_id: str, providers: Sequence[tuple[str, str]], now: datetime
+) -> None:
+    """Replace the carriers of a delivery option. Call inside a transaction."""
+    store.execute(
+        "DELETE FROM shipping_providers WHERE channel = ? AND delivery_option_id = ?", (channel, delivery_option_id)
+    )
+    store.execute_many(
+        "INSERT INTO shipping_providers VALUES (?, ?, ?, ?, ?)",
+        [(channel, delivery_option_id, provider_id, name, to_text(now)) for provider_id, name in providers],
+    )

@@ -1,0 +1,1 @@
+"""Stage 5, `upload-tracking`: each tracking number reaches the channel once, on the right order."""

@@ -1,0 +1,106 @@
+"""One keep-alive HTTP client. httpx errors become ours here, split by what the caller must know: was it sent or not?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+import httpx
+
+from tiktok_erp.errors import ChannelDown, OutcomeUnknown, SettingsError
+from tiktok_erp.messages import tr
+
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_CONNECT_TIMEOUT_S = 10.0
+# Longer than any answer seen from a healthy server; a purchase without an answer is settled by reading it back.
+_ANSWER_TIMEOUT_S = 20.0
+_CONNECTIONS = 32
+
+
+class NotSent(ChannelDown):
+    """No byte of the request reached the server: it may be sent again, whatever it was."""
+
+    cause = "not_sent"
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """Status, headers (lower-case names) and body of one answer."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def require_safe_url(url: str, setting: str) -> str:
+    """Return `url` without a trailing slash. Raises SettingsError unless it is https, or http to this machine."""
+    parts = urlsplit(url)
+    if parts.scheme == "https" and parts.hostname:
+        return url.rstrip("/")
+    if parts.scheme == "http" and parts.hostname in _LOOPBACK:
+        return url.rstrip("/")
+    raise SettingsError(
+        tr("an address must be https (plain http only to this machine)"),
+        subject=setting,
+        next_step=tr("correct {setting}", setting=setting),
+    )
+
+
+class HttpClient:
+    """Sends requests over kept-alive connections. Threads may share it."""
+
+    def __init__(self, *, answer_timeout_s: float = _ANSWER_TIMEOUT_S) -> None:
+        self._client = httpx.Client(
+            timeout=httpx.Timeout(answer_timeout_s, connect=_CONNECT_TIMEOUT_S),
+            limits=httpx.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS),
+            follow_redirects=False,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._client.close()
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+        subject: str = "",
+    ) -> HttpAnswer:
+        """Send one request once. `url` never appears in an error: it may carry a signature.
+
+        Raises NotSent when nothing was sent, OutcomeUnknown when it was sent and no whole answer came.
+        """
+        try:
+            answer = self._client.request(method, url, params=params, headers=headers, content=content)
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError) as error:
+            raise NotSent(
+                tr("no connection to {host}", host=urlsplit(url).hostname),
+                subject=subject,
+                next_step=tr("check the network and run this again; nothing was sent"),
+            ) from error
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+            raise SettingsError(
+                tr("an address cannot be used"),
+                subject=subject,
+                next_step=tr("check the API addresses in the settings"),
+            ) from error
+        except (httpx.HTTPError, httpx.StreamError) as error:
+            raise OutcomeUnknown(
+                tr("{host} did not answer ({reason})", host=urlsplit(url).hostname, reason=type(error).__name__),
+                subject=subject,
+                next_step=tr("run this again; what was sent is read back before anything is repeated"),
+            ) from error
+        return HttpAnswer(
+            answer.status_code, {name.lower(): value for name, value in answer.headers.items()}, answer.content
+        )
