@@ -140,9 +140,9 @@ class TikTokShop:
         self._cipher = credentials.cipher
         self._token_lock = threading.Lock()
 
-    def use_shop(self, shop: ShopFacts) -> None:
-        """Send every later call to `shop`."""
-        self._cipher = shop.cipher
+    def use_cipher(self, cipher: Secret) -> None:
+        """Send every later call to the shop of this cipher."""
+        self._cipher = cipher
 
     # Sign-in
 
@@ -557,8 +557,6 @@ class TikTokShop:
     ) -> HttpAnswer:
         params = dict(query or {})
         if cipher:
-            if not self._cipher:
-                self._choose_shop()
             params["shop_cipher"] = self._cipher.reveal()
         params["app_key"] = self._credentials.app_key
         params["timestamp"] = str(int(self._clock() + self._clock_offset_s))
@@ -608,19 +606,6 @@ class TikTokShop:
             is_write=is_write,
             subject=subject,
             retry_after_s=retry_after_s,
-        )
-
-    def _choose_shop(self) -> None:
-        shops = self.fetch_shops()
-        if len(shops) == 1:
-            self._cipher = shops[0].cipher
-            return
-        names = ", ".join(f"{shop.name} ({shop.region})" for shop in shops) or tr("none")
-        raise SignInError(
-            tr("the token opens {count} shops: {names}", count=len(shops), names=names),
-            subject="TIKTOK_SHOP_CIPHER",
-            next_step=tr("set TIKTOK_SHOP_CIPHER to the cipher of one of them"),
-            cause="shop_not_chosen",
         )
 
     def _learn_clock(self, answer: HttpAnswer) -> bool:

@@ -111,7 +111,8 @@ def error_for(
         step = _SIGN_IN_STEPS.get(
             code, deferred("check the TIKTOK_SHOP_ settings, or let the seller give consent again")
         )
-        return SignInError(f"{what}; {said}", subject=subject, next_step=tr(step))
+        cause = "scope_missing" if code == 105005 else None
+        return SignInError(f"{what}; {said}", subject=subject, next_step=tr(step), cause=cause)
     if code in TRANSIENT or http_status >= 500:
         kind = OutcomeUnknown if is_write else ChannelDown
         return kind(said, subject=subject, next_step=tr("run this again; nothing is repeated that may have happened"))

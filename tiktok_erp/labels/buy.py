@@ -604,7 +604,7 @@ def next_step_for(obstacle: str) -> str:
         "already_shipped": tr("nothing to do: it has left"),
         "unknown_status": tr("look at the order in Seller Center"),
         "quarantined": tr("look at `tiktok-erp quarantine`; name the package to try it again"),
-        "fulfilled_by_channel": tr("nothing to do: the channel ships it"),
+        "fulfilled_by_channel": tr("look in Seller Center who ships this order"),
     }
     return steps.get(obstacle, tr("run `tiktok-erp sync`"))
 

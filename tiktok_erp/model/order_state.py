@@ -15,6 +15,8 @@ HOLD_AFTER_PAYMENT = timedelta(hours=1)
 STILL_PROMISED = frozenset({"unpaid", "held", "open", "unknown"})
 PRESALE_TYPES = frozenset({"PRE_ORDER", "MADE_TO_ORDER", "BACK_ORDER"})
 
+CHANNEL_FULFILLMENT = ("FULFILLMENT_BY_TIKTOK", "FULFILLMENT_BY_DILAYANI_TOKOPEDIA")
+
 _ORDER_STATES = {
     "UNPAID": "unpaid",
     "ON_HOLD": "held",
@@ -109,5 +111,8 @@ def delivered_at(facts: OrderFacts) -> datetime | None:
 
 
 def fulfilled_by_channel(fulfillment_type: str | None) -> bool:
-    """Tell whether somebody else packs the order: it gets no package and takes none of our stock."""
-    return fulfillment_type not in (None, "", "FULFILLMENT_BY_SELLER")
+    """Tell whether the channel packs the order: it gets no package and takes none of our stock.
+
+    A word that we do not know is not a yes: such an order is kept in sight, and nothing is bought for it.
+    """
+    return fulfillment_type in CHANNEL_FULFILLMENT

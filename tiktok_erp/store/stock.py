@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from tiktok_erp.model.moment import to_text
+from tiktok_erp.model.order_state import CHANNEL_FULFILLMENT
 from tiktok_erp.store.database import Store
 
 DEFAULT_WAREHOUSE = "main"
@@ -38,15 +39,15 @@ def load_unreserved_units(store: Store, *, only_orders: Sequence[str] | None = N
     Deterministic: deadline (unknown last), then when it was paid, then order and position.
     """
     where = ""
-    values: tuple[str, ...] = ()
+    values: tuple[str, ...] = (json.dumps(CHANNEL_FULFILLMENT),)
     if only_orders is not None:
-        where = " AND o.order_id IN (SELECT value FROM json_each(?))"
-        values = (json.dumps(list(only_orders)),)
+        where = " AND o.order_id IN (SELECT value FROM json_each(?2))"
+        values = (*values, json.dumps(list(only_orders)))
     return store.query(
         "SELECT u.unit_id, u.order_id, u.sku, u.package_id, o.ship_by, o.channel_warehouse_id, o.channel_order_id,"
         " r.state AS reservation FROM orders o JOIN units u USING (order_id) LEFT JOIN reservations r USING (unit_id)"
         " WHERE o.is_open = 1 AND u.state IN ('open', 'unknown') AND coalesce(r.state, 'short') IN ('short', 'released')"
-        f" AND (o.fulfillment_type IS NULL OR o.fulfillment_type IN ('', 'FULFILLMENT_BY_SELLER')){where}"
+        f" AND coalesce(o.fulfillment_type, '') NOT IN (SELECT value FROM json_each(?1)){where}"
         " ORDER BY o.ship_by IS NULL, o.ship_by, o.paid_at IS NULL, o.paid_at, u.order_id, u.position",
         values,
     )

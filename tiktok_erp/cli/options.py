@@ -1,0 +1,93 @@
+"""Options that mean the same everywhere, and ids from arguments or standard input."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tiktok_erp.errors import UsageError
+from tiktok_erp.messages import tr
+
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would happen and change nothing.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on standard output; the last is the summary.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print failures only.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask, and do not stop where a person should look first.")]
+StaleOk = Annotated[bool, typer.Option("--stale-ok", help="Work on data older than `freshness` in rules.yaml allows.")]
+Ids = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[ID]...",
+        help="Package ids, order ids or the channel's order ids; `-` reads them from standard input (one a line, or"
+        " JSON lines of another command). None: everything due.",
+        show_default=False,
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Globals:
+    """What stands before the command. `rules_given` tells whether somebody named the rules file."""
+
+    db: Path
+    rules: Path
+    rules_given: bool
+
+
+def read_names(ids: Sequence[str] | None) -> list[str] | None:
+    """Return the names that were asked for: None for everything due, an empty list for nothing.
+
+    Raises UsageError when a line on standard input is neither an id nor a JSON object with one.
+    """
+    if not ids:
+        return None
+    names: list[str] = []
+    for entry in ids:
+        if entry != "-":
+            names.append(entry)
+            continue
+        for number, line in enumerate(sys.stdin, start=1):
+            names.extend(_names_in(line.strip(), number))
+    return list(dict.fromkeys(names))
+
+
+def _names_in(line: str, number: int) -> list[str]:
+    if not line:
+        return []
+    if not line.startswith("{"):
+        return [line]
+    try:
+        entry = json.loads(line)
+    except ValueError as error:
+        raise UsageError(
+            tr("a line is neither an id nor JSON"),
+            subject=tr("standard input, line {number}", number=number),
+            next_step=tr("pipe ids one a line, or the --json output of another command"),
+        ) from error
+    if entry.get("kind") == "summary":
+        return []
+    for key in ("package_id", "order_id"):
+        if isinstance(entry.get(key), str):
+            return [entry[key]]
+    order_ids = entry.get("order_ids")
+    return [str(order_id) for order_id in order_ids] if isinstance(order_ids, list) else []
+
+
+def resolve(
+    names: Sequence[str] | None, find: Callable[[str], list[str]], unknown: Callable[[str], None]
+) -> list[str] | None:
+    """Turn names into ids with `find`; `unknown` hears of those that mean nothing. None stays None."""
+    if names is None:
+        return None
+    found: list[str] = []
+    for name in names:
+        matches = find(name)
+        if not matches:
+            unknown(name)
+        found.extend(matches)
+    return list(dict.fromkeys(found))

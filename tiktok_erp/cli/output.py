@@ -1,0 +1,174 @@
+"""What a command prints: sentences for people, JSON lines for scripts, progress for terminals."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections import Counter
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, Any, Self
+
+from tiktok_erp.errors import ErpError, RulesError
+from tiktok_erp.messages import tr
+from tiktok_erp.model.outcome import Outcome
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+_FAILURES_SHOWN = 20
+_PROGRESS_AFTER_S = 1.0
+
+
+class Output:
+    """Standard output carries results only; warnings, errors and progress go to standard error.
+
+    With `as_json` every line on either is one JSON object; with `quiet` people see failures only.
+    """
+
+    def __init__(
+        self, *, as_json: bool, quiet: bool, stdout: IO[str] | None = None, stderr: IO[str] | None = None
+    ) -> None:
+        self.as_json = as_json
+        self.quiet = quiet
+        self.wants_fields = as_json
+        self.counts: Counter[str] = Counter()
+        self.new_failures = 0
+        self.old_failures = 0
+        self._stdout = stdout or sys.stdout
+        self._stderr = stderr or sys.stderr
+        self._started_at = time.monotonic()
+        self._shown: Counter[str] = Counter()
+        self._progress: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.end_progress()
+
+    def item(self, outcome: Outcome) -> None:
+        """Tell what became of one thing."""
+        self.counts[outcome.result] += 1
+        if outcome.result == "failed":
+            if outcome.is_new:
+                self.new_failures += 1
+            else:
+                self.old_failures += 1
+        if self.as_json:
+            line: dict[str, Any] = {"kind": outcome.kind, **outcome.fields, **outcome.ids, "result": outcome.result}
+            if outcome.cause is not None:
+                line["cause"] = outcome.cause
+            if outcome.next_step is not None:
+                line["next_step"] = outcome.next_step
+            if isinstance(line.get("order_ids"), str):
+                line["order_ids"] = json.loads(line["order_ids"])
+            self.json_line(line)
+        elif outcome.text is not None:
+            self._text(outcome, outcome.text)
+
+    def _text(self, outcome: Outcome, text: str) -> None:
+        if outcome.result != "failed":
+            if not self.quiet:
+                self._print(text, self._stdout)
+            return
+        if not outcome.is_new:
+            return
+        self._shown[outcome.cause or ""] += 1
+        if self._shown[outcome.cause or ""] > _FAILURES_SHOWN:
+            return
+        self._print(tr("failed: {text}", text=text), self._stderr)
+        if outcome.next_step:
+            self._print(tr("  next: {step}", step=outcome.next_step), self._stderr)
+
+    def say(self, text: str) -> None:
+        """Tell a result in one sentence."""
+        if not self.as_json and not self.quiet:
+            self._print(text, self._stdout)
+
+    def warn(self, text: str) -> None:
+        """Tell a doubt on standard error."""
+        if self.as_json:
+            self._print(json.dumps({"kind": "warning", "text": text}, ensure_ascii=False), self._stderr)
+        elif not self.quiet:
+            self._print(tr("note: {text}", text=text), self._stderr)
+
+    def error(self, error: ErpError) -> None:
+        """Tell what ended the command."""
+        if self.as_json:
+            line = {
+                "kind": "error",
+                "cause": error.cause,
+                "text": str(error),
+                "subject": error.subject,
+                "next_step": error.next_step,
+                "exit_code": error.exit_code,
+            }
+            if isinstance(error, RulesError) and error.faults:
+                line["faults"] = list(error.faults)
+            self._print(json.dumps(line, ensure_ascii=False), self._stderr)
+            return
+        self._print(tr("error: {text}", text=error), self._stderr)
+        if error.next_step:
+            self._print(tr("  next: {step}", step=error.next_step), self._stderr)
+
+    def summary(self, exit_code: int, **fields: object) -> None:
+        """Close the output: one line about what was hidden, or the JSON summary."""
+        self.end_progress()
+        if self.as_json:
+            counts = {name: self.counts[name] for name in ("done", "planned", "skipped", "failed")}
+            self.json_line({"kind": "summary", **counts, **fields, "exit_code": exit_code})
+            return
+        for shown in self._shown.values():
+            if shown > _FAILURES_SHOWN:
+                self._print(
+                    tr("... and {count} more like these; see `tiktok-erp quarantine`", count=shown - _FAILURES_SHOWN), self._stderr
+                )
+        if self.old_failures:
+            self._print(
+                tr("note: {count} old cases wait; see `tiktok-erp quarantine`", count=self.old_failures), self._stderr
+            )
+
+    def json_line(self, line: dict[str, Any]) -> None:
+        """Print one JSON object on standard output."""
+        self._print(json.dumps(line, ensure_ascii=False, default=str), self._stdout)
+
+    def progress(self, what: str, done: int, total: int | None) -> None:
+        """Show how far a long piece of work has come: on a terminal, after the first second."""
+        if self.as_json or self.quiet or not self._stderr.isatty():
+            return
+        if time.monotonic() - self._started_at < _PROGRESS_AFTER_S:
+            return
+        if self._progress is None:
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+            self._progress = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+                console=Console(file=self._stderr),
+                transient=True,
+            )
+            self._progress.start()
+        if what not in self._tasks:
+            self._tasks[what] = self._progress.add_task(what, total=total)
+        self._progress.update(self._tasks[what], completed=done, total=total)
+
+    def end_progress(self) -> None:
+        """Take the progress bar off the screen."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+            self._tasks.clear()
+
+    def _print(self, text: str, stream: IO[str]) -> None:
+        # A bar that is being drawn would run into the line.
+        if self._progress is not None and stream.isatty():
+            self._progress.console.print(text, markup=False, highlight=False)
+            return
+        print(text, file=stream)

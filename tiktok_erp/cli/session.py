@@ -1,0 +1,355 @@
+"""Run one command: language, lock, store, run record, errors, exit code. The only place that wires the edges together."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from tiktok_erp.cli.options import Globals, resolve
+from tiktok_erp.cli.output import Output
+from tiktok_erp.errors import ErpError, Interrupted, SettingsError, SignInError, SomeItemsFailed
+from tiktok_erp.messages import tr
+from tiktok_erp.model.outcome import Outcome
+
+if TYPE_CHECKING:
+    from tiktok_erp.channels.base import ShopFacts
+    from tiktok_erp.channels.tiktok import TikTokShop
+    from tiktok_erp.config.settings import Settings
+    from tiktok_erp.config.tokens import TokenFile
+    from tiktok_erp.model.rule import Rules
+    from tiktok_erp.store.database import Store
+
+# The simulated shop says so in its shop code; no real shop has this one.
+_SIMULATED_CODE = "SIMULATED"
+SIMULATED = "simulated"
+
+
+@dataclass(slots=True)
+class Session:
+    """What a command works with. `summary` goes into the closing JSON line."""
+
+    out: Output
+    options: Globals
+    store: Store
+    run_id: int | None
+    dry_run: bool
+    summary: dict[str, object] = field(default_factory=dict)
+    _stack: ExitStack = field(default_factory=ExitStack)
+    _rules: Rules | None = None
+    _settings: Settings | None = None
+    _shop: TikTokShop | None = None
+
+    def rules(self, *, required: bool = False) -> Rules:
+        """Return the rules, checked whole. Without a file: the shipped policy, or SettingsError when `required`."""
+        if self._rules is None:
+            from tiktok_erp.config.rules_file import load_rules, load_rules_or_defaults
+
+            strict = required or self.options.rules_given
+            self._rules = load_rules(self.options.rules) if strict else load_rules_or_defaults(self.options.rules)
+            for note in self._rules.notes:
+                self.out.warn(note)
+        return self._rules
+
+    def settings(self) -> Settings:
+        """Return the settings of this process."""
+        if self._settings is None:
+            from tiktok_erp.config.settings import Settings
+
+            self._settings = Settings()
+        return self._settings
+
+    def shop(self) -> TikTokShop:
+        """Return the TikTok client of the shop that this database belongs to, signed in.
+
+        Raises SignInError without credentials, OtherShop when they belong to another shop.
+        """
+        if self._shop is None:
+            self._shop = _connect(self)
+        return self._shop
+
+    def read_back(self, order_ids: Sequence[str]) -> None:
+        """Fetch orders as they are now, by our order ids, and write them."""
+        from tiktok_erp.sync.run import OrderWriter
+
+        writer = OrderWriter(self.store, self.rules(), _Silent(self.out), run_id=self.run_id)
+        numbers = [order_id.partition(":")[2] for order_id in order_ids]
+        writer.write_raw(self.shop().fetch_orders(numbers))
+
+    def packages(self, names: Sequence[str] | None) -> list[str] | None:
+        """Turn names into package ids, telling which mean nothing."""
+        from tiktok_erp.store.packages import find_packages
+
+        return resolve(names, lambda name: find_packages(self.store, name), self._unknown)
+
+    def orders(self, names: Sequence[str] | None) -> list[str] | None:
+        """Turn names into order ids, telling which mean nothing."""
+        from tiktok_erp.store.packages import find_orders
+
+        return resolve(names, lambda name: find_orders(self.store, name), self._unknown)
+
+    def _unknown(self, name: str) -> None:
+        self.out.item(
+            Outcome(
+                "id",
+                {"id": name},
+                "failed",
+                cause="unknown_id",
+                next_step=tr("run `tiktok-erp sync`, or check the id"),
+                text=tr("nothing in the database is called {name}", name=name),
+            )
+        )
+
+
+class _Silent:
+    """Lets warnings and failures through and keeps the lines about orders that are only being read back."""
+
+    wants_fields = False
+
+    def __init__(self, out: Output) -> None:
+        self._out = out
+
+    def item(self, outcome: Outcome) -> None:
+        if outcome.result == "failed":
+            self._out.item(outcome)
+
+    def say(self, text: str) -> None:
+        self._out.say(text)
+
+    def warn(self, text: str) -> None:
+        self._out.warn(text)
+
+    def progress(self, what: str, done: int, total: int | None) -> None:
+        return None
+
+
+def run_command(
+    name: str,
+    context: typer.Context,
+    body: Callable[[Session], None],
+    *,
+    as_json: bool,
+    quiet: bool,
+    dry_run: bool = False,
+    writes: bool = True,
+    create: bool = False,
+) -> None:
+    """Run `body` as the command `name` and leave with its exit code.
+
+    A command that writes holds a lock while it runs: a second one says so and ends with 0. Newly failed items give 3.
+    """
+    options: Globals = context.obj
+    with Output(as_json=as_json, quiet=quiet) as out, _stoppable():
+        summary: dict[str, object] = {}
+        try:
+            code = _run(name, options, out, body, summary, dry_run=dry_run, writes=writes, create=create)
+        except ErpError as error:
+            out.end_progress()
+            out.error(error)
+            code = error.exit_code
+        except KeyboardInterrupt:
+            code = Interrupted.exit_code
+        except BrokenPipeError:
+            # Whoever read us has enough; the interpreter must not complain about it at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(0) from None
+        except Exception as error:
+            _tell_bug(out, error)
+            code = 1
+        with suppress(BrokenPipeError):
+            out.summary(code, **summary)
+    raise typer.Exit(code)
+
+
+def _run(
+    name: str,
+    options: Globals,
+    out: Output,
+    body: Callable[[Session], None],
+    summary: dict[str, object],
+    *,
+    dry_run: bool,
+    writes: bool,
+    create: bool,
+) -> int:
+    from tiktok_erp.store.database import open_store
+    from tiktok_erp.store.runs import end_run, start_run
+
+    is_recorded = writes and not dry_run
+    with ExitStack() as stack:
+        if is_recorded and not stack.enter_context(_only_one(options.db, name)):
+            out.warn(tr("`{command}` is already running on {file}; nothing to do", command=name, file=options.db))
+            return 0
+        store = stack.enter_context(open_store(options.db, create=create))
+        session = Session(out, options, store, start_run(store, name) if is_recorded else None, dry_run, summary, stack)
+        code, error_text = 1, None
+        try:
+            body(session)
+            code = SomeItemsFailed.exit_code if out.new_failures else 0
+        except ErpError as error:
+            code, error_text = error.exit_code, error.what
+            raise
+        except KeyboardInterrupt:
+            code, error_text = Interrupted.exit_code, "interrupted"
+            raise
+        except BaseException as error:
+            error_text = type(error).__name__
+            raise
+        finally:
+            if session.run_id is not None:
+                with suppress(ErpError):
+                    end_run(
+                        store,
+                        session.run_id,
+                        exit_code=code,
+                        done=out.counts["done"],
+                        failed=out.counts["failed"],
+                        error=error_text,
+                    )
+        return code
+
+
+@contextmanager
+def _only_one(db: Path, name: str) -> Iterator[bool]:
+    """Hold the lock of one command on one database; yields False when another process holds it."""
+    if not db.parent.is_dir():
+        yield True  # opening the store tells what is wrong
+        return
+    handle = os.open(db.with_name(f".{db.name}.{name}.lock"), os.O_WRONLY | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Let SIGTERM end a command as Ctrl-C does: what is under way is finished and recorded."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _tell_bug(out: Output, error: Exception) -> None:
+    # Places only: the values in a traceback could be a buyer's.
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "tiktok_erp" in frame.filename]
+    places = " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames[-4:]))
+    out.error(
+        ErpError(
+            tr("a fault in tiktok-erp itself: {kind} at {places}", kind=type(error).__name__, places=places),
+            subject="",
+            next_step=tr("run `tiktok-erp check`; what was committed is safe. Report this line to whoever maintains the tool"),
+        )
+    )
+
+
+def _connect(session: Session) -> TikTokShop:
+    from tiktok_erp.channels.tiktok import TikTokShop
+    from tiktok_erp.config.tokens import TokenFile
+    from tiktok_erp.model.secret import Secret
+    from tiktok_erp.store.database import stamp_shop
+    from tiktok_erp.transport.client import HttpClient
+    from tiktok_erp.transport.pace import Pace
+
+    settings = session.settings()
+    credentials = settings.tiktok()
+    limits = session.rules().channels["tiktok"]
+    tokens = TokenFile(
+        session.store.path.with_name(session.store.path.name + ".tokens"),
+        access_token=Secret(settings.get("TIKTOK_SHOP_ACCESS_TOKEN")),
+        refresh_token=Secret(settings.get("TIKTOK_SHOP_REFRESH_TOKEN")),
+    )
+    http = session._stack.enter_context(HttpClient())
+    shop = TikTokShop(credentials, tokens, http, Pace(start_rate=limits.start_rate, max_rate=limits.max_rate))
+    facts = _which_shop(session, shop, tokens, credentials.cipher.reveal(), credentials.app_key)
+    shop_id, name, kind, cipher = facts
+    if cipher:
+        shop.use_cipher(Secret(cipher))
+    stamp_shop(session.store, shop_id, name=name, kind=kind)
+    return shop
+
+
+def _which_shop(
+    session: Session, shop: TikTokShop, tokens: TokenFile, cipher: str, app_key: str
+) -> tuple[str, str, str, str]:
+    """Return (shop id, name, kind, cipher), from the token file where these credentials were used before."""
+    key = "shop/" + hashlib.sha256(f"{app_key}/{cipher}".encode()).hexdigest()[:16]
+    kept = tokens.recall(key)
+    if kept is not None:
+        shop_id, name, kind, kept_cipher = json.loads(kept)
+        return shop_id, name, kind, kept_cipher or cipher
+    try:
+        shops = shop.fetch_shops()
+    except SignInError as error:
+        # Without the scope for shops the cipher itself tells one shop from another.
+        if not cipher or error.cause != "scope_missing":
+            raise
+        return "cipher-" + hashlib.sha256(cipher.encode()).hexdigest()[:12], "", "", cipher
+    chosen = _choose_shop(shops, cipher, session.store.meta("shop"))
+    is_simulated = chosen.code == _SIMULATED_CODE
+    facts = (SIMULATED if is_simulated else chosen.shop_id, chosen.name, chosen.kind, chosen.cipher.reveal())
+    tokens.remember(key, json.dumps(facts))
+    return facts
+
+
+def _choose_shop(shops: Sequence[ShopFacts], cipher: str, owner: str | None) -> ShopFacts:
+    if cipher:
+        matches = [shop for shop in shops if shop.cipher.reveal() == cipher]
+    else:
+        matches = [shop for shop in shops if shop.shop_id == owner] or list(shops)
+    if len(matches) == 1:
+        return matches[0]
+    names = ", ".join(f"{shop.name} ({shop.region})" for shop in shops) or tr("none")
+    raise SignInError(
+        tr("the token opens these shops: {names}; TIKTOK_SHOP_CIPHER names none of them clearly", names=names),
+        subject="TIKTOK_SHOP_CIPHER",
+        next_step=tr("set TIKTOK_SHOP_CIPHER to the cipher of one of them"),
+        cause="shop_not_chosen",
+    )
+
+
+def require_credentials_or_file(session: Session, alternative: str) -> None:
+    """Raise SignInError that also names the way without an API account."""
+    if session.settings().tiktok_is_set():
+        return
+    raise SignInError(
+        tr("there are no credentials for TikTok Shop"),
+        subject="TIKTOK_SHOP_APP_KEY",
+        next_step=alternative,
+        cause="no_credentials",
+    )
+
+
+def existing_folder(path: Path) -> Path:
+    """Return `path`, made if needed. Raises SettingsError when it cannot be a folder."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(
+            tr("the folder cannot be made ({reason})", reason=error.strerror),
+            subject=str(path),
+            next_step=tr("name another folder"),
+        ) from error
+    return path
