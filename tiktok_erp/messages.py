@@ -32,12 +32,12 @@ def language() -> str:
     return _language
 
 
-def tr(text: str, **values: object) -> str:
+def tr(text: str, /, **values: object) -> str:
     """Return `text` in the language in use, its `{names}` filled from `values`. `text` must be a literal."""
     translated = _catalogue.gettext(text)
     return translated.format(**values) if values else translated
 
 
-def deferred(text: str) -> str:
+def deferred(text: str, /) -> str:
     """Mark `text` for the catalogue without translating it yet: for tables that are built at import time."""
     return text

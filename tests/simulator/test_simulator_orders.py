@@ -9,21 +9,24 @@ import pytest
 
 SEARCH = "/order/202309/orders/search"
 # The keys of the example order of section 5.5 of the reference.
-EXAMPLE_KEYS = set(
+_EXAMPLE_KEYS_TEXT = (
     "id status order_type commerce_platform create_time paid_time update_time rts_sla_time tts_sla_time "
-    "shipping_due_time collection_due_time cancel_order_sla_time delivery_sla_time shipping_type fulfillment_type "
-    "delivery_type delivery_option_id delivery_option_name warehouse_id is_on_hold_order is_sample_order is_cod "
-    "is_replacement_order is_exchange_order is_subscription_order is_buyer_request_cancel has_updated_recipient_address "
-    "need_upload_invoice split_or_combine_tag auto_combine_group_id buyer_message seller_note user_id buyer_email "
-    "buyer_nickname cpf payment_method_name cancel_reason cancellation_initiator shipping_provider "
-    "shipping_provider_id tracking_number payment recipient_address packages line_items".split()  # noqa: SIM905
+    "shipping_due_time collection_due_time cancel_order_sla_time delivery_sla_time shipping_type "
+    "fulfillment_type delivery_type delivery_option_id delivery_option_name warehouse_id is_on_hold_order "
+    "is_sample_order is_cod is_replacement_order is_exchange_order is_subscription_order is_buyer_request_cancel "
+    "has_updated_recipient_address need_upload_invoice split_or_combine_tag auto_combine_group_id buyer_message "
+    "seller_note user_id buyer_email buyer_nickname cpf payment_method_name cancel_reason cancellation_initiator "
+    "shipping_provider shipping_provider_id tracking_number payment recipient_address packages line_items"
 )
-EXAMPLE_LINE_KEYS = set(
+EXAMPLE_KEYS = set(_EXAMPLE_KEYS_TEXT.split())
+_EXAMPLE_LINE_KEYS_TEXT = (
     "id sku_id product_id product_name sku_name sku_image seller_sku sku_type original_price sale_price "
     "seller_discount platform_discount gift_retail_price currency display_status is_gift is_dangerous_good "
-    "needs_prescription retail_delivery_fee small_order_fee item_tax cancel_reason cancel_user shipping_provider_id "
-    "shipping_provider_name tracking_number combined_listing_skus room_id product_listing_type".split()  # noqa: SIM905
+    "needs_prescription retail_delivery_fee small_order_fee item_tax cancel_reason cancel_user "
+    "shipping_provider_id shipping_provider_name tracking_number combined_listing_skus room_id "
+    "product_listing_type"
 )
+EXAMPLE_LINE_KEYS = set(_EXAMPLE_LINE_KEYS_TEXT.split())
 
 
 def test_every_order_comes_once_through_all_pages(start_shop):
@@ -140,7 +143,9 @@ def test_the_sums_of_every_order_hold(start_shop):
     for order in start_shop(orders=200).all_orders():
         pay = {name: Decimal(value) for name, value in order["payment"].items() if name != "currency"}
         lines = order["line_items"]
-        assert pay["sub_total"] == pay["original_total_product_price"] - pay["seller_discount"] - pay["platform_discount"]
+        assert (
+            pay["sub_total"] == pay["original_total_product_price"] - pay["seller_discount"] - pay["platform_discount"]
+        )
         assert pay["shipping_fee"] == (
             pay["original_shipping_fee"] - pay["shipping_fee_seller_discount"] - pay["shipping_fee_platform_discount"]
         )
@@ -234,7 +239,11 @@ def test_an_order_not_shipped_in_time_is_cancelled_at_its_due_time(wire):
 
 def test_external_references_are_kept_and_found(wire):
     order = wire.all_orders()[0]
-    external = {"id": "ERP-1", "platform": "ERP_SYSTEM", "line_items": [{"id": "1", "origin_id": order["line_items"][0]["id"]}]}
+    external = {
+        "id": "ERP-1",
+        "platform": "ERP_SYSTEM",
+        "line_items": [{"id": "1", "origin_id": order["line_items"][0]["id"]}],
+    }
     foreign = {"id": "1", "external_order": external}
     body = {"orders": [{"id": order["id"], "external_order": external}, foreign]}
     errors = wire.post("/order/202406/orders/external_orders", body).data["errors"]

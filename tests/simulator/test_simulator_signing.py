@@ -93,7 +93,11 @@ def test_the_official_query_vector_holds() -> None:
 
 
 def test_the_vector_of_another_app_holds() -> None:
-    pairs = [("app_key", "68xu9ks5p4i8"), ("shop_cipher", "ROW_xkMbgAAAeVAQra0eZWebFQq5aIKt"), ("timestamp", "1696909648")]
+    pairs = [
+        ("app_key", "68xu9ks5p4i8"),
+        ("shop_cipher", "ROW_xkMbgAAAeVAQra0eZWebFQq5aIKt"),
+        ("timestamp", "1696909648"),
+    ]
     body = b'{"address":"https://partner.tiktokshop.com","event_type":"PACKAGE_UPDATE"}'
     expected = "a75b9c8cd57140cab6dc95bf31c37bd6ffface74210768b6517c0ff81659b0ba"
     assert signature("e59af819cc", "/event/202309/webhooks", pairs, body) == expected

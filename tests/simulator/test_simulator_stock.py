@@ -104,7 +104,9 @@ def test_shipping_lowers_committed_and_cancelling_gives_back(wire):
 
 def test_an_update_sets_what_is_available(wire):
     product_id, sku = two_warehouses(wire)
-    places = [{"warehouse_id": row["warehouse_id"], "quantity": 7 + place} for place, row in enumerate(sku["inventory"])]
+    places = [
+        {"warehouse_id": row["warehouse_id"], "quantity": 7 + place} for place, row in enumerate(sku["inventory"])
+    ]
     reply = update(wire, product_id, {"id": sku["id"], "inventory": places})
     assert (reply.code, reply.data) == (0, {})
     now = stock(wire, sku["id"])

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from tiktok_erp.errors import InputFileError
 from tiktok_erp.messages import tr
@@ -27,6 +27,8 @@ from tiktok_erp.pdf import LOCK, PageBarcode, PdfPages, digital_text
 How = Literal["order_id", "tracking_number", "barcode"]
 
 PRINTER_DPI = 203
+_SHARED_RESOURCES = 3  # a page this many times its share of the file probably carries other pages' pictures
+_SMALL = 100_000  # bytes that are not worth the effort
 _LOOKS = ((PRINTER_DPI, False), (PRINTER_DPI, True), (300, True))  # (dpi, QR and the like too), quickest first
 
 _ORDER_ID = re.compile(r"(?<!\d)\d{17,19}(?!\d)", re.ASCII)
@@ -138,19 +140,71 @@ def extract_page(path: Path, pages: Sequence[int]) -> bytes:
 
     Raises InputFileError, naming the file, when it cannot be read or lacks a page.
     """
+    with PdfPages(path, subject=path.name, error=InputFileError) as document:
+        if not pages or not all(0 <= page < len(document) for page in pages):
+            raise _no_such_page(path, pages)
+        with LOCK:
+            data = _imported(document, path, list(pages), keeps_unused=True)
+            fair_share = path.stat().st_size * len(pages) // len(document)
+            if len(data) < _SHARED_RESOURCES * fair_share + _SMALL:
+                return data
+            lean = _imported(document, path, list(pages), keeps_unused=False)
+    return lean if len(lean) < len(data) and _look_alike(data, lean) else data
+
+
+def _imported(document: PdfPages, path: Path, pages: list[int], *, keeps_unused: bool) -> bytes:
+    """Return these pages as a PDF. The caller holds the lock.
+
+    Some generators list the pictures of all pages in each: those would make every label as large as the whole file.
+    PDFium drops what a page does not use when it writes the content anew, and unreferenced objects when it imports.
+    """
     import pypdfium2
 
-    with PdfPages(path, subject=path.name, error=InputFileError) as document, LOCK:
-        with contextlib.closing(pypdfium2.PdfDocument.new()) as extract:
+    with contextlib.ExitStack() as opened:
+        extract = opened.enter_context(contextlib.closing(pypdfium2.PdfDocument.new()))
+        try:
+            extract.import_pages(document.document, pages)
+            if not keeps_unused:
+                for page in range(len(extract)):
+                    _rewrite_content(extract, page)
+                extract = opened.enter_context(contextlib.closing(_copy(extract)))
             buffer = io.BytesIO()
-            try:
-                extract.import_pages(document.document, list(pages))
-                extract.save(buffer)
-            except pypdfium2.PdfiumError as cause:
-                raise _cannot_extract(path, pages) from cause
-            if len(extract) != len(pages):
-                raise _cannot_extract(path, pages)
-        return buffer.getvalue()
+            extract.save(buffer)
+        except pypdfium2.PdfiumError as cause:
+            raise _no_such_page(path, pages) from cause
+    return buffer.getvalue()
+
+
+def _rewrite_content(document: Any, page: int) -> None:
+    """Add an object to the page and take it away: PDFium looks at a page's resources only after a change."""
+    import pypdfium2.raw as pdfium
+
+    with contextlib.closing(document[page]) as opened:
+        square = pdfium.FPDFPageObj_CreateNewRect(0, 0, 1, 1)
+        pdfium.FPDFPage_InsertObject(opened.raw, square)
+        opened.gen_content()
+        pdfium.FPDFPage_RemoveObject(opened.raw, square)
+        pdfium.FPDFPageObj_Destroy(square)
+        opened.gen_content()
+
+
+def _copy(document: Any) -> Any:
+    import pypdfium2
+
+    copy = pypdfium2.PdfDocument.new()
+    buffer = io.BytesIO()
+    document.save(buffer)
+    with contextlib.closing(pypdfium2.PdfDocument(buffer.getvalue())) as saved:
+        copy.import_pages(saved)
+    return copy
+
+
+def _look_alike(one: bytes, other: bytes) -> bool:
+    with PdfPages(one, subject="") as first, PdfPages(other, subject="") as second:
+        return len(first) == len(second) and all(
+            first.draw(page, PRINTER_DPI).tobytes() == second.draw(page, PRINTER_DPI).tobytes()
+            for page in range(len(first))
+        )
 
 
 def _page_count(path: Path) -> int:
@@ -158,8 +212,8 @@ def _page_count(path: Path) -> int:
         return len(document)
 
 
-def _cannot_extract(path: Path, pages: Sequence[int]) -> InputFileError:
-    numbers = ", ".join(str(page + 1) for page in pages)
+def _no_such_page(path: Path, pages: Sequence[int]) -> InputFileError:
+    numbers = ", ".join(str(page + 1) for page in pages) or "-"
     return InputFileError(
         tr("page {numbers} of this PDF cannot be taken out", numbers=numbers),
         subject=path.name,

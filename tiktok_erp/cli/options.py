@@ -15,7 +15,9 @@ from tiktok_erp.errors import UsageError
 from tiktok_erp.messages import tr
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would happen and change nothing.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on standard output; the last is the summary.")]
+Json = Annotated[
+    bool, typer.Option("--json", help="One JSON object a line on standard output; the last is the summary.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print failures only.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask, and do not stop where a person should look first.")]
 StaleOk = Annotated[bool, typer.Option("--stale-ok", help="Work on data older than `freshness` in rules.yaml allows.")]

@@ -125,7 +125,8 @@ class Output:
         for shown in self._shown.values():
             if shown > _FAILURES_SHOWN:
                 self._print(
-                    tr("... and {count} more like these; see `tiktok-erp quarantine`", count=shown - _FAILURES_SHOWN), self._stderr
+                    tr("... and {count} more like these; see `tiktok-erp quarantine`", count=shown - _FAILURES_SHOWN),
+                    self._stderr,
                 )
         if self.old_failures:
             self._print(

@@ -46,6 +46,7 @@ class Session:
     run_id: int | None
     dry_run: bool
     summary: dict[str, object] = field(default_factory=dict)
+    stopped: ErpError | None = None  # what ended a stage early, raised once the rest is done
     _stack: ExitStack = field(default_factory=ExitStack)
     _rules: Rules | None = None
     _settings: Settings | None = None
@@ -144,16 +145,28 @@ def run_command(
     dry_run: bool = False,
     writes: bool = True,
     create: bool = False,
+    lock: str | None = None,
 ) -> None:
     """Run `body` as the command `name` and leave with its exit code.
 
-    A command that writes holds a lock while it runs: a second one says so and ends with 0. Newly failed items give 3.
+    Of the commands that share a `lock` one runs at a time on a database: a second one says so and ends with 0. Newly
+    failed items give 3.
     """
     options: Globals = context.obj
     with Output(as_json=as_json, quiet=quiet) as out, _stoppable():
         summary: dict[str, object] = {}
         try:
-            code = _run(name, options, out, body, summary, dry_run=dry_run, writes=writes, create=create)
+            is_recorded = writes and not dry_run
+            with _only_one(options.db, lock if is_recorded else None) as is_alone:
+                if is_alone:
+                    code = _run(
+                        name, options, out, body, summary, dry_run=dry_run, is_recorded=is_recorded, create=create
+                    )
+                else:
+                    out.warn(
+                        tr("`{command}` is already running on {file}; nothing to do", command=name, file=options.db)
+                    )
+                    code = 0
         except ErpError as error:
             out.end_progress()
             out.error(error)
@@ -180,19 +193,17 @@ def _run(
     summary: dict[str, object],
     *,
     dry_run: bool,
-    writes: bool,
+    is_recorded: bool,
     create: bool,
 ) -> int:
     from tiktok_erp.store.database import open_store
     from tiktok_erp.store.runs import end_run, start_run
 
-    is_recorded = writes and not dry_run
     with ExitStack() as stack:
-        if is_recorded and not stack.enter_context(_only_one(options.db, name)):
-            out.warn(tr("`{command}` is already running on {file}; nothing to do", command=name, file=options.db))
-            return 0
         store = stack.enter_context(open_store(options.db, create=create))
-        session = Session(out, options, store, start_run(store, name) if is_recorded else None, dry_run, summary, stack)
+        session = Session(
+            out, options, store, start_run(store, name) if is_recorded else None, dry_run, summary, _stack=stack
+        )
         code, error_text = 1, None
         try:
             body(session)
@@ -221,10 +232,10 @@ def _run(
 
 
 @contextmanager
-def _only_one(db: Path, name: str) -> Iterator[bool]:
-    """Hold the lock of one command on one database; yields False when another process holds it."""
-    if not db.parent.is_dir():
-        yield True  # opening the store tells what is wrong
+def _only_one(db: Path, name: str | None) -> Iterator[bool]:
+    """Hold the lock `name` of one database; yields False when another process holds it. None is no lock."""
+    if name is None or not db.parent.is_dir():  # opening the store tells what is wrong with the folder
+        yield True
         return
     handle = os.open(db.with_name(f".{db.name}.{name}.lock"), os.O_WRONLY | os.O_CREAT, 0o600)
     try:
@@ -260,7 +271,9 @@ def _tell_bug(out: Output, error: Exception) -> None:
         ErpError(
             tr("a fault in tiktok-erp itself: {kind} at {places}", kind=type(error).__name__, places=places),
             subject="",
-            next_step=tr("run `tiktok-erp check`; what was committed is safe. Report this line to whoever maintains the tool"),
+            next_step=tr(
+                "run `tiktok-erp check`; what was committed is safe. Report this line to whoever maintains the tool"
+            ),
         )
     )
 

@@ -225,64 +225,64 @@ class _Tail:
 
 
 def _import_stamped(chunk: Any, document: Any, page: int, stamp: str) -> bool:
-    """Add the 0-based `page` of `document` to `chunk` with its stamp, or without when there is no place: then False.
+    """Add the 0-based `page` of `document` to `chunk` with its stamp; unchanged, and False, when there is no place.
 
     The page becomes one object on a new page of the same size, so that whatever its content leaves behind (a clip, a
     scale) cannot touch the stamp. That is done in a document of its own, since PDFium's writing of new content takes
     time in proportion to the whole document.
     """
-    width, height, ink, has_annotations = _look_at(document, page)
-    with contextlib.closing(pypdfium2.PdfDocument.new()) as stage, contextlib.ExitStack() as opened:
-        text = _placed_stamp(stage, stamp, ink, points_per_pixel=(width / ink.width, height / ink.height))
-        origin = (document, page)
-        if text is not None and has_annotations:
-            flat = opened.enter_context(contextlib.closing(_flattened(document, page)))
-            if _look_at(flat, 0)[2] != ink:
-                pdfium.FPDFPageObj_Destroy(text)
-                text = None
-            origin = (flat, 0)
+    with (
+        contextlib.closing(pypdfium2.PdfDocument.new()) as single,
+        contextlib.closing(pypdfium2.PdfDocument.new()) as stage,
+    ):
+        single.import_pages(document, [page])
+        ink = _ink(single)
+        text = _placed_stamp(stage, stamp, ink, single.get_page_size(0)) if _can_flatten(single, ink) else None
         if text is None:
             chunk.import_pages(document, [page])
             return False
-        with (
-            contextlib.closing(origin[0].page_as_xobject(origin[1], stage)) as content,
-            contextlib.closing(stage.new_page(width, height)) as sheet,
-        ):
-            sheet.insert_obj(content.as_pageobject())
-            pdfium.FPDFPage_InsertObject(sheet.raw, text)
-            sheet.gen_content()
+        _lay_out(stage, single, text)
         chunk.import_pages(stage)
     return True
 
 
-def _look_at(document: Any, page: int) -> tuple[float, float, Image, bool]:
-    """Return the page's width and height in points, where it is inked (a pixel a point), and if it has annotations."""
-    with contextlib.closing(document[page]) as opened:
-        width, height = opened.get_size()
-        ink = ink_of(draw_opened(opened, POINTS_PER_INCH))
-        return width, height, ink, pdfium.FPDFPage_GetAnnotCount(opened.raw) > 0
+def _ink(single: Any) -> Image:
+    """Return where a one-page document is inked, at a pixel a point."""
+    with contextlib.closing(single[0]) as opened:
+        return ink_of(draw_opened(opened, POINTS_PER_INCH))
 
 
-def _flattened(document: Any, page: int) -> Any:
-    """Return a new document of this one page whose annotations have become content: as an object it would lose them.
+def _can_flatten(single: Any, ink: Image) -> bool:
+    """Turn the page's annotations into content, which a page taken as an object would lose; False if any got lost.
 
-    PDFium drops those without an appearance of their own, so the caller compares.
+    PDFium drops those that have no appearance of their own although it draws them, so the pictures are compared.
     """
-    flat = pypdfium2.PdfDocument.new()
-    flat.import_pages(document, [page])
-    with contextlib.closing(flat[0]) as opened:
+    with contextlib.closing(single[0]) as opened:
+        if pdfium.FPDFPage_GetAnnotCount(opened.raw) < 1:
+            return True
         pdfium.FPDFPage_Flatten(opened.raw, pdfium.FLAT_PRINT)
-    return flat
+    return _ink(single).tobytes() == ink.tobytes()
 
 
-def _placed_stamp(stage: Any, stamp: str, ink: Image, points_per_pixel: tuple[float, float]) -> Any:
+def _lay_out(stage: Any, single: Any, text: Any) -> None:
+    """Make the only page of `stage` from the page of `single` and a text object above it."""
+    with (
+        contextlib.closing(single.page_as_xobject(0, stage)) as content,
+        contextlib.closing(stage.new_page(*single.get_page_size(0))) as sheet,
+    ):
+        sheet.insert_obj(content.as_pageobject())
+        pdfium.FPDFPage_InsertObject(sheet.raw, text)
+        sheet.gen_content()
+
+
+def _placed_stamp(stage: Any, stamp: str, ink: Image, page_size: tuple[float, float]) -> Any:
     """Return a PDFium text object at a free place of the page, in the largest size that fits; None without a place."""
+    across, up = page_size[0] / ink.width, page_size[1] / ink.height  # points a pixel: about 1
     font = pdfium.FPDFText_LoadStandardFont(stage.raw, _STAMP_FONT)
     try:
         for size in _STAMP_SIZES_PT:
             text = _text_object(stage, font, stamp, size)
             left, bottom, right, top = _bounds(text)
-            across, up = points_per_pixel
             place = _free_place(ink, (right - left) / across, (top - bottom) / up)
             if place is not None:
                 x, y = place

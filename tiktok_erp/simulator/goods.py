@@ -161,9 +161,9 @@ def make_catalogue(ids: IdMaker, opened_at: int) -> Catalogue:
         DeliveryOption(ids.make("70911", 19), "Shipped by seller", "SEND_BY_SELLER", "SELLER"),
     ]
     services = [
-        ShippingService(ids.make("7208", 19), "USPS Ground Advantage", "USPS", 2, 5, 434, 62),
-        ShippingService(ids.make("7208", 19), "UPS Ground Saver", "UPS", 3, 6, 495, 48),
-        ShippingService(ids.make("7208", 19), "USPS Priority Mail", "USPS", 1, 3, 789, 85),
+        ShippingService(ids.make("7208", 19), "USPS Ground Advantage", "USPS", 2, 5, 434, 34),
+        ShippingService(ids.make("7208", 19), "UPS Ground Saver", "UPS", 3, 6, 495, 29),
+        ShippingService(ids.make("7208", 19), "USPS Priority Mail", "USPS", 1, 3, 789, 52),
     ]
     providers = {name: ids.make("71178", 19) for name in PROVIDER_NAMES}
     return Catalogue(products, skus, warehouses, options, providers, services)

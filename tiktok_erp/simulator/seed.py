@@ -246,7 +246,7 @@ class Seeder:
                 plan for plan in normal if plan.number not in taken and plan.buyer.address.iso not in WANTED_STATES[3:]
             ]
             if len(free) < size + 2:
-                break
+                continue
             start = self.dice.randrange(len(free) - size + 1)
             members = [plan for plan in free[start : start + 3 * size] if plan.at - free[start].at <= 3 * 3600][:size]
             if len(members) < 2:

@@ -31,6 +31,8 @@ from tiktok_erp.simulator.shop import Shop
 __all__ = ["FAULTS", "Simulator", "SimulatorOptions", "serve"]
 
 GZIP_FROM = 600
+# How long a stop may go unnoticed at worst.
+POLL_S = 0.1
 # How often reads, which do not wait for the ledger, and the shop's own events reach the ledger file.
 LEDGER_BEAT_S = 0.5
 
@@ -139,6 +141,13 @@ class _Server(ThreadingHTTPServer):
         """Say nothing about clients that went away; show everything else."""
         if not isinstance(sys.exc_info()[1], OSError):
             traceback.print_exc(file=sys.stderr)
+
+    def end(self) -> None:
+        """Stop accepting; a connection of our own wakes the loop, which otherwise looks up only now and then."""
+        ending = threading.Thread(target=self.shutdown)
+        ending.start()
+        with socket.create_connection(self.server_address[:2], timeout=5):
+            ending.join()
 
     def close_connections(self) -> None:
         """End kept-alive connections, so that their threads end too."""
@@ -249,7 +258,7 @@ class Simulator:
             self.options.ready_file.unlink(missing_ok=True)
         self._stopping.clear()
         self.shop.ledger.commit()
-        serving = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="simulator", daemon=True)
+        serving = threading.Thread(target=self._server.serve_forever, args=(POLL_S,), name="simulator", daemon=True)
         beating = threading.Thread(target=self._beat, name="simulator-ledger", daemon=True)
         self._threads = [serving, beating]
         for thread in self._threads:
@@ -269,7 +278,7 @@ class Simulator:
         if server is None:
             return
         self._stopping.set()
-        server.shutdown()
+        server.end()
         server.server_close()
         server.close_connections()
         for thread in self._threads:

@@ -25,7 +25,8 @@ CASE
   WHEN EXISTS (SELECT 1 FROM units u JOIN reservations r USING (unit_id)
                WHERE u.package_id = p.package_id AND r.state = 'short') THEN 'short'
   WHEN ?1 AND EXISTS (SELECT 1 FROM quarantine q WHERE q.package_id = p.package_id AND q.resolved_at IS NULL
-                      AND q.since >= max(o.synced_at)) THEN 'quarantined'
+                      AND q.since >= (SELECT max(o2.synced_at) FROM package_orders po2 JOIN orders o2 USING (order_id)
+                                     WHERE po2.package_id = p.package_id)) THEN 'quarantined'
 END
 """
 _CANDIDATES = f"""

@@ -281,8 +281,10 @@ CREATE INDEX stock_moves_by_sku ON stock_moves (sku, warehouse);
 
 CREATE TRIGGER stock_moves_are_applied AFTER INSERT ON stock_moves
 BEGIN
-  INSERT INTO stock (sku, warehouse, on_hand) VALUES (NEW.sku, NEW.warehouse, NEW.quantity)
-    ON CONFLICT (sku, warehouse) DO UPDATE SET on_hand = on_hand + excluded.on_hand;
+  -- Not an upsert: its CHECK would be asked about the change alone, and a change may be negative.
+  INSERT INTO stock (sku, warehouse, on_hand) SELECT NEW.sku, NEW.warehouse, 0
+    WHERE NOT EXISTS (SELECT 1 FROM stock WHERE sku = NEW.sku AND warehouse = NEW.warehouse);
+  UPDATE stock SET on_hand = on_hand + NEW.quantity WHERE sku = NEW.sku AND warehouse = NEW.warehouse;
 END;
 CREATE TRIGGER stock_moves_are_never_changed BEFORE UPDATE ON stock_moves
 BEGIN SELECT RAISE(ABORT, 'a stock move is never changed; add one that corrects it'); END;

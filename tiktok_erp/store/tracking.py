@@ -17,10 +17,9 @@ SELECT po.package_id, o.order_id, o.channel_order_id, o.base_state, o.held_until
   o.delivery_option_id, o.auto_combine_group_id, o.ship_by, po.channel_package_id, l.source, l.carrier, l.tracking_number,
   (SELECT json_group_array(u.channel_unit_id) FROM units u WHERE u.order_id = o.order_id AND u.package_id = po.package_id
      AND u.state = 'open') AS unit_ids,
-  (SELECT count(*) FROM units u WHERE u.order_id = o.order_id AND u.state = 'open' AND u.package_id IS NOT po.package_id)
-    AS units_elsewhere,
-  (SELECT count(*) FROM units u WHERE u.order_id = o.order_id AND u.state <> 'open') AS units_not_open,
-  (SELECT count(DISTINCT u.package_id) FROM units u WHERE u.order_id = o.order_id AND u.state <> 'cancelled') AS packages,
+  (SELECT count(*) FROM units u WHERE u.order_id = o.order_id AND u.state <> 'cancelled'
+     AND (u.state <> 'open' OR u.package_id IS NOT po.package_id)) AS units_elsewhere,
+  (SELECT count(*) FROM units u WHERE u.order_id = o.order_id AND u.state = 'cancelled') AS units_cancelled,
   b.state AS outbox_state, b.done_at AS outbox_done_at, o.synced_at
 FROM package_orders po
 JOIN orders o USING (order_id)

@@ -28,8 +28,8 @@ class UntoldNumber:
     delivery_option_id: str | None
     auto_combine_group_id: str | None
     unit_ids: tuple[str | None, ...]
-    is_split: bool  # open units of the order are in other packages
-    has_other_units: bool  # units of the order are shipped or cancelled already
+    is_split: bool  # units of the order have left already, or are in other packages
+    has_cancelled_units: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ def plan_upload(number: UntoldNumber, now: datetime) -> Upload | NotUploaded:
             tr("the tracking number {number} is wrong: {reason}", number=number.tracking_number, reason=verdict.detail),
             tr("correct number or carrier in the list and import it again"),
         )
-    is_partial = number.is_split or number.has_other_units
+    is_partial = number.is_split or number.has_cancelled_units
     if is_partial and (not number.unit_ids or None in number.unit_ids):
         return refuse(
             "split_order",

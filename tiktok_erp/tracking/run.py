@@ -140,7 +140,7 @@ class TrackingUploader:
                 self._not_uploaded(decision, record=True)
                 continue
             number = decision.number
-            if number.is_split or number.has_other_units:
+            if number.is_split:
                 self._not_uploaded(
                     NotUploaded(
                         number,
@@ -489,5 +489,5 @@ def _number(row: sqlite3.Row) -> UntoldNumber:
         auto_combine_group_id=row["auto_combine_group_id"],
         unit_ids=tuple(json.loads(row["unit_ids"])),
         is_split=row["units_elsewhere"] > 0,
-        has_other_units=row["units_not_open"] > 0,
+        has_cancelled_units=row["units_cancelled"] > 0,
     )

@@ -1,0 +1,105 @@
+"""The Typer application: global options, and one module per command. Everything heavy is imported inside the commands."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tiktok_erp.cli import (
+    allocate,
+    check,
+    demo,
+    init,
+    labels,
+    orders,
+    print_labels,
+    quarantine,
+    reserve_stock,
+    rules,
+    simulate,
+    status,
+    stock,
+    sync,
+    upload_tracking,
+)
+from tiktok_erp.cli.options import Globals
+from tiktok_erp.messages import LANGUAGES, tr, use_language
+
+# Options that scripts may also write behind the command.
+_GLOBAL_OPTIONS = ("--db", "--rules", "--lang")
+
+app = typer.Typer(
+    name="tiktok-erp",
+    help="Orders, stock, carriers, labels and tracking for one TikTok Shop seller, in one SQLite file.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def main_options(
+    context: typer.Context,
+    db: Annotated[Path, typer.Option("--db", envvar="TIKTOK_ERP_DB", help="The database.")] = Path("shop.db"),
+    rules_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--rules", envvar="TIKTOK_ERP_RULES", help="The rules.  [default: rules.yaml]", show_default=False
+        ),
+    ] = None,
+    lang: Annotated[str, typer.Option("--lang", envvar="TIKTOK_ERP_LANG", help="en or zh.")] = "en",
+) -> None:
+    """Keep the global options for the command."""
+    if lang not in LANGUAGES:
+        raise typer.BadParameter(tr("there are {languages}", languages=", ".join(LANGUAGES)), param_hint="--lang")
+    use_language(lang)
+    context.obj = Globals(db, rules_file or Path("rules.yaml"), rules_given=rules_file is not None)
+
+
+init.register(app)
+demo.register(app)
+sync.register(app)
+stock.register(app)
+reserve_stock.register(app)
+allocate.register(app)
+print_labels.register(app)
+labels.register(app)
+upload_tracking.register(app)
+status.register(app)
+orders.register(app)
+quarantine.register(app)
+rules.register(app)
+simulate.register(app)
+check.register(app)
+
+
+def main() -> None:
+    """Run the command line."""
+    app(args=_global_options_first(sys.argv[1:]), prog_name="tiktok-erp")
+
+
+def _global_options_first(arguments: list[str]) -> list[str]:
+    """Move `--db FILE` and its like in front of the command, so that scripts may write them where they like."""
+    first: list[str] = []
+    rest: list[str] = []
+    position = 0
+    while position < len(arguments):
+        word = arguments[position]
+        if word == "--":
+            rest.extend(arguments[position:])
+            break
+        if word in _GLOBAL_OPTIONS and position + 1 < len(arguments):
+            first.extend(arguments[position : position + 2])
+            position += 2
+            continue
+        (first if word.startswith(tuple(f"{name}=" for name in _GLOBAL_OPTIONS)) else rest).append(word)
+        position += 1
+    return first + rest
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""`labels`: list them, print held ones again, settle purchases."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tiktok_erp.cli.options import Ids, Json, Quiet, read_names
+from tiktok_erp.cli.session import Session, existing_folder, require_credentials_or_file, run_command
+from tiktok_erp.errors import UsageError
+from tiktok_erp.messages import tr
+from tiktok_erp.model.outcome import Outcome
+
+labels_app = typer.Typer(
+    help="List labels, print held ones again, settle purchases.", no_args_is_help=True, rich_markup_mode=None
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    app.add_typer(labels_app, name="labels")
+
+
+@labels_app.command("list")
+def list_labels(context: typer.Context, ids: Ids = None, as_json: Json = False, quiet: Quiet = False) -> None:
+    """List labels: bought, on their way, refused.
+
+    \b
+    Examples:
+      tiktok-erp labels list
+      tiktok-erp labels list --json | jq 'select(.state == "unknown")'
+    """
+    names = read_names(ids)
+
+    def body(session: Session) -> None:
+        from tiktok_erp.store.labels import load_labels
+
+        rows = load_labels(session.store, only=session.packages(names))
+        if session.out.as_json:
+            for row in rows:
+                session.out.item(Outcome("label", {}, "done", fields=dict(row)))
+            return
+        from tiktok_erp.cli.tables import print_table
+        from tiktok_erp.labels.plan import position_text
+
+        print_table(
+            session.out,
+            [tr("package"), tr("state"), tr("carrier"), tr("tracking number"), tr("cost"), tr("position")],
+            [
+                [
+                    row["package_id"],
+                    row["state"],
+                    row["carrier"],
+                    row["tracking_number"],
+                    f"{row['cost_minor'] / 100:.2f} {row['currency']}" if row["cost_minor"] is not None else None,
+                    position_text(row["batch_id"], row["position"]) if row["position"] else None,
+                ]
+                for row in rows
+            ],
+        )
+
+    run_command("labels", context, body, as_json=as_json, quiet=quiet, writes=False)
+
+
+@labels_app.command("reprint")
+def reprint(
+    context: typer.Context,
+    ids: Ids = None,
+    out: Annotated[Path, typer.Option("--out", help="Where reprint.pdf goes.")] = Path(),
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Print held labels again; nothing is ever bought here.
+
+    \b
+    Examples:
+      tiktok-erp labels reprint P000123
+      tiktok-erp labels list --json | jq -c 'select(.batch_id == 7)' | tiktok-erp labels reprint -
+    """
+    names = read_names(ids)
+
+    def body(session: Session) -> None:
+        from tiktok_erp.labels.run import reprint as write_again
+
+        packages = session.packages(names)
+        if packages is None:
+            raise UsageError(
+                tr("name the packages whose labels are to be printed again"),
+                subject="labels reprint",
+                next_step=tr("run `tiktok-erp labels reprint ID...`"),
+            )
+        count = write_again(session.store, session.rules(), session.out, packages, existing_folder(out))
+        session.summary.update(printed=count.printed, pages=count.pages)
+        if count.directory is not None:
+            session.out.say(
+                tr(
+                    "{printed} labels on {pages} pages: {file}",
+                    printed=count.printed,
+                    pages=count.pages,
+                    file=out / "reprint.pdf",
+                )
+            )
+
+    run_command("labels", context, body, as_json=as_json, quiet=quiet)
+
+
+@labels_app.command("reconcile")
+def reconcile(context: typer.Context, as_json: Json = False, quiet: Quiet = False) -> None:
+    """Ask the channel what became of purchases without an answer; `print-labels` does this by itself.
+
+    \b
+    Examples:
+      tiktok-erp labels reconcile
+    """
+
+    def body(session: Session) -> None:
+        from tiktok_erp.labels.run import reconcile_labels
+        from tiktok_erp.store.labels import load_unsettled
+
+        if not load_unsettled(session.store):
+            session.out.say(tr("no purchase is without an answer"))
+            return
+        require_credentials_or_file(
+            session, tr("set the TIKTOK_SHOP_ settings: only the channel knows what was bought")
+        )
+        count = reconcile_labels(
+            session.store, session.shop(), session.rules(), session.out, session.read_back, run_id=session.run_id
+        )
+        session.summary.update(bought=count.bought, unsettled=count.unsettled)
+        session.out.say(
+            tr(
+                "{bought} purchases are settled and their labels held, {open} are not",
+                bought=count.bought,
+                open=count.unsettled + count.waiting,
+            )
+        )
+
+    run_command("labels", context, body, as_json=as_json, quiet=quiet, lock="print-labels")

@@ -1,0 +1,251 @@
+"""`print-labels`: buy what is due, one PDF in packing order."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tiktok_erp.cli.options import DryRun, Ids, Json, Quiet, StaleOk, Yes, read_names
+from tiktok_erp.cli.session import Session, existing_folder, run_command
+from tiktok_erp.errors import UsageError
+from tiktok_erp.messages import tr
+from tiktok_erp.model.outcome import Outcome
+
+if TYPE_CHECKING:
+    from tiktok_erp.labels.run import PurchasePlan
+    from tiktok_erp.model.money import Money
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command("print-labels")(print_labels)
+
+
+def print_labels(
+    context: typer.Context,
+    ids: Ids = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Show what would be bought, in which order, and stop.")] = False,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=0, help="Buy at most so many.", show_default=False)
+    ] = None,
+    max_cost: Annotated[
+        str | None,
+        typer.Option("--max-cost", help="This run's cap instead of the rules': '50 USD'.", show_default=False),
+    ] = None,
+    from_files: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--from", help="A tracking list, or PDFs bought in Seller Center; may be repeated.", show_default=False
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", help="Where copies of the newest batch go.")] = Path(),
+    pick_list: Annotated[bool, typer.Option("--pick-list/--no-pick-list", help="Write pick-list.pdf.")] = True,
+    packing_slips: Annotated[
+        bool, typer.Option("--packing-slips/--no-packing-slips", help="Write packing-slips.pdf.")
+    ] = True,
+    yes: Yes = False,
+    stale_ok: StaleOk = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Buy the labels that are due from TikTok Shipping, or take over labels bought elsewhere, and print one PDF.
+
+    Nothing is ever bought twice: a run that was killed is settled by the next one. Files after --from may also stand
+    as arguments (`--from *.pdf`).
+
+    \b
+    Examples:
+      tiktok-erp print-labels --plan
+      tiktok-erp print-labels --limit 50 --out today
+      tiktok-erp print-labels --from tracking.csv
+      tiktok-erp print-labels --from labels-1.pdf labels-2.pdf
+    """
+    files, names = _files_and_names(from_files, ids)
+
+    def body(session: Session) -> None:
+        only = session.packages(names)
+        cap = _money(max_cost)
+        if files:
+            _take_over(session, files)
+        elif only != [] and limit != 0:
+            _buy(session, only, cap)
+        if plan or dry_run:
+            return
+        _print(session, None if files else only)
+
+    def _take_over(session: Session, paths: list[Path]) -> None:
+        from tiktok_erp.labels.own import LabelImporter
+
+        importer = LabelImporter(session.store, session.out, run_id=session.run_id, dry_run=plan or dry_run)
+        importer.import_files(paths)
+        count = importer.count
+        session.summary.update(taken=count.taken, already_held=count.held)
+        session.out.say(tr("{taken} labels taken over, {held} were held already", taken=count.taken, held=count.held))
+
+    def _buy(session: Session, only: list[str] | None, cap: Money | None) -> None:
+        from tiktok_erp.labels.run import buy_labels, list_own_labels, plan_purchases
+        from tiktok_erp.store.database import utc_now
+        from tiktok_erp.store.labels import load_unsettled
+        from tiktok_erp.store.runs import require_fresh
+
+        rules = session.rules(required=session.settings().tiktok_is_set())
+        quote = session.shop().quote_label if rules.labels.quote_first and session.settings().tiktok_is_set() else None
+        purchase = plan_purchases(session.store, rules, only=only, limit=limit, max_cost=cap, quote=quote)
+        if plan or dry_run:
+            _show_plan(session, purchase)
+            return
+        list_own_labels(session.store, session.out, only=only, seller_shipping=rules.labels.seller_shipping)
+        for row in purchase.skipped:
+            if not purchase.due:
+                _tell_skipped(session, row["package_id"], row["obstacle"])
+        if not purchase.due and not load_unsettled(session.store):
+            return
+        if not session.settings().tiktok_is_set():
+            session.out.warn(
+                tr(
+                    "{count} packages wait for a label of TikTok Shipping, and there are no credentials: buy them in Seller"
+                    " Center and run `tiktok-erp print-labels --from FILE.pdf`",
+                    count=len(purchase.due),
+                )
+            )
+            return
+        shop = session.shop()
+        require_fresh(session.store, shop.name, at_most=rules.freshness.buy, now=utc_now(), stale_ok=stale_ok)
+        if not _confirmed(session, purchase, yes=yes):
+            return
+        count = buy_labels(
+            session.store,
+            shop,
+            rules,
+            session.out,
+            session.read_back,
+            only=only,
+            limit=limit,
+            max_cost=cap,
+            run_id=session.run_id,
+        )
+        session.summary.update(bought=count.bought, spent_minor=count.spent_minor, unsettled=count.unsettled)
+        session.out.say(tr("{count} labels bought", count=count.bought))
+        if count.cap is not None:
+            session.out.item(
+                Outcome(
+                    "cap",
+                    {"cap": count.cap},
+                    "failed",
+                    cause="cap_reached",
+                    next_step=tr("raise it in `spending` of rules.yaml or with --max-cost, and run this again"),
+                    text=tr("{cap} is reached; the other packages wait", cap=count.cap),
+                )
+            )
+        if count.stopped is not None:
+            session.stopped = count.stopped
+
+    def _print(session: Session, only: list[str] | None) -> None:
+        from tiktok_erp.labels.run import print_batch
+
+        count = print_batch(
+            session.store,
+            session.rules(),
+            session.out,
+            only=only,
+            out=out,
+            pick_list=pick_list,
+            packing_slips=packing_slips,
+            run_id=session.run_id,
+        )
+        session.summary.update(printed=count.printed, pages=count.pages, batch=str(count.directory or ""))
+        if count.directory is None:
+            session.out.say(tr("nothing to print"))
+        else:
+            session.out.say(
+                tr(
+                    "{printed} labels on {pages} pages: {file} (batch {batch})",
+                    printed=count.printed,
+                    pages=count.pages,
+                    file=out / "labels.pdf",
+                    batch=count.directory.name,
+                )
+            )
+        if count.held_back:
+            session.out.warn(
+                tr(
+                    "{count} held labels are not printed: cancelled, or asked to be, or contradicting",
+                    count=count.held_back,
+                )
+            )
+        if session.stopped is not None:
+            raise session.stopped
+
+    existing_folder(out) if not (plan or dry_run) else None
+    run_command(
+        "print-labels", context, body, as_json=as_json, quiet=quiet, dry_run=dry_run or plan, lock="print-labels"
+    )
+
+
+def _files_and_names(from_files: list[Path] | None, ids: list[str] | None) -> tuple[list[Path], list[str] | None]:
+    """A shell turns `--from *.pdf` into one option and many arguments: with --from the arguments are files too."""
+    if not from_files:
+        return [], read_names(ids)
+    return [*from_files, *(Path(entry) for entry in ids or ())], None
+
+
+def _money(text: str | None) -> Money | None:
+    if text is None:
+        return None
+    from tiktok_erp.model.money import parse_money
+
+    try:
+        return parse_money(text)
+    except ValueError as error:
+        raise UsageError(
+            tr("{text} is not money", text=text), subject="--max-cost", next_step=tr("write it as '50 USD'")
+        ) from error
+
+
+def _show_plan(session: Session, purchase: PurchasePlan) -> None:
+    total = len(purchase.due)
+    if purchase.cap_after < total:
+        session.out.say(tr("the cap may be reached after {count} of {total}", count=purchase.cap_after, total=total))
+    cost = purchase.quoted if purchase.quoted is not None else tr("unknown")
+    session.out.say(tr("{count} labels would be bought, cost {cost}", count=total, cost=cost))
+    for number, row in enumerate(purchase.due, start=1):
+        session.out.item(
+            Outcome(
+                "package",
+                {"package_id": row["package_id"], "order_id": row["order_id"]},
+                "planned",
+                fields={
+                    "place": number,
+                    "ship_by": row["ship_by"],
+                    "carrier": row["carrier"],
+                    "service_level": row["service_level"],
+                },
+                text=f"{number:5} {row['package_id']} {row['ship_by'] or '-':20} {row['carrier']} {row['service_level'] or ''}",
+            )
+        )
+    for row in (*purchase.skipped, *purchase.own):
+        _tell_skipped(session, row["package_id"], row["obstacle"] or "own_label_needed")
+    session.summary.update(
+        cap_after=purchase.cap_after if purchase.cap_after < total else None,
+        cost_minor=purchase.quoted.minor if purchase.quoted is not None else None,
+    )
+
+
+def _tell_skipped(session: Session, package_id: str, obstacle: str) -> None:
+    from tiktok_erp.labels.buy import next_step_for
+
+    session.out.item(
+        Outcome("package", {"package_id": package_id}, "skipped", cause=obstacle, next_step=next_step_for(obstacle))
+    )
+
+
+def _confirmed(session: Session, purchase: PurchasePlan, *, yes: bool) -> bool:
+    if yes or not purchase.due or session.out.as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return True
+    cost = purchase.quoted if purchase.quoted is not None else tr("unknown until bought")
+    question = tr("Buy {count} labels (cost: {cost})?", count=len(purchase.due), cost=cost)
+    return typer.confirm(question, default=False, err=True)

@@ -1,0 +1,84 @@
+"""`simulate`: a TikTok Shop on this machine, to try and rehearse everything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tiktok_erp.errors import UsageError
+from tiktok_erp.messages import tr
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    from tiktok_erp.simulator.faults import FAULTS
+
+    catalogue = "\n".join(f"  {name:26} {text}" for name, text in FAULTS.items())
+    app.command("simulate", epilog="\b\nFaults:\n" + catalogue)(simulate)
+
+
+def simulate(
+    port: Annotated[int, typer.Option("--port", help="0 picks a free one.")] = 0,
+    ready_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--ready-file", help="Written once the shop listens: JSON with URLs and credentials.", show_default=False
+        ),
+    ] = None,
+    orders: Annotated[int, typer.Option("--orders", help="How many orders there are in all.")] = 300,
+    minutes: Annotated[
+        float,
+        typer.Option("--minutes", help="They arrive over this time from now; 0: over the hours before the start."),
+    ] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same shop.")] = 1,
+    latency_ms: Annotated[int, typer.Option("--latency-ms", help="Every answer takes at least so long.")] = 0,
+    rate_limit: Annotated[
+        float, typer.Option("--rate-limit", help="Requests a second and endpoint; 0: no limit.")
+    ] = 50,
+    hold_seconds: Annotated[float, typer.Option("--hold-seconds", help="How long a paid order is on hold.")] = 3600,
+    time_scale: Annotated[
+        float, typer.Option("--time-scale", help="Divides the shop's own waits: arrivals, hold, documents.")
+    ] = 1,
+    mode: Annotated[str, typer.Option("--mode", help="us-local or packages-first.")] = "us-local",
+    carrier: Annotated[str, typer.Option("--carrier", help="tiktok, seller or mixed.")] = "mixed",
+    faults: Annotated[str, typer.Option("--faults", help="NAME:PROBABILITY,... (names below).")] = "",
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            "--state", help="The shop's own ledger: JSON, replaced before a write is answered.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Serve a simulated TikTok Shop on 127.0.0.1 until Ctrl-C.
+
+    \b
+    Examples:
+      tiktok-erp simulate --orders 500 --ready-file ready.json
+      tiktok-erp simulate --orders 2800 --minutes 120 --time-scale 60 --faults purchase_answer_lost:0.01
+    """
+    from tiktok_erp.simulator.server import SimulatorOptions, serve
+
+    try:
+        options = SimulatorOptions(
+            port=port,
+            ready_file=ready_file,
+            orders=orders,
+            minutes=minutes,
+            seed=seed,
+            latency_ms=latency_ms,
+            rate_limit=rate_limit,
+            hold_seconds=hold_seconds,
+            time_scale=time_scale,
+            mode=mode,
+            carrier=carrier,
+            faults=faults,
+            state=state,
+        )
+    except ValueError as error:
+        wrong = UsageError(str(error), subject="simulate", next_step=tr("see `tiktok-erp simulate --help`"))
+        typer.echo(tr("error: {text}", text=wrong), err=True)
+        typer.echo(tr("  next: {step}", step=wrong.next_step), err=True)
+        raise typer.Exit(wrong.exit_code) from error
+    serve(options)

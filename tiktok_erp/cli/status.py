@@ -1,0 +1,165 @@
+"""`status`: the shop on one screen."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import typer
+
+from tiktok_erp.cli.options import Json, Quiet
+from tiktok_erp.cli.session import Session, run_command
+from tiktok_erp.messages import tr
+from tiktok_erp.model.moment import from_text
+from tiktok_erp.model.outcome import Outcome
+
+if TYPE_CHECKING:
+    from tiktok_erp.store.overview import Overview
+
+_LIST_SHOWN = 4
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command("status")(status)
+
+
+def status(context: typer.Context, as_json: Json = False, quiet: Quiet = False) -> None:
+    """Show orders, deadlines, labels, uploads, stock and open cases on one screen.
+
+    \b
+    Examples:
+      tiktok-erp status
+      tiktok-erp status --json | jq 'select(.kind == "status") | .overdue'
+    """
+
+    def body(session: Session) -> None:
+        from tiktok_erp.store.database import utc_now
+        from tiktok_erp.store.overview import load_overview
+
+        now = utc_now()
+        view = load_overview(session.store, now, now + timedelta(days=1))
+        if session.out.as_json:
+            session.out.item(Outcome("status", {}, "done", fields=_fields(view)))
+            return
+        sections = _sections(view, now)
+        if sys.stdout.isatty():
+            _draw(view, sections, now)
+            return
+        for title, rows in sections:
+            session.out.say(title)
+            for name, value in rows:
+                session.out.say(f"  {name}: {value}")
+
+    run_command("status", context, body, as_json=as_json, quiet=quiet, writes=False)
+
+
+def _fields(view: Overview) -> dict[str, object]:
+    return {
+        "shop": view.shop,
+        "orders": view.orders,
+        "packages": view.packages,
+        "overdue": view.overdue,
+        "overdue_estimated": view.overdue_estimated,
+        "due_next_24h": view.due_next_day,
+        "no_deadline": view.no_deadline,
+        "cancel_requests": view.cancel_requests,
+        "to_print": view.to_print,
+        "to_upload": view.to_upload,
+        "unsettled": view.unsettled,
+        "quarantine": [dict(row) for row in view.quarantine],
+        "short": [dict(row) for row in view.short],
+        "as_of": view.as_of,
+    }
+
+
+_STATES = ("planned", "reserved", "waiting", "allocated", "buying", "labelled", "printed", "uploaded", "quarantined")
+
+
+def _sections(view: Overview, now: datetime) -> list[tuple[str, list[tuple[str, str]]]]:
+    words = {
+        "unpaid": tr("unpaid"),
+        "held": tr("held"),
+        "open": tr("open"),
+        "unknown": tr("unknown"),
+        "planned": tr("planned"),
+        "reserved": tr("reserved"),
+        "waiting": tr("waiting"),
+        "allocated": tr("allocated"),
+        "buying": tr("buying"),
+        "labelled": tr("labelled"),
+        "printed": tr("printed"),
+        "uploaded": tr("uploaded"),
+        "quarantined": tr("quarantined"),
+    }
+    orders = [
+        (words[state], str(view.orders[state]))
+        for state in ("open", "held", "unpaid", "unknown")
+        if view.orders.get(state)
+    ]
+    packages = [(words[state], str(view.packages[state])) for state in _STATES if view.packages.get(state)]
+    deadlines = [
+        (tr("overdue"), str(view.overdue)),
+        (tr("due in 24 hours"), str(view.due_next_day)),
+        (tr("overdue by our estimate"), str(view.overdue_estimated)),
+        (tr("no deadline known"), str(view.no_deadline)),
+        (tr("buyer asks to cancel"), str(view.cancel_requests)),
+    ]
+    work = [
+        (tr("labels to print"), str(view.to_print)),
+        (tr("numbers to tell"), str(view.to_upload)),
+        (tr("without an answer"), str(view.unsettled)),
+    ]
+    cases = [(row["cause"], str(row["cases"])) for row in view.quarantine[:_LIST_SHOWN]] or [(tr("no open case"), "")]
+    if len(view.quarantine) > _LIST_SHOWN:
+        cases.append((tr("further causes"), str(len(view.quarantine) - _LIST_SHOWN)))
+    short = [(row["sku"], tr("{count} units short", count=row["units"])) for row in view.short[:_LIST_SHOWN]]
+    stock = short or [
+        (row["sku"], tr("{count} to sell", count=row["available"])) for row in view.nearly_out[:_LIST_SHOWN]
+    ]
+    ages = [(name, _age(from_text(at), now)) for name, at in sorted(view.as_of.items())]
+    return [
+        (tr("Orders"), orders or [(tr("none open"), "")]),
+        (tr("Packages of open orders"), packages or [(tr("none"), "")]),
+        (tr("Deadlines"), deadlines),
+        (tr("To do"), work),
+        (tr("Quarantine"), cases),
+        (tr("Stock"), stock or [(tr("nothing counted"), "")]),
+        (tr("As of"), ages or [(tr("never fetched"), "")]),
+    ]
+
+
+def _age(moment: datetime, now: datetime) -> str:
+    minutes = int((now - moment).total_seconds() // 60)
+    if minutes < 1:
+        return tr("just now")
+    if minutes < 120:
+        return tr("{count} min ago", count=minutes)
+    return tr("{count} h ago", count=minutes // 60)
+
+
+def _draw(view: Overview, sections: list[tuple[str, list[tuple[str, str]]]], now: datetime) -> None:
+    from rich.columns import Columns
+    from rich.console import Console, RenderableType
+    from rich.panel import Panel
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    width = 35 if console.width >= 110 else max(24, (console.width - 2) // 2)
+    panels: list[RenderableType] = []
+    for title, rows in sections:
+        table = Table.grid(expand=True, padding=(0, 1))
+        table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
+        table.add_column(justify="right", no_wrap=True)
+        for name, value in rows:
+            late = title == tr("Deadlines") and name == tr("overdue") and value != "0"
+            table.add_row(name, Text(value, style="bold red" if late else "bold"))
+        panels.append(Panel(table, title=title, title_align="left", width=width, padding=(0, 1)))
+    head = f"{view.shop or 'tiktok-erp'}  {now:%Y-%m-%d %H:%M} UTC"
+    if view.last_runs:
+        last = view.last_runs[0]
+        head += "  " + tr("last: {command} -> {code}", command=last["command"], code=last["exit_code"])
+    console.print(Text(head, style="bold"), no_wrap=True, overflow="ellipsis")
+    console.print(Columns(panels, padding=(0, 1)))

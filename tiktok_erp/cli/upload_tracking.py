@@ -1,0 +1,104 @@
+"""`upload-tracking`: tell the channel, or fill its template."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tiktok_erp.cli.options import DryRun, Ids, Json, Quiet, StaleOk, read_names
+from tiktok_erp.cli.session import Session, require_credentials_or_file, run_command
+from tiktok_erp.messages import tr
+
+if TYPE_CHECKING:
+    from tiktok_erp.tracking.run import UploadCount
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command("upload-tracking")(upload_tracking)
+
+
+def upload_tracking(
+    context: typer.Context,
+    ids: Ids = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Check everything and tell nothing.")] = False,
+    to_file: Annotated[
+        Path | None,
+        typer.Option("--to", help="Write Seller Center's tracking template (XLSX) instead.", show_default=False),
+    ] = None,
+    stale_ok: StaleOk = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Tell the tracking numbers of own labels to the channel, each once; TikTok Shipping knows its own.
+
+    \b
+    Examples:
+      tiktok-erp upload-tracking --plan
+      tiktok-erp upload-tracking
+      tiktok-erp upload-tracking --to tracking-upload.xlsx
+    """
+    names = read_names(ids)
+
+    def body(session: Session) -> None:
+        from tiktok_erp.store.database import utc_now
+        from tiktok_erp.store.runs import require_fresh
+        from tiktok_erp.tracking.run import TrackingUploader
+
+        only = session.packages(names)
+        rules = session.rules()
+        is_online = to_file is None and not (plan or dry_run)
+        due = _is_anything_due(session, only)
+        if is_online and due:
+            require_credentials_or_file(
+                session, tr("set the TIKTOK_SHOP_ settings, or run `tiktok-erp upload-tracking --to FILE`")
+            )
+            shop = session.shop()
+            require_fresh(session.store, shop.name, at_most=rules.freshness.upload, now=utc_now(), stale_ok=stale_ok)
+        uploader = TrackingUploader(
+            session.store,
+            rules,
+            session.out,
+            run_id=session.run_id,
+            shop=session.shop() if is_online and due else None,
+            read_back=session.read_back if is_online and due else None,
+        )
+        try:
+            if plan or dry_run:
+                uploader.plan(only=only)
+            elif to_file is not None:
+                uploader.write_template(to_file, only=only)
+            elif due:
+                uploader.upload(only=only)
+        finally:
+            _tell(session, uploader.count, to_file, is_plan=plan or dry_run)
+
+    run_command(
+        "upload-tracking", context, body, as_json=as_json, quiet=quiet, dry_run=dry_run or plan, lock="upload-tracking"
+    )
+
+
+def _is_anything_due(session: Session, only: list[str] | None) -> bool:
+    from tiktok_erp.store.tracking import load_due, load_unsettled_uploads
+
+    return bool(load_due(session.store, only=only)) or bool(load_unsettled_uploads(session.store))
+
+
+def _tell(session: Session, count: UploadCount, to_file: Path | None, *, is_plan: bool) -> None:
+    session.summary.update(
+        told=0 if to_file else count.told, written=count.told if to_file else 0, told_by_channel=count.told_by_channel
+    )
+    if is_plan:
+        session.out.say(tr("{count} tracking numbers would be told", count=count.planned))
+    elif to_file is not None and count.told:
+        session.out.say(
+            tr("{count} tracking numbers written to {file}; upload it in Seller Center", count=count.told, file=to_file)
+        )
+    elif to_file is not None:
+        session.out.say(tr("nothing to write"))
+    else:
+        session.out.say(tr("{count} tracking numbers told", count=count.told))
+    session.out.say(tr("already told by TikTok: {count}", count=count.told_by_channel))

@@ -1,0 +1,93 @@
+"""The SQL that proves the promises on a live file: every query lists what breaks one."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+
+from tiktok_erp.messages import deferred
+from tiktok_erp.store.database import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One provable statement. `sql` returns a row, with the subject first, for each thing that contradicts it."""
+
+    name: str
+    promise: str
+    sql: str
+
+
+CHECKS = (
+    Check(
+        "integrity", deferred("the file is whole"), "SELECT * FROM pragma_integrity_check WHERE integrity_check <> 'ok'"
+    ),
+    Check(
+        "foreign_keys",
+        deferred("every reference leads somewhere"),
+        "SELECT \"table\" || ' row ' || rowid FROM pragma_foreign_key_check",
+    ),
+    Check(
+        "one_live_label",
+        deferred("no package has two live labels"),
+        "SELECT package_id FROM labels WHERE state IN ('intent', 'sent', 'unknown', 'bought') GROUP BY package_id HAVING count(*) > 1",
+    ),
+    Check(
+        "one_package_a_number",
+        deferred("a purchase of the channel belongs to one package"),
+        "SELECT channel_package_id FROM labels WHERE source = 'tiktok' AND state IN ('sent', 'unknown', 'bought')"
+        " AND channel_package_id IS NOT NULL GROUP BY channel_package_id HAVING count(DISTINCT package_id) > 1",
+    ),
+    Check(
+        "stock_equals_moves",
+        deferred("stock equals the sum of its moves"),
+        "SELECT s.sku || ' in ' || s.warehouse FROM stock s WHERE on_hand <> (SELECT coalesce(sum(quantity), 0)"
+        " FROM stock_moves m WHERE m.sku = s.sku AND m.warehouse = s.warehouse)",
+    ),
+    Check(
+        "reserved_equals_reservations",
+        deferred("reserved equals the reservations held"),
+        "SELECT s.sku || ' in ' || s.warehouse FROM stock s WHERE reserved <> (SELECT count(*) FROM reservations r"
+        " WHERE r.sku = s.sku AND r.warehouse = s.warehouse AND r.state = 'held')",
+    ),
+    Check(
+        "reserved_at_most_on_hand",
+        deferred("nothing is reserved that is not there"),
+        "SELECT sku || ' in ' || warehouse FROM stock WHERE reserved > on_hand",
+    ),
+    Check(
+        "wanted_at_most_available",
+        deferred("no listing is told more than can be sold"),
+        "SELECT l.sku FROM listings l GROUP BY l.sku HAVING sum(coalesce(l.wanted_quantity, 0)) >"
+        " (SELECT coalesce(sum(v.on_hand), 0) FROM v_stock v WHERE v.sku = l.sku)",
+    ),
+    Check(
+        "open_units_have_a_package",
+        deferred("every unit that we are to ship is in a package"),
+        "SELECT u.unit_id FROM orders o JOIN units u USING (order_id) WHERE o.is_open = 1 AND u.state = 'open'"
+        " AND u.package_id IS NULL AND coalesce(o.fulfillment_type, '') IN ('', 'FULFILLMENT_BY_SELLER')",
+    ),
+    Check(
+        "packages_know_their_orders",
+        deferred("a package names every order that it carries"),
+        "SELECT DISTINCT u.package_id FROM units u WHERE u.package_id IS NOT NULL AND NOT EXISTS (SELECT 1"
+        " FROM package_orders po WHERE po.package_id = u.package_id AND po.order_id = u.order_id)",
+    ),
+    Check(
+        "reservations_of_ended_units",
+        deferred("shipped and cancelled units hold nothing"),
+        "SELECT r.unit_id FROM reservations r JOIN units u USING (unit_id) WHERE r.state = 'held'"
+        " AND u.state IN ('shipped', 'cancelled')",
+    ),
+    Check(
+        "told_once",
+        deferred("a tracking number is told once for each order and package"),
+        "SELECT subject FROM outbox WHERE kind IN ('mark_shipped', 'ship_package') AND state = 'done'"
+        " GROUP BY subject, package_id HAVING count(*) > 1",
+    ),
+)
+
+
+def find_breaches(store: Store, check: Check) -> list[sqlite3.Row]:
+    """Return a row for each thing that contradicts `check`; none when it holds."""
+    return store.query(check.sql)

@@ -1,0 +1,102 @@
+"""The SQL behind the status screen. Every query starts from what is open, so that a million old orders cost nothing."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from datetime import datetime
+
+from tiktok_erp.model.moment import to_text
+from tiktok_erp.store.database import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """One look at the shop. Counts of packages are of open orders; `overdue` counts the channel's own deadlines only."""
+
+    shop: str | None
+    orders: dict[str, int]
+    packages: dict[str, int]
+    overdue: int
+    overdue_estimated: int
+    due_next_day: int
+    no_deadline: int
+    cancel_requests: int
+    to_print: int
+    to_upload: int
+    unsettled: int
+    quarantine: tuple[sqlite3.Row, ...]
+    short: tuple[sqlite3.Row, ...]
+    nearly_out: tuple[sqlite3.Row, ...]
+    as_of: dict[str, str]
+    last_runs: tuple[sqlite3.Row, ...]
+
+
+def load_overview(store: Store, now: datetime, next_day: datetime) -> Overview:
+    """Return what the status screen shows."""
+    at, later = to_text(now), to_text(next_day)
+    orders = store.query(
+        "SELECT CASE WHEN base_state = 'open' AND held_until > ? THEN 'held' ELSE base_state END AS state, count(*) AS orders"
+        " FROM orders WHERE is_open = 1 GROUP BY 1",
+        (at,),
+    )
+    packages = store.query(
+        "SELECT v.state, count(*) AS packages FROM v_packages v WHERE v.package_id IN (SELECT po.package_id FROM orders o"
+        " JOIN package_orders po USING (order_id) WHERE o.is_open = 1) AND v.state <> 'cancelled' GROUP BY 1"
+    )
+    due = store.query_one(
+        "SELECT coalesce(sum(ship_by < ?1 AND ship_by_source = 'channel'), 0) AS overdue,"
+        " coalesce(sum(ship_by < ?1 AND ship_by_source = 'rules'), 0) AS estimated,"
+        " coalesce(sum(ship_by >= ?1 AND ship_by < ?2), 0) AS next_day, coalesce(sum(ship_by IS NULL), 0) AS unknown,"
+        " coalesce(sum(cancel_requested), 0) AS asked FROM orders WHERE is_open = 1 AND base_state = 'open'"
+        " AND coalesce(fulfillment_type, '') IN ('', 'FULFILLMENT_BY_SELLER')",
+        (at, later),
+    )
+    if due is None:
+        raise ValueError("an aggregate gave no row")
+    return Overview(
+        shop=store.meta("shop_name") or store.meta("shop"),
+        orders={row["state"]: row["orders"] for row in orders},
+        packages={row["state"]: row["packages"] for row in packages},
+        overdue=due["overdue"],
+        overdue_estimated=due["estimated"],
+        due_next_day=due["next_day"],
+        no_deadline=due["unknown"],
+        cancel_requests=due["asked"],
+        to_print=int(
+            store.scalar(
+                "SELECT count(*) FROM labels WHERE state = 'bought' AND printed_at IS NULL AND sha256 IS NOT NULL"
+            )
+        ),
+        to_upload=int(
+            store.scalar(
+                "SELECT count(*) FROM orders o JOIN package_orders po USING (order_id) JOIN labels l USING (package_id)"
+                " WHERE o.is_open = 1 AND po.uploaded_at IS NULL AND l.state = 'bought' AND l.tracking_number IS NOT NULL"
+            )
+        ),
+        unsettled=int(
+            store.scalar(
+                "SELECT (SELECT count(*) FROM labels WHERE state IN ('sent', 'unknown'))"
+                " + (SELECT count(*) FROM outbox WHERE state IN ('sent', 'unknown') AND kind <> 'set_quantity')"
+            )
+        ),
+        quarantine=tuple(
+            store.query(
+                "SELECT cause, count(*) AS cases, min(since) AS since FROM quarantine WHERE resolved_at IS NULL"
+                " GROUP BY cause ORDER BY 2 DESC, 1"
+            )
+        ),
+        short=tuple(
+            store.query(
+                "SELECT r.sku, count(*) AS units FROM reservations r WHERE r.state = 'short' GROUP BY r.sku ORDER BY 2 DESC, 1"
+            )
+        ),
+        nearly_out=tuple(
+            store.query(
+                "SELECT sku, sum(available_to_sell) AS available, sum(reserved) AS reserved FROM v_stock GROUP BY sku"
+                " ORDER BY 2, 3 DESC, 1 LIMIT 6"
+            )
+        ),
+        as_of={f"{row['channel']} {row['resource']}": row["as_of"] for row in store.query("SELECT * FROM cursors")},
+        last_runs=tuple(store.query("SELECT * FROM v_runs ORDER BY run_id DESC LIMIT 4")),
+    )
