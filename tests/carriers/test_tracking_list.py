@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from openpyxl import Workbook
 
-from tiktok_erp.carriers.tracking_list import RowFault, TrackedLabel, carrier_code, read_tracking_list
+from tiktok_erp.carriers.tracking_list import RowFault, TrackedLabel, read_tracking_list
+from tiktok_erp.model.carrier import carrier_code
 from tiktok_erp.errors import InputFileError
 
 HEADER = "order_id,carrier,tracking_number,package_id,label_file"

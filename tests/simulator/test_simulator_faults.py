@@ -196,10 +196,17 @@ def test_a_seller_sku_that_is_missing_is_missing_everywhere(start_shop):
     assert 0 < len(missing) < len(codes)
 
 
+def shown_and_changed(wire, changed):
+    """Return the id of the order that the first list showed as shippable and that then changed."""
+    shown = [order["id"] for order in wire.search({"order_status": "AWAITING_SHIPMENT"}).data["orders"]]
+    orders = wire.simulator.shop.orders
+    (order_id,) = [order_id for order_id in shown if changed(orders[order_id])]
+    return order_id
+
+
 def test_an_order_cancelled_after_the_list_is_a_violation_only_for_who_does_not_look_again(start_shop):
     wire = start_shop(faults="cancelled_after_list:1", carrier="tiktok")
-    shown = list(wire.search({"order_status": "AWAITING_SHIPMENT"}).data["orders"])
-    order_id = next(order["id"] for order in shown if order["fulfillment_type"] == "FULFILLMENT_BY_SELLER")
+    order_id = shown_and_changed(wire, lambda order: order.status == "CANCELLED")
     assert wire.buy(order_id).code == 21011041
     assert wire.violations == []
     assert wire.order(order_id)["status"] == "CANCELLED"
@@ -209,8 +216,8 @@ def test_an_order_cancelled_after_the_list_is_a_violation_only_for_who_does_not_
 
 def test_a_cancel_request_after_the_list_is_seen_by_who_looks_again(start_shop):
     wire = start_shop(faults="cancel_request_after_list:1", carrier="tiktok")
-    shown = wire.search({"order_status": "AWAITING_SHIPMENT", "is_buyer_request_cancel": False}).data["orders"]
-    order_id = next(order["id"] for order in shown if order["fulfillment_type"] == "FULFILLMENT_BY_SELLER")
+    now = int(wire.clock())
+    order_id = shown_and_changed(wire, lambda order: order.cancel_requested and order.request_cancel_at == now)
     assert wire.order(order_id)["is_buyer_request_cancel"] is True
 
 

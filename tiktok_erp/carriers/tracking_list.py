@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tiktok_erp.messages import tr
-from tiktok_erp.model.rule import CARRIER_NAMES, SERVICE_LEVELS
+from tiktok_erp.model.carrier import carrier_code
 from tiktok_erp.table_file import TableFile, TableRow, find_columns, is_exponent, is_rounded
 
 _COLUMNS: Mapping[str, Sequence[str]] = {
@@ -27,23 +27,6 @@ _DELIMITERS = (",", ";", "\t")
 
 _PLATFORM_FORM = re.compile(r"[A-Za-z0-9\-_./]{4,50}", re.ASCII)  # TikTok reference, section 4.5
 _SHORTEST_TRACKING_NUMBER_OF_A_POST = 20
-
-_OTHER_NAMES = {
-    "united states postal service": "usps",
-    "us postal service": "usps",
-    "united parcel service": "ups",
-    "federal express": "fedex",
-    "dhl express": "dhl",
-    "dhl global mail": "dhl_ecommerce",
-    "osm": "osm_worldwide",
-    "gls": "gls_us",
-    "asendia": "asendia_us",
-    "cainiao": "cainiao_us",
-    "amazon": "amazon_shipping",
-    "amazon shipping": "amazon_shipping",
-    "speed x": "speedx",
-    "gofo express": "gofo",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,32 +86,6 @@ def read_tracking_list(path: Path) -> TrackingList:
         tuple(label for label in labels if label.line not in faulty_lines),
         tuple(sorted([*faults, *repeated], key=lambda fault: fault.line)),
     )
-
-
-def carrier_code(name: str) -> str:
-    """Return our code for a carrier's code or display name in any spelling; an unknown name in the form of a code."""
-    plain = _plain(name)
-    if plain in _CODES:
-        return _CODES[plain]
-    for code in ("usps", "ups", "fedex"):  # "USPS Ground Advantage": the list names the service with the carrier
-        if plain.startswith(code + " ") and _is_service(code, plain.removeprefix(code + " ")):
-            return code
-    return plain.replace(" ", "_")
-
-
-def _is_service(carrier: str, words: str) -> bool:
-    return words.replace(" ", "_") in SERVICE_LEVELS[carrier]
-
-
-def _plain(name: str) -> str:
-    return " ".join("".join(letter if letter.isalnum() else " " for letter in name).split()).casefold()
-
-
-_CODES = (
-    {_plain(code): code for names in CARRIER_NAMES.values() for code in names}
-    | {_plain(name): code for names in CARRIER_NAMES.values() for code, name in names.items()}
-    | _OTHER_NAMES
-)
 
 
 def _cells(row: TableRow, columns: Mapping[str, int]) -> dict[str, str]:

@@ -29,6 +29,7 @@ from tiktok_erp.errors import (
 )
 from tiktok_erp.labels.verify import LabelInspection, inspect_label
 from tiktok_erp.messages import tr
+from tiktok_erp.model.carrier import carrier_code
 from tiktok_erp.model.moment import from_text
 from tiktok_erp.model.money import Money
 from tiktok_erp.model.outcome import Outcome, Report
@@ -47,7 +48,7 @@ from tiktok_erp.store.labels import (
     spent_in_run,
     spent_since,
 )
-from tiktok_erp.store.packages import load_view
+from tiktok_erp.store.packages import package_outcome
 from tiktok_erp.store.quarantine import open_case, resolve_cases
 from tiktok_erp.transport.client import NotSent
 
@@ -237,7 +238,7 @@ class LabelBuyer:
                     channel_package_id=channel_package_id,
                     cost_minor=None,
                     currency=None,
-                    carrier=_carrier_code(told["provider_name"]),
+                    carrier=carrier_code(told["provider_name"]) if told["provider_name"] else None,
                     service_level=None,
                     request_id="",
                 )
@@ -403,7 +404,7 @@ class LabelBuyer:
                 channel_package_id=purchase.channel_package_id,
                 cost_minor=purchase.cost_minor if purchase.currency else None,
                 currency=purchase.currency if purchase.cost_minor is not None else None,
-                carrier=_carrier_code(purchase.carrier),
+                carrier=carrier_code(purchase.carrier) if purchase.carrier else None,
                 service_level=purchase.service_level,
                 request_id=purchase.request_id,
             )
@@ -573,16 +574,15 @@ class LabelBuyer:
         text: str | None = None,
         is_new: bool = True,
     ) -> None:
-        fields = load_view(self._store, [task.package_id]) if self._report.wants_fields else {}
-        row = fields.get(task.package_id)
         self._report.item(
-            Outcome(
-                "package",
-                {"package_id": task.package_id, "order_id": task.order_id},
+            package_outcome(
+                self._store,
+                task.package_id,
                 result,
+                with_fields=self._report.wants_fields,
+                order_id=task.order_id,
                 cause=cause,
                 next_step=next_step,
-                fields=dict(row) if row else {},
                 text=text,
                 is_new=is_new,
             )
@@ -611,10 +611,6 @@ def next_step_for(obstacle: str) -> str:
 
 def _with_channel_package(task: _Task, channel_package_id: str) -> _Task:
     return _Task(task.package_id, task.channel_order_id, task.order_id, task.weight_g, channel_package_id)
-
-
-def _carrier_code(name: str | None) -> str | None:
-    return name.strip().casefold().replace(" ", "_") if name and name.strip() else None
 
 
 def _too_dear(task: _Task, cost: Money, cap: Money) -> ErpError:

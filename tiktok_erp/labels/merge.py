@@ -214,14 +214,16 @@ class _Tail:
         self.error: OSError | None = None
 
     def write(self, data: Any) -> int:
-        if self.error is None:
-            new = bytes(data)[self._skip :]
-            self._skip = max(0, self._skip - len(data))
+        size = len(data)
+        if self._skip >= size:
+            self._skip -= size
+        elif self.error is None:
             try:
-                self._file.write(new)
+                self._file.write(memoryview(data)[self._skip :])
             except OSError as error:
                 self.error = error
-        return len(data)
+            self._skip = 0
+        return size
 
 
 def _import_stamped(chunk: Any, document: Any, page: int, stamp: str) -> bool:

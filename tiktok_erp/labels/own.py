@@ -18,7 +18,7 @@ from tiktok_erp.model.tracking_number import check
 from tiktok_erp.store.database import Store, utc_now
 from tiktok_erp.store.label_files import LabelFiles
 from tiktok_erp.store.labels import add_document, load_live, load_users_of_number, save_own_label
-from tiktok_erp.store.packages import find_packages, load_view
+from tiktok_erp.store.packages import find_packages, package_outcome
 from tiktok_erp.store.quarantine import open_case, resolve_cases
 
 CAUSES = ("bad_tracking_number", "number_used", "label_file", "barcode_contradiction", "other_label_held")
@@ -344,16 +344,14 @@ class LabelImporter:
         text: str | None = None,
         is_new: bool = True,
     ) -> None:
-        fields = load_view(self._store, [package_id]) if self._report.wants_fields else {}
-        row = fields.get(package_id)
         self._report.item(
-            Outcome(
-                "package",
-                {"package_id": package_id},
+            package_outcome(
+                self._store,
+                package_id,
                 result,
+                with_fields=self._report.wants_fields,
                 cause=cause,
                 next_step=next_step,
-                fields=dict(row) if row else {},
                 text=text,
                 is_new=is_new,
             )

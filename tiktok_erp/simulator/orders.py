@@ -90,13 +90,13 @@ def _filter(call: Call) -> Callable[[Order], bool]:
 def _show(shop: Shop, orders: list[Order], call: Call) -> list[Encoded]:
     """Encode what the client gets to see; then let the faults of the moment after happen."""
     encoded = [encoded_order(shop, order, call.now) for order in orders]
-    for order in orders:
-        if order.status != "AWAITING_SHIPMENT" or order.is_platform_fulfilled:
-            continue
-        if shop.dice.roll("cancelled_after_list"):
-            shop.cancel(order, order.live_units, role="BUYER", reason="No longer needed", at=call.now)
-        elif shop.dice.roll("cancel_request_after_list"):
-            shop.buyer_cancels(order, "No longer needed", call.now)
+    shippable = [order for order in orders if order.status == "AWAITING_SHIPMENT" and not order.is_platform_fulfilled]
+    if shippable and shop.dice.roll("cancelled_after_list"):
+        chosen = shippable.pop(shop.dice.choose("cancelled_after_list", len(shippable)))
+        shop.cancel(chosen, chosen.live_units, role="BUYER", reason="No longer needed", at=call.now)
+    if shippable and shop.dice.roll("cancel_request_after_list"):
+        chosen = shippable[shop.dice.choose("cancel_request_after_list", len(shippable))]
+        shop.buyer_cancels(chosen, "No longer needed", call.now)
     return encoded
 
 

@@ -146,7 +146,7 @@ class _Server(ThreadingHTTPServer):
         """Stop accepting; a connection of our own wakes the loop, which otherwise looks up only now and then."""
         ending = threading.Thread(target=self.shutdown)
         ending.start()
-        with socket.create_connection(self.server_address[:2], timeout=5):
+        with socket.create_connection(("127.0.0.1", self.server_port), timeout=5):
             ending.join()
 
     def close_connections(self) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
+from tiktok_erp.model.carrier import carrier_code
 from tiktok_erp.model.moment import to_text
 from tiktok_erp.model.order_change import OrderChange, Shipment
+from tiktok_erp.model.outcome import Outcome
 from tiktok_erp.store.database import Store
 from tiktok_erp.store.quarantine import open_case
 
@@ -85,7 +87,7 @@ def _save_shipment(store: Store, order_id: str, shipment: Shipment, run_id: int 
 
 def _adopt_number(store: Store, shipment: Shipment, at: str) -> None:
     """Keep the number of a package that somebody shipped without us, as a label with nothing to print."""
-    carrier = (shipment.provider_name or "").strip().casefold().replace(" ", "_") or None
+    carrier = carrier_code(shipment.provider_name) if shipment.provider_name else None
     store.execute(
         "UPDATE labels SET state = 'refused', error_code = 'shipped_elsewhere' WHERE package_id = ? AND state = 'intent'",
         (shipment.package_id,),
@@ -207,6 +209,33 @@ def load_view(store: Store, package_ids: Sequence[str]) -> dict[str, sqlite3.Row
         "SELECT v.* FROM json_each(?) j JOIN v_packages v ON v.package_id = j.value", (json.dumps(list(package_ids)),)
     )
     return {row["package_id"]: row for row in rows}
+
+
+def package_outcome(
+    store: Store,
+    package_id: str,
+    result: str,
+    *,
+    with_fields: bool,
+    order_id: str | None = None,
+    cause: str | None = None,
+    next_step: str | None = None,
+    text: str | None = None,
+    is_new: bool = True,
+    extra: Mapping[str, object] | None = None,
+) -> Outcome:
+    """Return what became of a package, with its `v_packages` row and `extra` where somebody reads fields."""
+    row = load_view(store, [package_id]).get(package_id) if with_fields else None
+    return Outcome(
+        "package",
+        {"package_id": package_id} | ({"order_id": order_id} if order_id else {}),
+        result,
+        cause=cause,
+        next_step=next_step,
+        fields=(dict(row) if row else {}) | dict(extra or {}),
+        text=text,
+        is_new=is_new,
+    )
 
 
 def find_packages(store: Store, name: str) -> list[str]:

@@ -10,18 +10,18 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
-from tiktok_erp.carriers.tracking_list import carrier_code
 from tiktok_erp.channels.base import Told
 from tiktok_erp.channels.tiktok import TikTokShop
 from tiktok_erp.channels.tiktok_errors import ALREADY_SHIPPED, WRONG_ENDPOINT
 from tiktok_erp.errors import ChannelRefused, ChannelThrottled, ErpError, Interrupted, OutcomeUnknown
 from tiktok_erp.messages import tr
+from tiktok_erp.model.carrier import carrier_code
 from tiktok_erp.model.moment import from_text
-from tiktok_erp.model.outcome import Outcome, Report
+from tiktok_erp.model.outcome import Report
 from tiktok_erp.model.rule import Rules
 from tiktok_erp.store import outbox
 from tiktok_erp.store.database import Store, utc_now
-from tiktok_erp.store.packages import load_view
+from tiktok_erp.store.packages import package_outcome
 from tiktok_erp.store.quarantine import open_case, resolve_cases
 from tiktok_erp.store.tracking import (
     count_told_by_channel,
@@ -418,20 +418,18 @@ class TrackingUploader:
         extra: dict[str, object] | None = None,
         is_new: bool = True,
     ) -> None:
-        fields: dict[str, object] = {}
-        if self._report.wants_fields:
-            row = load_view(self._store, [number.package_id]).get(number.package_id)
-            fields = dict(row) if row else {}
         self._report.item(
-            Outcome(
-                "package",
-                {"package_id": number.package_id, "order_id": number.order_id},
+            package_outcome(
+                self._store,
+                number.package_id,
                 result,
+                with_fields=self._report.wants_fields,
+                order_id=number.order_id,
                 cause=cause,
                 next_step=next_step,
-                fields=fields | (extra or {}),
                 text=text,
                 is_new=is_new,
+                extra=extra,
             )
         )
 
