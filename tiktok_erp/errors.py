@@ -88,6 +88,12 @@ class ChannelThrottled(ChannelDown):
         self.retry_after_s = retry_after_s
 
 
+class NotSent(ChannelDown):
+    """No byte of the request reached the channel: it may be sent again, whatever it was."""
+
+    cause = "not_sent"
+
+
 class OutcomeUnknown(ChannelDown):
     """A write was sent and no answer came: it may or may not have happened. Read back before sending it again."""
 

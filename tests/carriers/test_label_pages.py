@@ -164,6 +164,13 @@ def test_a_stored_tracking_number_in_the_text_names_the_package(bulk: Bulk) -> N
     assert result.matches == (MatchedPage("P1", path, (0,), FEDEX, "fedex", "tracking_number"),)
 
 
+def test_a_stored_number_may_stand_in_bars_beside_another_in_print(bulk: Bulk) -> None:
+    """As on a SurePost label: a UPS number in print, and the USPS number of the last mile in bars."""
+    path = bulk(Page((f"Order ID: {ORDER_1}", UPS), (f"\xf142090210\xf1{USPS_1}", UPS)))
+    (match,) = match_label_pages([path], [WantedPackage("P1", (ORDER_1,), USPS_1)]).matches
+    assert (match.tracking_number, match.carrier) == (USPS_1, "usps")
+
+
 def test_a_picture_is_known_by_its_stored_tracking_number(bulk: Bulk) -> None:
     path = bulk(usps_label(None, USPS_1), usps_label(None, USPS_2), is_picture=True)
     wanted = [WantedPackage("P2", (ORDER_2,), USPS_2), WantedPackage("P1", (ORDER_1,), USPS_1)]

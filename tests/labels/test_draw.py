@@ -203,6 +203,19 @@ def test_emoji_are_replaced_and_reported(item: Item, at_position: Place, tmp_pat
     assert "To: Ann ?" in _texts(tmp_path / "slips.pdf")[0]
 
 
+@pytest.mark.parametrize("has_font_files", [True, False])
+def test_a_chinese_name_can_be_read_back_with_and_without_font_files(
+    has_font_files: bool, item: Item, at_position: Place, tmp_path: Path
+) -> None:
+    fonts = PaperFonts() if has_font_files else _latin_fonts()
+    place = at_position(item(recipient_name="张伟", buyer_note="请包装好"), 1)
+    drawn = render_packing_slips([place], tmp_path / "slips.pdf", language="zh", fonts=fonts)
+    text = _texts(tmp_path / "slips.pdf")[0]
+    assert all(words in text for words in ("收件人", "张伟", "买家留言", "请包装好"))
+    assert drawn.missing == frozenset()
+    assert drawn.has_unembedded_font == (b"STSong" in (tmp_path / "slips.pdf").read_bytes())
+
+
 def test_no_package_is_nothing_to_draw(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no package"):
         render_packing_slips([], tmp_path / "slips.pdf")

@@ -246,6 +246,11 @@ class _Index:
     def packages_of_number(self, number: str) -> frozenset[str]:
         return frozenset(self._by_number.get(number, ()))
 
+    def holds_number_of(self, orders: Iterable[str]) -> bool:
+        """Say whether the store holds a tracking number for a package of one of `orders`."""
+        owners = {package_id for order in orders for package_id in self.packages_of_order(order)}
+        return any(self.packages[package_id].tracking_number for package_id in owners)
+
     def orders_in(self, text: str) -> frozenset[str]:
         """Return the wanted order ids in `text`; spaces and line breaks between their digits do not matter."""
         words = {word for word in text.split() if len(word) >= _SHORTEST_ID}
@@ -298,7 +303,8 @@ def _read_page(document: PdfPages, path: Path, index: _Index, page: int) -> _Rea
     numbers = known_numbers or _distinctive_numbers(text)
     is_named = bool(orders or known_numbers)
     is_foreign = bool(other_orders) and not index.has_numbers
-    if (is_named and len(numbers) != 1) or not (is_named or is_foreign):
+    is_clear = len(numbers) == 1 and (bool(known_numbers) or not index.holds_number_of(orders))
+    if not (is_clear if is_named else is_foreign):
         codes = _barcodes(document, page)
         numbers = _numbers_on(codes, index, text) or numbers
         if not is_named:

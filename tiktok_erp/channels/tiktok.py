@@ -42,13 +42,14 @@ from tiktok_erp.errors import (
     ChannelThrottled,
     ErpError,
     LabelFileError,
+    NotSent,
     OutcomeUnknown,
     SignInError,
 )
 from tiktok_erp.messages import tr
 from tiktok_erp.model.credentials import TikTokCredentials, TokenPair
 from tiktok_erp.model.secret import Secret
-from tiktok_erp.transport.client import HttpAnswer, HttpClient, NotSent, require_safe_url
+from tiktok_erp.transport.client import HttpAnswer, HttpClient, require_safe_url
 from tiktok_erp.transport.pace import Pace
 from tiktok_erp.transport.retry import parse_retry_after, with_retries
 

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import os
-import shutil
-import sqlite3
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -115,6 +111,8 @@ def _play(out: Output, db: Path, orders: int, seed: int) -> None:
 
 def _clear(db: Path) -> None:
     """Remove what an earlier demo left. Raises UsageError when the database is somebody's own."""
+    import shutil
+
     if db.exists() and not _is_ours(db):
         raise UsageError(
             tr("there is a database here that the demo did not make"),
@@ -130,6 +128,8 @@ def _clear(db: Path) -> None:
 
 
 def _is_ours(db: Path) -> bool:
+    import sqlite3
+
     try:
         connection = sqlite3.connect(f"file:{db}?mode=ro", uri=True)
         try:
@@ -160,6 +160,8 @@ def _step(
     out: Output, db: Path, rules: Path, environment: Mapping[str, str], title: str, arguments: Sequence[str]
 ) -> None:
     """Run one command as a person would, and show what it says. Raises when it fails."""
+    import subprocess
+
     out.say("")
     out.say(f"{title}\n$ tiktok-erp {' '.join(arguments)}")
     command = [
@@ -201,6 +203,8 @@ def _step(
 
 def _buy_elsewhere(db: Path, target: Path) -> int:
     """Play the seller who buys own labels elsewhere: write a tracking list for what waits for one."""
+    import csv
+
     from tiktok_erp.simulator.numbers import ups_number, usps_number
     from tiktok_erp.store.database import open_store
     from tiktok_erp.store.labels import load_candidates

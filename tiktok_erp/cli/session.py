@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
-import json
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -264,6 +261,8 @@ def _stoppable() -> Iterator[None]:
 
 
 def _tell_bug(out: Output, error: Exception) -> None:
+    import traceback
+
     # Places only: the values in a traceback could be a buyer's.
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "tiktok_erp" in frame.filename]
     places = " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames[-4:]))
@@ -308,6 +307,9 @@ def _which_shop(
     session: Session, shop: TikTokShop, tokens: TokenFile, cipher: str, app_key: str
 ) -> tuple[str, str, str, str]:
     """Return (shop id, name, kind, cipher), from the token file where these credentials were used before."""
+    import hashlib
+    import json
+
     key = "shop/" + hashlib.sha256(f"{app_key}/{cipher}".encode()).hexdigest()[:16]
     kept = tokens.recall(key)
     if kept is not None:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from tiktok_erp.cli.options import DryRun, Ids, Json, Quiet, StaleOk, read_names
 from tiktok_erp.cli.session import Session, require_credentials_or_file, run_command
 from tiktok_erp.messages import tr
-
-if TYPE_CHECKING:
-    from tiktok_erp.tracking.run import UploadCount
 
 
 def register(app: typer.Typer) -> None:
@@ -44,15 +41,17 @@ def upload_tracking(
     names = read_names(ids)
 
     def body(session: Session) -> None:
+        only = session.packages(names)
+        if not _is_anything_due(session, only):
+            _tell(session, 0, to_file, is_plan=plan or dry_run)
+            return
         from tiktok_erp.store.database import utc_now
         from tiktok_erp.store.runs import require_fresh
         from tiktok_erp.tracking.run import TrackingUploader
 
-        only = session.packages(names)
         rules = session.rules()
         is_online = to_file is None and not (plan or dry_run)
-        due = _is_anything_due(session, only)
-        if is_online and due:
+        if is_online:
             require_credentials_or_file(
                 session, tr("set the TIKTOK_SHOP_ settings, or run `tiktok-erp upload-tracking --to FILE`")
             )
@@ -63,18 +62,19 @@ def upload_tracking(
             rules,
             session.out,
             run_id=session.run_id,
-            shop=session.shop() if is_online and due else None,
-            read_back=session.read_back if is_online and due else None,
+            shop=session.shop() if is_online else None,
+            read_back=session.read_back if is_online else None,
         )
         try:
             if plan or dry_run:
                 uploader.plan(only=only)
             elif to_file is not None:
                 uploader.write_template(to_file, only=only)
-            elif due:
+            else:
                 uploader.upload(only=only)
         finally:
-            _tell(session, uploader.count, to_file, is_plan=plan or dry_run)
+            count = uploader.count
+            _tell(session, count.planned if plan or dry_run else count.told, to_file, is_plan=plan or dry_run)
 
     run_command(
         "upload-tracking", context, body, as_json=as_json, quiet=quiet, dry_run=dry_run or plan, lock="upload-tracking"
@@ -87,18 +87,23 @@ def _is_anything_due(session: Session, only: list[str] | None) -> bool:
     return bool(load_due(session.store, only=only)) or bool(load_unsettled_uploads(session.store))
 
 
-def _tell(session: Session, count: UploadCount, to_file: Path | None, *, is_plan: bool) -> None:
+def _tell(session: Session, count: int, to_file: Path | None, *, is_plan: bool) -> None:
+    from tiktok_erp.store.tracking import count_told_by_channel
+
+    by_channel = count_told_by_channel(session.store)
     session.summary.update(
-        told=0 if to_file else count.told, written=count.told if to_file else 0, told_by_channel=count.told_by_channel
+        told=count if to_file is None and not is_plan else 0,
+        written=count if to_file is not None and not is_plan else 0,
+        told_by_channel=by_channel,
     )
     if is_plan:
-        session.out.say(tr("{count} tracking numbers would be told", count=count.planned))
-    elif to_file is not None and count.told:
+        session.out.say(tr("{count} tracking numbers would be told", count=count))
+    elif to_file is None:
+        session.out.say(tr("{count} tracking numbers told", count=count))
+    elif count:
         session.out.say(
-            tr("{count} tracking numbers written to {file}; upload it in Seller Center", count=count.told, file=to_file)
+            tr("{count} tracking numbers written to {file}; upload it in Seller Center", count=count, file=to_file)
         )
-    elif to_file is not None:
-        session.out.say(tr("nothing to write"))
     else:
-        session.out.say(tr("{count} tracking numbers told", count=count.told))
-    session.out.say(tr("already told by TikTok: {count}", count=count.told_by_channel))
+        session.out.say(tr("nothing to write"))
+    session.out.say(tr("already told by TikTok: {count}", count=by_channel))

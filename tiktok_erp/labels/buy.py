@@ -12,11 +12,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from tiktok_erp.channels.base import Purchase
-from tiktok_erp.channels.tiktok import TikTokShop
 from tiktok_erp.channels.tiktok_errors import ALREADY_SHIPPED, DOCUMENT_IMPOSSIBLE, PURCHASE_RUNNING, WRONG_ENDPOINT
 from tiktok_erp.errors import (
     ChannelDown,
@@ -25,6 +24,7 @@ from tiktok_erp.errors import (
     ErpError,
     Interrupted,
     LabelFileError,
+    NotSent,
     OutcomeUnknown,
 )
 from tiktok_erp.labels.verify import LabelInspection, inspect_label
@@ -50,7 +50,9 @@ from tiktok_erp.store.labels import (
 )
 from tiktok_erp.store.packages import package_outcome
 from tiktok_erp.store.quarantine import open_case, resolve_cases
-from tiktok_erp.transport.client import NotSent
+
+if TYPE_CHECKING:
+    from tiktok_erp.channels.tiktok import TikTokShop
 
 ORDERS_A_CHECK = 50
 _DOCUMENT_TRIES = 3

@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from tiktok_erp.channels.tiktok import TikTokShop
 from tiktok_erp.errors import ErpError, LabelFileError, StoreError
 from tiktok_erp.labels.buy import BuyCount, LabelBuyer, ReadBack, next_step_for
 from tiktok_erp.labels.plan import plan_print_order, position_text
@@ -36,6 +36,9 @@ from tiktok_erp.store.labels import (
 )
 from tiktok_erp.store.packages import load_package_units
 from tiktok_erp.store.quarantine import open_case
+
+if TYPE_CHECKING:
+    from tiktok_erp.channels.tiktok import TikTokShop
 
 
 @dataclass(slots=True)

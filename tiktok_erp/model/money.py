@@ -8,6 +8,7 @@ from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 
 # ISO 4217 currencies of TikTok Shop's markets that have no minor unit in use.
 _NO_MINOR_UNIT = frozenset({"JPY", "KRW", "VND", "IDR"})
+_MOST_MINOR = 2**63 - 1  # what SQLite holds
 _AMOUNT = re.compile(r"^(?P<sign>-?)(?P<number>\d+(\.\d+)?)$")
 _CODE = re.compile(r"^[A-Z]{3}$")
 
@@ -55,9 +56,15 @@ def parse_amount(text: str, currency: str) -> Money:
     Raises ValueError when `text` is not a plain decimal number.
     """
     cleaned = text.strip()
-    if not _AMOUNT.match(cleaned):
+    match = _AMOUNT.match(cleaned)
+    if not match:
         raise ValueError(f"{text!r} is not an amount")
-    return to_minor(Decimal(cleaned), currency)
+    digits = minor_digits(currency)
+    whole, _, fraction = match["number"].partition(".")
+    if len(fraction) > digits:
+        return to_minor(Decimal(cleaned), currency)
+    minor = int(whole + fraction.ljust(digits, "0"))
+    return Money(-minor if match["sign"] else minor, currency)
 
 
 def to_minor(amount: Decimal, currency: str) -> Money:
@@ -66,6 +73,8 @@ def to_minor(amount: Decimal, currency: str) -> Money:
         minor = amount.scaleb(minor_digits(currency)).quantize(Decimal(1), rounding=ROUND_HALF_UP)
     except InvalidOperation as cause:
         raise ValueError(f"{amount} is too large for an amount") from cause
+    if abs(minor) > _MOST_MINOR:
+        raise ValueError(f"{amount} is too large for an amount")
     return Money(int(minor), currency)
 
 

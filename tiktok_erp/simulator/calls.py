@@ -31,7 +31,7 @@ class ApiError(Exception):
         self.data = data
 
 
-class ConnectionLost(Exception):  # noqa: N818 - not an error of ours: the client is to see a closed connection
+class ConnectionLost(Exception):
     """Close the connection without an answer."""
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tiktok_erp.channels.tiktok import TikTokShop
 from tiktok_erp.channels.tiktok_errors import ZERO_REFUSED
 from tiktok_erp.errors import ChannelRefused, OutcomeUnknown, UsageError
 from tiktok_erp.messages import tr
@@ -43,6 +42,7 @@ from tiktok_erp.store.stock import (
 )
 
 if TYPE_CHECKING:
+    from tiktok_erp.channels.tiktok import TikTokShop
     from tiktok_erp.config.sku_sheet import SkuRow
 
 _SKUS_A_CALL = 50

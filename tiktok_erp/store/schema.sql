@@ -119,10 +119,9 @@ CREATE TABLE orders (
   digest                 BLOB,                   -- of the channel's answer: equal means unchanged
   first_seen_at          TEXT NOT NULL CHECK (first_seen_at GLOB '????-??-??T??:??:??Z'),
   synced_at              TEXT NOT NULL CHECK (synced_at GLOB '????-??-??T??:??:??Z'),
-  UNIQUE (channel, channel_order_id)
+  UNIQUE (channel_order_id, channel)
 ) STRICT;
 CREATE INDEX orders_open ON orders (ship_by) WHERE is_open = 1;
-CREATE INDEX orders_by_number ON orders (channel_order_id);
 
 CREATE TABLE packages (
   package_id    TEXT PRIMARY KEY CHECK (package_id GLOB 'P[0-9]*'),
@@ -176,7 +175,9 @@ CREATE TABLE units (
 ) STRICT;
 CREATE INDEX units_by_order ON units (order_id);
 CREATE INDEX units_by_package ON units (package_id);
-CREATE UNIQUE INDEX units_by_channel_id ON units (order_id, channel_unit_id) WHERE channel_unit_id IS NOT NULL;
+-- Units that the API told first have the channel's id in their own.
+CREATE UNIQUE INDEX units_by_channel_id ON units (order_id, channel_unit_id)
+  WHERE channel_unit_id IS NOT NULL AND unit_id GLOB '*/*/*';
 
 -- Personal data, apart so that it can leave on request.
 CREATE TABLE recipients (

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from tiktok_erp.channels.base import OrderPage, RawOrder
-from tiktok_erp.channels.tiktok import TikTokShop
 from tiktok_erp.messages import tr
 from tiktok_erp.model.facts import OrderFacts
 from tiktok_erp.model.order_change import OrderChange
@@ -24,6 +24,9 @@ from tiktok_erp.store.raw import RawPacker
 from tiktok_erp.store.runs import load_cursor, save_cursor
 from tiktok_erp.store.stock import load_sku_names, settle_reservations
 from tiktok_erp.sync.plan import is_news, plan_order
+
+if TYPE_CHECKING:
+    from tiktok_erp.channels.tiktok import TikTokShop
 
 # A page that shifts while it is read hides an order; reading the window again finds it.
 _READ_AGAIN_AT_MOST = 3

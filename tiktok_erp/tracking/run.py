@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tiktok_erp.channels.base import Told
-from tiktok_erp.channels.tiktok import TikTokShop
 from tiktok_erp.channels.tiktok_errors import ALREADY_SHIPPED, WRONG_ENDPOINT
-from tiktok_erp.errors import ChannelRefused, ChannelThrottled, ErpError, Interrupted, OutcomeUnknown
+from tiktok_erp.errors import ChannelRefused, ChannelThrottled, ErpError, Interrupted, NotSent, OutcomeUnknown
 from tiktok_erp.messages import tr
 from tiktok_erp.model.carrier import carrier_code
 from tiktok_erp.model.moment import from_text
@@ -24,7 +24,6 @@ from tiktok_erp.store.database import Store, utc_now
 from tiktok_erp.store.packages import package_outcome
 from tiktok_erp.store.quarantine import open_case, resolve_cases
 from tiktok_erp.store.tracking import (
-    count_told_by_channel,
     load_due,
     load_providers,
     load_unsettled_uploads,
@@ -32,7 +31,9 @@ from tiktok_erp.store.tracking import (
     save_told,
 )
 from tiktok_erp.tracking.plan import NotUploaded, UntoldNumber, Upload, choose_provider, plan_upload
-from tiktok_erp.transport.client import NotSent
+
+if TYPE_CHECKING:
+    from tiktok_erp.channels.tiktok import TikTokShop
 
 ORDERS_A_CHECK = 50
 CAUSES = (
@@ -53,14 +54,13 @@ ReadBack = Callable[[Sequence[str]], None]
 
 @dataclass(slots=True)
 class UploadCount:
-    """What one run told. `told_by_channel` are labels whose number the channel gave itself."""
+    """What one run told."""
 
     told: int = 0
     planned: int = 0
     skipped: int = 0
     failed: int = 0
     failed_before: int = 0
-    told_by_channel: int = 0
 
 
 class TrackingUploader:
@@ -89,7 +89,7 @@ class TrackingUploader:
         self._stop: ErpError | None = None
         self._interrupted = False
         self._total = 0
-        self.count = UploadCount(told_by_channel=count_told_by_channel(store))
+        self.count = UploadCount()
 
     def plan(self, *, only: Sequence[str] | None) -> None:
         """Report what would be told, and every fault, without a call."""

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from tiktok_erp.errors import ChannelDown, OutcomeUnknown, SettingsError
+from tiktok_erp.errors import NotSent, OutcomeUnknown, SettingsError
 from tiktok_erp.messages import tr
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -18,12 +18,6 @@ _CONNECT_TIMEOUT_S = 10.0
 # Longer than any answer seen from a healthy server; a purchase without an answer is settled by reading it back.
 _ANSWER_TIMEOUT_S = 20.0
 _CONNECTIONS = 32
-
-
-class NotSent(ChannelDown):
-    """No byte of the request reached the server: it may be sent again, whatever it was."""
-
-    cause = "not_sent"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,175 @@
+"""`python -m tests.benchmarks`: measured figures beside their limits, taken in the same run, as ratios.
+
+Every figure is the median of interleaved runs. Goals are those of the project's performance notes; a slow or busy
+machine moves the seconds, hardly the ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import yaml
+
+from tests.benchmarks.ingest import Ingest
+from tests.benchmarks.paper import label_files, merge_bare, merge_ours
+
+REPEATS = 5
+Row = tuple[str, str, str, str]
+
+
+def main() -> None:
+    """Run the benchmarks that were asked for and print one table."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}; none: all")
+    chosen = parser.parse_args().names or list(BENCHMARKS)
+    rows: list[Row] = []
+    for name in chosen:
+        print(f"{name} ...", file=sys.stderr)
+        with tempfile.TemporaryDirectory() as folder:
+            rows.extend(BENCHMARKS[name](Path(folder)))
+    header: Row = ("what", "measured", "ratio", "goal")
+    widths = [max(len(row[column]) for row in (header, *rows)) for column in range(4)]
+    for row in (header, *rows):
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def medians(runs: Sequence[Callable[[], object]], repeats: int = REPEATS) -> list[float]:
+    """Return the median seconds of each of `runs`, run in turn, after one round that does not count."""
+    seconds: list[list[float]] = [[] for run in runs]
+    for round_number in range(repeats + 1):
+        for run, times in zip(runs, seconds, strict=True):
+            started = time.perf_counter()
+            run()
+            if round_number:
+                times.append(time.perf_counter() - started)
+    return [statistics.median(times) for times in seconds]
+
+
+def start(folder: Path) -> list[Row]:
+    """A command with nothing to do, and --help, against an empty Python."""
+    ours = [sys.executable, "-m", "tiktok_erp", "--db", str(folder / "shop.db")]
+    subprocess.run([*ours, "--rules", str(folder / "rules.yaml"), "init"], check=True, capture_output=True)
+
+    def command(*arguments: str) -> Callable[[], object]:
+        return lambda: subprocess.run(arguments, check=True, capture_output=True)
+
+    idle, helping, nothing = medians(
+        [command(*ours, "upload-tracking"), command(*ours, "--help"), command(sys.executable, "-c", "pass")], 9
+    )
+    return [
+        (
+            "S1 a command with nothing to do",
+            f"{idle * 1000:.0f} ms",
+            f"{idle / nothing:.1f} x python -c pass",
+            "<= 8 x",
+        ),
+        ("S3 --help", f"{helping * 1000:.0f} ms", f"{helping / nothing:.1f} x python -c pass", "<= 16 x"),
+    ]
+
+
+def ingest(folder: Path, orders: int = 2800) -> list[Row]:
+    """Page bytes to committed rows, against executemany of the same rows made beforehand, raw answers plain."""
+    bench = Ingest(folder, orders)
+    first, again, limit = medians([bench.first_pass, bench.second_pass, bench.bare_rows])
+    size = bench.size()
+    return [
+        (
+            f"I1 ingest of {orders} orders",
+            f"{orders / first:.0f} orders/s",
+            f"{limit / first:.0%} of the limit",
+            ">= 55 %",
+        ),
+        ("   limit: executemany of ready rows", f"{orders / limit:.0f} orders/s", "", ""),
+        (
+            "I2 the same pages again",
+            f"{orders / again:.0f} orders/s",
+            f"{first / again:.1f} x the first pass",
+            ">= 1.5 x",
+        ),
+        ("I4 database, raw answers in", f"{size / orders / 1000:.2f} kB an order", "", "<= 1.2 kB"),
+    ]
+
+
+def rules(folder: Path) -> list[Row]:
+    """Load and check 200 rules against a bare YAML load; ask 20 rules about 100,000 packages."""
+    from tiktok_erp.allocation.plan import plan_allocation
+    from tiktok_erp.config.rules_file import default_rules_text, load_rules_text
+    from tiktok_erp.model.money import Money
+    from tiktok_erp.model.parcel import Parcel
+
+    def text(count: int) -> str:
+        body = "".join(
+            f"  - name: rule {number}\n    when: {{state: [CA, NY], weight_g: {{over: {number}, up_to: {number + 1}}}}}\n"
+            "    use: {carrier: ups, service_level: ground}\n"
+            for number in range(count - 1)
+        )
+        last = "  - name: everything else\n    use: {carrier: usps, service_level: ground_advantage}\n"
+        return default_rules_text().split("carriers:")[0] + "carriers:\n" + body + last
+
+    many = text(200)
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    ours, bare = medians([lambda: load_rules_text(many), lambda: yaml.load(many, Loader=loader)])
+    table = load_rules_text(text(20))
+    parcels = [
+        Parcel(
+            package_id=f"P{number:06d}",
+            channel="tiktok",
+            order_total=Money(number % 5000, "USD"),
+            weight_g=number % 900,
+            state=("CA", "TX", "NY")[number % 3],
+            country="US",
+            shipping_type="SELLER",
+        )
+        for number in range(100_000)
+    ]
+    (deciding,) = medians([lambda: [plan_allocation(parcel, table, cross_border=False) for parcel in parcels]], 3)
+    return [
+        ("A2 load and check 200 rules", f"{ours * 1000:.1f} ms", f"{ours / bare:.1f} x bare CSafeLoader", "<= 3 x"),
+        ("A1 20 rules over 100,000 packages", f"{100_000 / deciding / 1000:.0f} k packages/s", "", ""),
+    ]
+
+
+def paper(folder: Path, count: int = 1000) -> list[Row]:
+    """Merge one-page labels, stamped, against a bare pypdfium2 loop."""
+    files = label_files(folder, count)
+    ours, stamped, bare = medians(
+        [
+            lambda: merge_ours(files, folder / "ours.pdf", stamp=False),
+            lambda: merge_ours(files, folder / "stamped.pdf", stamp=True),
+            lambda: merge_bare(files, folder / "bare.pdf"),
+        ],
+        3,
+    )
+    return [
+        (f"P2 merge {count} labels", f"{ours:.2f} s", f"{ours / bare:.2f} x bare pypdfium2", "<= 1.3 x"),
+        ("   the same with positions stamped", f"{stamped:.2f} s", f"{stamped / bare:.2f} x bare pypdfium2", ""),
+    ]
+
+
+def demo(folder: Path) -> list[Row]:
+    """The whole demo of 300 orders, as a user runs it."""
+
+    def run() -> None:
+        subprocess.run([sys.executable, "-m", "tiktok_erp", "demo"], cwd=folder, check=True, capture_output=True)
+
+    (seconds,) = medians([run], 1)
+    return [("demo, 300 orders, end to end", f"{seconds:.1f} s", "", "< 60 s")]
+
+
+BENCHMARKS: dict[str, Callable[[Path], list[Row]]] = {
+    "start": start,
+    "ingest": ingest,
+    "rules": rules,
+    "paper": paper,
+    "demo": demo,
+}
+
+if __name__ == "__main__":
+    main()

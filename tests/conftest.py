@@ -1,0 +1,363 @@
+"""A seller's folder, a simulated shop beside it, and the command line run in it as a person runs it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from tiktok_erp.simulator.server import Simulator
+
+CLOSED_PORT = "http://127.0.0.1:9"
+TIMEOUT_S = 120
+
+# What differs between two runs although nothing happened: the runs themselves, and as of when something was read.
+_AGES = {"listings": {"seen_at"}, "shipping_providers": {"fetched_at"}}
+_RECORDS = ("runs", "cursors", "sqlite_sequence")
+
+_FAST_LABELS = "labels: {seller_shipping: file, quote_first: false, settle_after: 1s, document_wait: 20s}\n"
+_FAST_CHANNELS = "channels: {tiktok: {start_rate: 1000, max_rate: 1000}}\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """One command that ended."""
+
+    arguments: tuple[str, ...]
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        """The JSON objects on standard output; fails when a line is anything else."""
+        return [json.loads(line) for line in self.stdout.splitlines()]
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        return self.lines[-1]
+
+    @property
+    def errors(self) -> list[dict[str, Any]]:
+        """The JSON objects on standard error; fails when a line is anything else."""
+        return [json.loads(line) for line in self.stderr.splitlines()]
+
+    def of(self, kind: str, **fields: object) -> list[dict[str, Any]]:
+        """Return the lines of one kind that have these fields."""
+        return [
+            line
+            for line in self.lines
+            if line["kind"] == kind and all(line.get(name) == value for name, value in fields.items())
+        ]
+
+
+@dataclass(slots=True)
+class Folder:
+    """A working directory with `shop.db` and `rules.yaml`. No output of any command may hold a planted word."""
+
+    path: Path
+    environment: dict[str, str]
+    planted: set[str] = field(default_factory=set)
+
+    @property
+    def db(self) -> Path:
+        return self.path / "shop.db"
+
+    @property
+    def rules(self) -> Path:
+        return self.path / "rules.yaml"
+
+    def start(
+        self, *arguments: str | Path, environment: Mapping[str, str] | None = None, **pipes: Any
+    ) -> subprocess.Popen[str]:
+        """Start a command and return its process."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "tiktok_erp", *map(str, arguments)],
+            cwd=self.path,
+            env=self.environment | dict(environment or {}),
+            text=True,
+            encoding="utf-8",
+            start_new_session=True,
+            **({"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | pipes),
+        )
+
+    def run(
+        self,
+        *arguments: str | Path,
+        stdin: str | None = None,
+        expect: int | Sequence[int] = 0,
+        environment: Mapping[str, str] | None = None,
+    ) -> Finished:
+        """Run a command to its end; fails when it ends with another code than expected or tells what is private."""
+        source = subprocess.DEVNULL if stdin is None else subprocess.PIPE
+        with self.start(*arguments, environment=environment, stdin=source) as process:
+            try:
+                stdout, stderr = process.communicate(stdin, timeout=TIMEOUT_S)
+            except BaseException:
+                process.kill()
+                raise
+        finished = Finished(tuple(map(str, arguments)), process.returncode, stdout, stderr)
+        expected = (expect,) if isinstance(expect, int) else tuple(expect)
+        assert finished.code in expected, f"{finished.arguments} ended with {finished.code}:\n{stdout}{stderr}"
+        assert self.private_in(stdout + stderr) == []
+        return finished
+
+    def run_killed(self, *arguments: str, after_s: float) -> bool:
+        """Kill a command without a warning after `after_s` seconds; False when it had ended by itself."""
+        process = self.start(*arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            code = process.wait(after_s)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            return True
+        assert code in (0, 3)
+        return False
+
+    def private_in(self, text: str) -> list[str]:
+        """Return which planted words `text` holds."""
+        return sorted(word for word in self.planted if word in text)
+
+    def query(self, sql: str, *values: object) -> list[dict[str, Any]]:
+        """Return rows of the database."""
+        with closing(sqlite3.connect(f"file:{self.db}?mode=ro", uri=True)) as connection:
+            connection.row_factory = sqlite3.Row
+            return [dict(row) for row in connection.execute(sql, values)]
+
+    def column(self, sql: str, *values: object) -> list[Any]:
+        """Return the first column of every row."""
+        return [next(iter(row.values())) for row in self.query(sql, *values)]
+
+    def value(self, sql: str, *values: object) -> Any:
+        """Return the first column of the first row."""
+        return self.column(sql, *values)[0]
+
+    def dump(self) -> dict[str, list[tuple[object, ...]]]:
+        """Return every row of every table but what only says when something ran or was read."""
+        names = self.column("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
+        content = {}
+        for name in names:
+            if name in _RECORDS:
+                continue
+            ages = _AGES.get(name, set())
+            rows = self.query(f"SELECT * FROM {name}")
+            content[name] = sorted(
+                (tuple(value for column, value in row.items() if column not in ages) for row in rows), key=repr
+            )
+        return content
+
+    def files(self) -> dict[str, tuple[int, int]]:
+        """Return size and time of change of every file below the folder but locks and SQLite's own."""
+        return {
+            str(path.relative_to(self.path)): (path.stat().st_size, path.stat().st_mtime_ns)
+            for path in sorted(self.path.rglob("*"))
+            if path.is_file() and not path.name.endswith((".lock", "-wal", "-shm"))
+        }
+
+    def write_rules(self, *, spending: str | None = None, sections: str = "") -> None:
+        """Write the shipped policy without the waits that only a real shop needs."""
+        from tiktok_erp.config.rules_file import default_rules_text
+
+        lines = []
+        for line in default_rules_text().splitlines(keepends=True):
+            if line.startswith("labels:"):
+                lines.append(_FAST_LABELS)
+            elif line.startswith("spending:") and spending is not None:
+                lines.append(f"spending: {spending}\n")
+            else:
+                lines.append(line)
+        self.rules.write_text("".join(lines) + _FAST_CHANNELS + sections, "utf-8")
+
+    def packages(self) -> list[dict[str, str]]:
+        """Return the rows of packages.csv."""
+        with (self.path / "packages.csv").open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+
+
+def _clean_environment() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("TIKTOK_", "PYTEST_"))}
+    proxies = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy"), CLOSED_PORT)
+    return kept | proxies | {"NO_PROXY": "", "no_proxy": ""}
+
+
+@dataclass(slots=True)
+class SimulatedShop:
+    """A simulated shop and the folder of the seller who works for it."""
+
+    simulator: Simulator
+    folder: Folder
+    opened_at: float = field(default_factory=time.time)
+    run: Callable[..., Finished] = field(init=False)
+    query: Callable[..., list[dict[str, Any]]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.run, self.query = self.folder.run, self.folder.query
+
+    def ledger(self) -> dict[str, Any]:
+        """Return what really happened, by the shop's own book."""
+        return self.simulator.ledger()
+
+    def hide(self) -> None:
+        """Plant every secret and every buyer of the shop in the folder, so that no output may tell them."""
+        accounts = self.simulator.accounts
+        self.folder.planted |= {accounts.app_secret, accounts.cipher}
+        for grant in accounts.grants.values():
+            self.folder.planted |= {grant.access_token, grant.refresh_token}
+        for order in self.simulator.shop.orders.values():
+            buyer = order.buyer
+            self.folder.planted |= {buyer.address.name, buyer.address.line1, buyer.address.phone, buyer.email}
+
+    def write_tracking_list(self, name: str = "tracking.csv", *, first_serial: int = 8_000_001) -> list[str]:
+        """Play the seller who buys the own labels elsewhere; return the channel's ids of the orders in the list."""
+        from tiktok_erp.simulator.numbers import ups_number, usps_number
+
+        rows = self.query(
+            "SELECT p.package_id, o.channel_order_id, p.carrier FROM packages p JOIN package_orders po USING (package_id)"
+            " JOIN orders o USING (order_id) JOIN v_orders v USING (order_id) WHERE o.shipping_type = 'SELLER'"
+            " AND p.allocated_at IS NOT NULL AND p.cancelled_at IS NULL AND v.state = 'open' AND NOT o.cancel_requested"
+            " AND NOT EXISTS (SELECT 1 FROM labels l WHERE l.package_id = p.package_id) ORDER BY p.package_id"
+        )
+        with (self.folder.path / name).open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["order_id", "carrier", "tracking_number"])
+            for serial, row in enumerate(rows, start=first_serial):
+                number = ups_number(serial) if row["carrier"] == "ups" else usps_number(serial)
+                writer.writerow([row["channel_order_id"], row["carrier"], number])
+        return [row["channel_order_id"] for row in rows]
+
+    def allocated(self) -> None:
+        """Bring the folder to the point where labels can be bought."""
+        self.run("sync", "--quiet")
+        self.run("stock", "import", "--from-channel", "tiktok", "--quiet")
+        self.run("reserve-stock", "--no-push", "--quiet")
+        self.run("allocate", "--quiet")
+
+    def due(self) -> set[str]:
+        """Return the orders that had to be shipped by somebody who began when this shop was opened."""
+        return {
+            order_id
+            for order_id, order in self.ledger()["orders"].items()
+            if order["fulfillment_type"] == "FULFILLMENT_BY_SELLER"
+            and not order["cancel_request"]
+            and order["status"] in ("AWAITING_SHIPMENT", "AWAITING_COLLECTION", "PARTIALLY_SHIPPING")
+            and (order["hold_until"] or 0) < self.opened_at
+        }
+
+    def disagreements(self) -> list[str]:
+        """Compare the database with the shop's book; return every difference in money, labels and tracking numbers."""
+        book = self.ledger()
+        found = [f"violation: {violation}" for violation in book["violations"]]
+        for kind in ("purchases", "shipments"):
+            orders = Counter(order_id for entry in book[kind] for order_id in entry["order_ids"])
+            found += [f"{kind}: {order_id} {count} times" for order_id, count in orders.items() if count != 1]
+        bought = {(entry["order_ids"][0], entry["package_id"], entry["tracking_number"]) for entry in book["purchases"]}
+        told = {(entry["order_ids"][0], entry["tracking_number"]) for entry in book["shipments"]}
+        held = {
+            (row["channel_order_id"], row["channel_package_id"], row["tracking_number"])
+            for row in self.query(
+                "SELECT o.channel_order_id, l.channel_package_id, l.tracking_number FROM labels l JOIN package_orders po"
+                " USING (package_id) JOIN orders o USING (order_id) WHERE l.source = 'tiktok' AND l.state = 'bought'"
+            )
+        }
+        uploaded = {
+            (row["channel_order_id"], row["tracking_number"])
+            for row in self.query(
+                "SELECT o.channel_order_id, l.tracking_number FROM labels l JOIN package_orders po USING (package_id)"
+                " JOIN orders o USING (order_id) WHERE l.source = 'file' AND l.state = 'bought' AND po.uploaded_at IS NOT NULL"
+            )
+        }
+        for name, real, ours in (("label", bought, held), ("tracking number", told, uploaded)):
+            found += [f"{name} that the database lacks: {entry}" for entry in sorted(real - ours)]
+            found += [f"{name} that the shop does not know: {entry}" for entry in sorted(ours - real)]
+        found += [
+            f"live label without an end: {row}"
+            for row in self.query("SELECT package_id, state FROM labels WHERE state IN ('sent', 'unknown')")
+        ]
+        return found
+
+    def printed_twice_or_never(self) -> list[str]:
+        """Return the packages whose held label is not in exactly one batch."""
+        printed: Counter[str] = Counter()
+        for directory in self.folder.column("SELECT directory FROM batches"):
+            with (self.folder.path / directory / "packages.csv").open(encoding="utf-8", newline="") as file:
+                printed.update(row["package_id"] for row in csv.DictReader(file))
+        held = self.folder.column("SELECT package_id FROM labels WHERE state = 'bought' AND sha256 IS NOT NULL")
+        return sorted(package_id for package_id in {*held, *printed} if printed[package_id] != 1)
+
+    def shipped(self) -> set[str]:
+        """Return the orders that the shop's book calls bought or told."""
+        book = self.ledger()
+        return {order_id for entry in [*book["purchases"], *book["shipments"]] for order_id in entry["order_ids"]}
+
+
+OpenShop = Callable[..., SimulatedShop]
+
+
+@contextmanager
+def _simulated(path: Path, **options: Any) -> Iterator[SimulatedShop]:
+    from tiktok_erp.simulator.server import Simulator, SimulatorOptions
+
+    chosen = {"orders": 60, "rate_limit": 0, "document_seconds": 0.2, **options}
+    with Simulator(SimulatorOptions(**chosen)) as simulator:
+        environment = _clean_environment() | {
+            "NO_PROXY": "127.0.0.1",
+            "no_proxy": "127.0.0.1",
+            "TIKTOK_SHOP_API_URL": simulator.api_url,
+            "TIKTOK_SHOP_AUTH_URL": simulator.auth_url,
+            "TIKTOK_SHOP_APP_KEY": simulator.app_key,
+            "TIKTOK_SHOP_APP_SECRET": simulator.app_secret,
+            "TIKTOK_SHOP_ACCESS_TOKEN": simulator.access_token,
+            "TIKTOK_SHOP_REFRESH_TOKEN": simulator.refresh_token,
+            "TIKTOK_SHOP_CIPHER": simulator.cipher,
+        }
+        shop = SimulatedShop(simulator, Folder(path, environment))
+        shop.hide()
+        shop.folder.write_rules()
+        yield shop
+
+
+@pytest.fixture(scope="session")
+def simulated() -> Callable[..., AbstractContextManager[SimulatedShop]]:
+    """Open a simulated shop for a folder, for fixtures that several tests share."""
+    return _simulated
+
+
+@pytest.fixture
+def open_shop(tmp_path: Path) -> Iterator[OpenShop]:
+    """Open simulated shops for one test: 60 orders, no rate limit, quick documents, unless told otherwise."""
+    with ExitStack() as stack:
+
+        def start(name: str = "shop", **options: Any) -> SimulatedShop:
+            path = tmp_path / name
+            path.mkdir()
+            return stack.enter_context(_simulated(path, **options))
+
+        yield start
+
+
+@pytest.fixture
+def shop(open_shop: OpenShop) -> SimulatedShop:
+    """A plain shop and a folder that holds nothing but the rules."""
+    return open_shop()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    """An empty folder without credentials, whose way to the network leads to a closed port."""
+    path = tmp_path / "folder"
+    path.mkdir()
+    return Folder(path, _clean_environment())
