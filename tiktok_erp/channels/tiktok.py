@@ -250,9 +250,13 @@ class TikTokShop:
         currency = text(chosen.get("currency"))
         return amount(chosen.get("price"), currency), currency
 
-    def buy_label(self, channel_order_id: str, *, weight_g: int | None = None) -> Purchase:
-        """Create the package of one whole order: this buys its label. Never repeated by itself."""
-        body: dict[str, Any] = {"ship_type": "1", "order_id": channel_order_id}
+    def buy_label(
+        self, channel_order_id: str, *, weight_g: int | None = None, line_item_ids: Sequence[str] = ()
+    ) -> Purchase:
+        """Create the package of one order, or of the named line items of it: this buys its label. Never repeated by itself."""
+        body: dict[str, Any] = {"ship_type": "2" if line_item_ids else "1", "order_id": channel_order_id}
+        if line_item_ids:
+            body["order_line_item"] = [{"order_line_id": line_item_id} for line_item_id in line_item_ids]
         if weight_g:
             body["weight"] = {"value": str(weight_g), "unit": "GRAM"}
         reply = self._write("POST", CREATE_PACKAGE, body, subject=channel_order_id)
@@ -588,9 +592,9 @@ class TikTokShop:
                     size=len(answer.body),
                 ),
                 subject=subject,
-                next_step=tr(
-                    "check TIKTOK_SHOP_API_URL; if it is right, run this again later: the channel is out of order"
-                ),
+                next_step=tr("run this again later: the channel is out of order")
+                if answer.status >= 500
+                else tr("check TIKTOK_SHOP_API_URL; if it is right, run this again later: the channel is out of order"),
             ) from error
         reply = _Reply(bytes(envelope.data), envelope.request_id)
         if envelope.code == 0 and answer.status < 400:

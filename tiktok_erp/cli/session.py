@@ -16,7 +16,7 @@ import typer
 
 from tiktok_erp.cli.options import Globals, resolve
 from tiktok_erp.cli.output import Output
-from tiktok_erp.errors import ErpError, Interrupted, SettingsError, SignInError, SomeItemsFailed
+from tiktok_erp.errors import ChannelRefused, ErpError, Interrupted, SettingsError, SignInError, SomeItemsFailed
 from tiktok_erp.messages import tr
 from tiktok_erp.model.outcome import Outcome
 
@@ -317,9 +317,9 @@ def _which_shop(
         return shop_id, name, kind, kept_cipher or cipher
     try:
         shops = shop.fetch_shops()
-    except SignInError as error:
-        # Without the scope for shops the cipher itself tells one shop from another.
-        if not cipher or error.cause != "scope_missing":
+    except (SignInError, ChannelRefused) as error:
+        # Without leave to list the shops the cipher itself tells one shop from another.
+        if not cipher or error.cause not in ("scope_missing", "refused"):
             raise
         return "cipher-" + hashlib.sha256(cipher.encode()).hexdigest()[:12], "", "", cipher
     chosen = _choose_shop(shops, cipher, session.store.meta("shop"))

@@ -6,11 +6,13 @@ One row per purchase: `intent` (committed before anything is sent), `sent` (comm
 
 from __future__ import annotations
 
+import json
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -56,6 +58,8 @@ if TYPE_CHECKING:
 
 ORDERS_A_CHECK = 50
 _DOCUMENT_TRIES = 3
+# Documents that are still being made wait in threads of their own, so that they do not hold up purchases.
+_WAITING_DOCUMENTS = 4
 _FIRST_POLL_S = 0.3
 _LONGEST_POLL_S = 5.0
 
@@ -88,6 +92,7 @@ class _Task:
     order_id: str
     weight_g: int | None
     channel_package_id: str | None
+    line_item_ids: tuple[str, ...] = ()  # empty: the whole order
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +141,7 @@ class LabelBuyer:
         self._per_run = max_cost or rules.spending.max_cost_per_run
         self._waiting: set[str] = set()
         self._flight = _Flight()
+        self._calls = threading.Semaphore(self._concurrency())
         self._to_confirm: list[str] = []
         self._stop: ErpError | None = None
         self._interrupted = False
@@ -148,7 +154,7 @@ class LabelBuyer:
         A purchase that the order does not show becomes an intent again only when the request can no longer be under
         way (`labels.settle_after`); until then this waits. Bought ones get their document.
         """
-        with ThreadPoolExecutor(self._concurrency()) as pool:
+        with ThreadPoolExecutor((_WAITING_DOCUMENTS + 1) * self._concurrency()) as pool:
             try:
                 self._settle(pool, patient=True)
             except KeyboardInterrupt:
@@ -165,7 +171,7 @@ class LabelBuyer:
         Purchases whose outcome is not certain yet wait until everything else is bought; one that turns out never to
         have happened is then bought too.
         """
-        with ThreadPoolExecutor(self._concurrency()) as pool:
+        with ThreadPoolExecutor((_WAITING_DOCUMENTS + 1) * self._concurrency()) as pool:
             try:
                 self._settle(pool, patient=False)
                 tried = self._buy_due(pool, only, limit)
@@ -294,9 +300,15 @@ class LabelBuyer:
             intend(self._store, [row["package_id"] for row in ready], source="tiktok", run_id=self._run_id)
         for row in ready:
             task = _Task(
-                row["package_id"], row["channel_order_id"], row["order_id"], row["weight_g"], row["channel_package_id"]
+                row["package_id"],
+                row["channel_order_id"],
+                row["order_id"],
+                row["weight_g"],
+                row["channel_package_id"],
+                # Units of the order that are cancelled or have left must not be bought again with it.
+                tuple(unit_id for unit_id in json.loads(row["unit_ids"]) if unit_id) if row["other_units"] else (),
             )
-            while len(self._flight) >= 2 * self._concurrency() or (self._cap_reached() and self._flight.purchases):
+            while self._is_full() or (self._cap_reached() and self._flight.purchases):
                 self._land(pool)
             if self._stop is not None:
                 return
@@ -309,21 +321,26 @@ class LabelBuyer:
                     continue
             self._flight.purchases[pool.submit(self._purchase, task)] = task
 
+    def _is_full(self) -> bool:
+        flight, concurrency = self._flight, self._concurrency()
+        return len(flight.purchases) >= concurrency or len(flight.documents) >= _WAITING_DOCUMENTS * concurrency
+
     def _purchase(self, task: _Task) -> Purchase:
         """Send one purchase (worker thread). Where the package already exists on the channel it is shipped instead."""
         if task.channel_package_id is not None:
             first, second = self._ship_existing, self._create
         else:
             first, second = self._create, self._ship_existing
-        try:
-            return first(task)
-        except ChannelRefused as refusal:
-            if refusal.code != WRONG_ENDPOINT:
-                raise
-            return second(task)
+        with self._calls:
+            try:
+                return first(task)
+            except ChannelRefused as refusal:
+                if refusal.code != WRONG_ENDPOINT:
+                    raise
+                return second(task)
 
     def _create(self, task: _Task) -> Purchase:
-        return self._shop.buy_label(task.channel_order_id, weight_g=task.weight_g)
+        return self._shop.buy_label(task.channel_order_id, weight_g=task.weight_g, line_item_ids=task.line_item_ids)
 
     def _ship_existing(self, task: _Task) -> Purchase:
         if task.channel_package_id is None:
@@ -428,10 +445,12 @@ class LabelBuyer:
         end = self._clock() + self._rules.labels.document_wait.total_seconds()
         pause, tries = _FIRST_POLL_S, 0
         while True:
-            document = self._shop.fetch_document(task.channel_package_id)
+            with self._calls:
+                document = self._shop.fetch_document(task.channel_package_id)
             if document is not None:
                 try:
-                    data = self._shop.download(document, subject=task.channel_order_id)
+                    with self._calls:
+                        data = self._shop.download(document, subject=task.channel_order_id)
                     if not data.startswith(b"%PDF") or b"%%EOF" not in data[-2048:]:
                         raise _not_a_label(task)
                     return _Document(data, document.tracking_number)
@@ -612,7 +631,7 @@ def next_step_for(obstacle: str) -> str:
 
 
 def _with_channel_package(task: _Task, channel_package_id: str) -> _Task:
-    return _Task(task.package_id, task.channel_order_id, task.order_id, task.weight_g, channel_package_id)
+    return replace(task, channel_package_id=channel_package_id)
 
 
 def _too_dear(task: _Task, cost: Money, cap: Money) -> ErpError:

@@ -9,6 +9,7 @@ from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 # ISO 4217 currencies of TikTok Shop's markets that have no minor unit in use.
 _NO_MINOR_UNIT = frozenset({"JPY", "KRW", "VND", "IDR"})
 _MOST_MINOR = 2**63 - 1  # what SQLite holds
+_SHORT = 18  # digits that always fit
 _AMOUNT = re.compile(r"^(?P<sign>-?)(?P<number>\d+(\.\d+)?)$")
 _CODE = re.compile(r"^[A-Z]{3}$")
 
@@ -61,7 +62,7 @@ def parse_amount(text: str, currency: str) -> Money:
         raise ValueError(f"{text!r} is not an amount")
     digits = minor_digits(currency)
     whole, _, fraction = match["number"].partition(".")
-    if len(fraction) > digits:
+    if len(fraction) > digits or len(whole) + digits > _SHORT:
         return to_minor(Decimal(cleaned), currency)
     minor = int(whole + fraction.ljust(digits, "0"))
     return Money(-minor if match["sign"] else minor, currency)

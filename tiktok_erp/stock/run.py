@@ -425,36 +425,52 @@ def _push_batch(
                 run_id=run_id,
             )
             outbox.mark_sent(store, entries[change.listing_id])
+    quantities = {change.listing_id: change.per_warehouse for change in batch}
     try:
-        refusals, request_id = shop.set_quantities(
-            product_id, {change.listing_id: change.per_warehouse for change in batch}
-        )
+        try:
+            refusals, request_id = shop.set_quantities(product_id, quantities)
+        except OutcomeUnknown:
+            # An absolute number may be set twice.
+            refusals, request_id = shop.set_quantities(product_id, quantities)
         refused = {refusal.listing_id: (refusal.code, refusal.message) for refusal in refusals}
-    except OutcomeUnknown:
-        # An absolute number can be sent again; the next run sees what the channel shows and decides anew.
+    except OutcomeUnknown as error:
         with store.transaction():
             for outbox_id in entries.values():
                 outbox.settle(store, outbox_id, "unknown")
-        raise
+        for change in batch:
+            count.failed += 1
+            report.item(
+                _quantity_outcome(
+                    shop.name,
+                    change,
+                    "failed",
+                    cause=error.cause,
+                    next_step=tr(
+                        "run `tiktok-erp reserve-stock` again: it sees what the channel shows and decides anew"
+                    ),
+                    text=f"{change.sku}: {error.what}",
+                )
+            )
+        return
     except ChannelRefused as refusal:
         request_id = refusal.request_id
         refused = {change.listing_id: (refusal.code, refusal.what) for change in batch}
     now = utc_now()
     with store.transaction():
         for change in batch:
-            error = refused.get(change.listing_id)
-            if error is None:
+            refusal_of = refused.get(change.listing_id)
+            if refusal_of is None:
                 save_pushed(store, shop.name, change.listing_id, change.wanted, now)
             outbox.settle(
                 store,
                 entries[change.listing_id],
-                "refused" if error else "done",
+                "refused" if refusal_of else "done",
                 request_id=request_id,
-                error_code=str(error[0]) if error else None,
+                error_code=str(refusal_of[0]) if refusal_of else None,
             )
     for change in batch:
-        error = refused.get(change.listing_id)
-        if error is None:
+        refusal_of = refused.get(change.listing_id)
+        if refusal_of is None:
             count.pushed += 1
             report.item(_quantity_outcome(shop.name, change, "done"))
             continue
@@ -471,7 +487,9 @@ def _push_batch(
                 "failed",
                 cause="quantity_refused",
                 next_step=step,
-                text=tr("{sku}: TikTok says {code}: {message}", sku=change.sku, code=error[0], message=error[1]),
+                text=tr(
+                    "{sku}: TikTok says {code}: {message}", sku=change.sku, code=refusal_of[0], message=refusal_of[1]
+                ),
             )
         )
 

@@ -33,7 +33,11 @@ _CANDIDATES = f"""
 SELECT p.package_id, p.carrier, p.service_level, p.because, p.weight_g, p.allocated_at, l.label_id, l.state AS label_state,
   min(o.ship_by) AS ship_by, min(o.order_id) AS order_id, min(o.channel_order_id) AS channel_order_id, count(*) AS orders,
   CASE WHEN count(DISTINCT coalesce(o.shipping_type, '')) = 1 THEN min(o.shipping_type) END AS shipping_type,
-  min(po.channel_package_id) AS channel_package_id, {_OBSTACLE} AS obstacle
+  min(po.channel_package_id) AS channel_package_id,
+  (SELECT json_group_array(u.channel_unit_id) FROM units u WHERE u.package_id = p.package_id AND u.state = 'open') AS unit_ids,
+  (SELECT count(*) FROM units u JOIN package_orders x ON x.order_id = u.order_id WHERE x.package_id = p.package_id
+     AND (u.state <> 'open' OR u.package_id IS NOT p.package_id)) AS other_units,
+  {_OBSTACLE} AS obstacle
 FROM packages p
 JOIN package_orders po USING (package_id)
 JOIN orders o USING (order_id)
