@@ -477,7 +477,7 @@ def _push_batch(
         count.failed += 1
         step = (
             tr("deactivate the listing in Seller Center: the channel does not take 0")
-            if (error[0] in ZERO_REFUSED and change.wanted == 0)
+            if (refusal_of[0] in ZERO_REFUSED and change.wanted == 0)
             else tr("look at the listing in Seller Center, then run `tiktok-erp reserve-stock` again")
         )
         report.item(
