@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -54,7 +54,7 @@ def allocate(
     """Decide for every open package that has no decision and is not short of stock."""
     count = AllocateCount()
     now = utc_now()
-    decided: list[tuple[str, str, str]] = []
+    decided: list[Allocation] = []
     failures: list[tuple[NotAllocated, bool]] = []
     with store.transaction():
         cross_border = _is_cross_border(store, rules)
@@ -82,7 +82,7 @@ def allocate(
                 )
                 failures.append((decision, is_new))
                 continue
-            decided.append((package_id, decision.carrier, decision.service_level))
+            decided.append(decision)
             count.allocated += 1
             if not dry_run:
                 _save(store, decision, parcel, now)
@@ -113,19 +113,25 @@ def _save(store: Store, decision: Allocation, parcel: Parcel, now: datetime) -> 
 def _tell(
     store: Store,
     report: Report,
-    decided: Sequence[tuple[str, str, str]],
+    decided: Sequence[Allocation],
     failures: Sequence[tuple[NotAllocated, bool]],
     count: AllocateCount,
     *,
     dry_run: bool,
 ) -> None:
-    fields = load_view(store, [entry[0] for entry in decided]) if report.wants_fields else {}
-    for package_id, carrier, service_level in decided:
-        row = fields.get(package_id)
+    fields = load_view(store, [entry.package_id for entry in decided]) if report.wants_fields else {}
+    for entry in decided:
+        row = fields.get(entry.package_id)
         values: dict[str, object] = dict(row) if row else {}
         if dry_run:
-            values |= {"carrier": carrier, "service_level": service_level}
-        report.item(Outcome("package", {"package_id": package_id}, "planned" if dry_run else "done", fields=values))
+            values |= {"carrier": entry.carrier, "service_level": entry.service_level, "because": entry.because}
+        if entry.notes:
+            values["notes"] = list(entry.notes)
+        report.item(
+            Outcome("package", {"package_id": entry.package_id}, "planned" if dry_run else "done", fields=values)
+        )
+    for note, packages in sorted(Counter(note for entry in decided for note in entry.notes).items()):
+        report.warn(tr("{count} packages: {note}", count=packages, note=note))
     for failure, is_new in failures:
         count.failed += is_new
         count.failed_before += not is_new

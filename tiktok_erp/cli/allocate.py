@@ -26,7 +26,6 @@ def allocate(
       tiktok-erp allocate --dry-run
       tiktok-erp allocate --json | jq 'select(.result == "failed") | {package_id, cause, next_step}'
     """
-    names = read_names(ids)
 
     def body(session: Session) -> None:
         from tiktok_erp.allocation.run import allocate as run_allocation
@@ -35,7 +34,7 @@ def allocate(
             session.store,
             session.rules(required=True),
             session.out,
-            only=session.packages(names),
+            only=session.packages(read_names(ids)),
             run_id=session.run_id,
             dry_run=dry_run,
         )

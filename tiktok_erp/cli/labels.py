@@ -32,12 +32,11 @@ def list_labels(context: typer.Context, ids: Ids = None, as_json: Json = False, 
       tiktok-erp labels list
       tiktok-erp labels list --json | jq 'select(.state == "unknown")'
     """
-    names = read_names(ids)
 
     def body(session: Session) -> None:
         from tiktok_erp.store.labels import load_labels
 
-        rows = load_labels(session.store, only=session.packages(names))
+        rows = load_labels(session.store, only=session.packages(read_names(ids)))
         if session.out.as_json:
             for row in rows:
                 session.out.item(Outcome("label", {}, "done", fields=dict(row)))
@@ -79,12 +78,11 @@ def reprint(
       tiktok-erp labels reprint P000123
       tiktok-erp labels list --json | jq -c 'select(.batch_id == 7)' | tiktok-erp labels reprint -
     """
-    names = read_names(ids)
 
     def body(session: Session) -> None:
         from tiktok_erp.labels.run import reprint as write_again
 
-        packages = session.packages(names)
+        packages = session.packages(read_names(ids))
         if packages is None:
             raise UsageError(
                 tr("name the packages whose labels are to be printed again"),

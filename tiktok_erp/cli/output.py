@@ -128,7 +128,7 @@ class Output:
                     tr("... and {count} more like these; see `tiktok-erp quarantine`", count=shown - _FAILURES_SHOWN),
                     self._stderr,
                 )
-        if self.old_failures:
+        if self.old_failures and not self.quiet:
             self._print(
                 tr("note: {count} old cases wait; see `tiktok-erp quarantine`", count=self.old_failures), self._stderr
             )

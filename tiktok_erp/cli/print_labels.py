@@ -64,11 +64,13 @@ def print_labels(
       tiktok-erp print-labels --from tracking.csv
       tiktok-erp print-labels --from labels-1.pdf labels-2.pdf
     """
-    files, names = _files_and_names(from_files, ids)
 
     def body(session: Session) -> None:
+        files, names = _files_and_names(from_files, ids)
         only = session.packages(names)
         cap = _money(max_cost)
+        if not (plan or dry_run):
+            existing_folder(out)
         if files:
             _take_over(session, files)
         elif only != [] and limit != 0:
@@ -180,7 +182,6 @@ def print_labels(
         if session.stopped is not None:
             raise session.stopped
 
-    existing_folder(out) if not (plan or dry_run) else None
     run_command(
         "print-labels", context, body, as_json=as_json, quiet=quiet, dry_run=dry_run or plan, lock="print-labels"
     )

@@ -44,7 +44,6 @@ def reserve_stock(
       tiktok-erp reserve-stock
       tiktok-erp reserve-stock --no-push --json | jq 'select(.cause == "short") | .sku'
     """
-    names = read_names(ids)
 
     def body(session: Session) -> None:
         from tiktok_erp.stock.run import push as push_quantities
@@ -57,7 +56,7 @@ def reserve_stock(
                 tr("this version knows the channel tiktok only"), subject=channel, next_step=tr("leave --channel out")
             )
         rules = session.rules()
-        only = session.orders(names)
+        only = session.orders(read_names(ids))
         count = reserve(session.store, rules, session.out, only_orders=only, dry_run=dry_run)
         session.out.say(
             tr(

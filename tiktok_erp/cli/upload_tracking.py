@@ -38,10 +38,9 @@ def upload_tracking(
       tiktok-erp upload-tracking
       tiktok-erp upload-tracking --to tracking-upload.xlsx
     """
-    names = read_names(ids)
 
     def body(session: Session) -> None:
-        only = session.packages(names)
+        only = session.packages(read_names(ids))
         if not _is_anything_due(session, only):
             _tell(session, 0, to_file, is_plan=plan or dry_run)
             return

@@ -622,6 +622,9 @@ def next_step_for(obstacle: str) -> str:
         "short": tr("restock, then run `tiktok-erp reserve-stock`"),
         "address_changed": tr("run `tiktok-erp allocate`"),
         "not_allocated": tr("run `tiktok-erp allocate`"),
+        "own_label_needed": tr(
+            "buy the labels elsewhere and run `tiktok-erp print-labels --from FILE` with the tracking list or the PDFs"
+        ),
         "already_shipped": tr("nothing to do: it has left"),
         "unknown_status": tr("look at the order in Seller Center"),
         "quarantined": tr("look at `tiktok-erp quarantine`; name the package to try it again"),
