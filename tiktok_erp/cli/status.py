@@ -50,7 +50,7 @@ def status(context: typer.Context, as_json: Json = False, quiet: Quiet = False) 
         for title, rows in sections:
             session.out.say(title)
             for name, value in rows:
-                session.out.say(f"  {name}: {value}")
+                session.out.say(f"  {name}: {value}" if value else f"  {name}")
 
     run_command("status", context, body, as_json=as_json, quiet=quiet, writes=False)
 
