@@ -160,7 +160,9 @@ def test_the_reading_finds_arrows_from_every_part() -> None:
     assert sources >= (set(ALLOWED) - {"errors", "messages", "simulator", "pdf", "table_file"}) | {"cli"}
 
 
-@pytest.mark.parametrize("path", [path for path in all_modules() if part_of(module_name(path)) in PURE], ids=module_name)
+@pytest.mark.parametrize(
+    "path", [path for path in all_modules() if part_of(module_name(path)) in PURE], ids=module_name
+)
 def test_what_decides_has_no_clock_no_files_and_no_connection(path: Path) -> None:
     assert impurities(path.read_text("utf-8")) == []
 

@@ -8,8 +8,8 @@ import pytest
 from openpyxl import Workbook
 
 from tiktok_erp.carriers.tracking_list import RowFault, TrackedLabel, read_tracking_list
-from tiktok_erp.model.carrier import carrier_code
 from tiktok_erp.errors import InputFileError
+from tiktok_erp.model.carrier import carrier_code
 
 HEADER = "order_id,carrier,tracking_number,package_id,label_file"
 

@@ -114,6 +114,8 @@ def test_the_database_holds_no_secret(day):
 
 
 def test_errors_and_cases_hold_no_buyers_data(day):
-    texts = day.folder.column("SELECT coalesce(error, '') FROM runs UNION ALL SELECT detail || next_step FROM quarantine")
+    texts = day.folder.column(
+        "SELECT coalesce(error, '') FROM runs UNION ALL SELECT detail || next_step FROM quarantine"
+    )
     texts += day.folder.column("SELECT payload || coalesce(warning, '') FROM outbox")
     assert day.folder.private_in("\n".join(texts)) == []

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import shlex
 import subprocess
+import sys
 
 import pytest
 
@@ -30,10 +31,13 @@ READING = (
 
 @pytest.fixture(scope="module")
 def ready(tmp_path_factory, simulated):
-    """A folder whose packages are allocated and not labelled; tests of this module leave it as it is."""
+    """A folder with labels to buy, to print and to tell; the tests that share it leave it as it is."""
     path = tmp_path_factory.mktemp("ready")
     with simulated(path, orders=40, seed=3) as shop:
         shop.allocated()
+        shop.write_tracking_list()
+        shop.run("print-labels", "--from", "tracking.csv", "--quiet")
+        (path / "sheet.csv").write_text("sku,quantity\nNEVER-HEARD-OF,3\n", "utf-8")
         yield shop
 
 
@@ -54,7 +58,7 @@ def test_a_reading_command_prints_json_lines_and_a_summary(ready, command):
 
 
 def test_every_command_of_a_day_prints_json_lines_and_a_summary(open_shop):
-    shop = open_shop(orders=24, seed=4)
+    shop = open_shop(orders=24, seed=4, carrier="tiktok")
     for command in (WRITING[-1], *WRITING[:-1]):
         finished = shop.run(*command, "--json")
         assert all("kind" in line for line in finished.lines)
@@ -90,9 +94,7 @@ def test_order_ids_of_a_package_are_a_json_array(ready):
 
 def test_an_error_is_a_json_line_on_standard_error(folder):
     finished = folder.run("allocate", "--json", expect=5)
-    assert finished.lines == [
-        {"kind": "summary", "done": 0, "planned": 0, "skipped": 0, "failed": 0, "exit_code": 5}
-    ]
+    assert finished.lines == [{"kind": "summary", "done": 0, "planned": 0, "skipped": 0, "failed": 0, "exit_code": 5}]
     (error,) = finished.errors
     assert error["kind"] == "error"
     assert error["exit_code"] == 5
@@ -137,17 +139,12 @@ def test_the_json_lines_of_one_command_feed_the_next(ready):
 
 
 @pytest.mark.parametrize("command", ["reserve-stock", "allocate", "print-labels", "upload-tracking"])
-def test_empty_standard_input_means_nothing(open_shop, command):
-    shop = open_shop(orders=24, seed=4)
-    shop.run("sync", "--quiet")
-    shop.run("stock", "import", "--from-channel", "tiktok", "--quiet")
-    if command == "print-labels":
-        shop.run("allocate", "--quiet")
-    content = shop.folder.dump()
-    finished = shop.run(command, "-", "--json", stdin="")
+def test_empty_standard_input_means_nothing(ready, command):
+    content, writes = ready.folder.dump(), ready.ledger()["writes"]
+    finished = ready.run(command, "-", "--json", stdin="")
     assert finished.lines[:-1] == []
-    assert shop.folder.dump() == content
-    assert shop.ledger()["writes"] == {}
+    assert ready.folder.dump() == content
+    assert ready.ledger()["writes"] == writes
 
 
 @pytest.mark.parametrize("command", ["reserve-stock", "allocate", "print-labels", "upload-tracking", "labels list"])
@@ -162,22 +159,31 @@ def test_a_line_that_is_neither_an_id_nor_json_is_bad_usage(ready, command):
 
 
 @pytest.mark.parametrize(
-    "command", [*((*command, "--dry-run") for command in WRITING), ("print-labels", "--plan"), ("upload-tracking", "--plan")], ids=_name
+    "command",
+    [*((*command, "--dry-run") for command in WRITING), ("print-labels", "--plan"), ("upload-tracking", "--plan")],
+    ids=_name,
 )
-def test_a_dry_run_changes_neither_file_nor_shop(open_shop, command):
+def test_a_dry_run_changes_neither_file_nor_shop(ready, command):
+    files, content, runs = ready.folder.files(), ready.folder.dump(), ready.query("SELECT * FROM runs")
+    finished = ready.run(*command, "--json")
+    assert ready.ledger()["writes"] == {}
+    assert ready.folder.dump() == content
+    assert ready.query("SELECT * FROM runs") == runs
+    assert ready.folder.files() == files
+    assert finished.of("package", result="done") == []
+
+
+@pytest.mark.parametrize(
+    "command", [("stock", "import", "--from-channel", "tiktok"), ("reserve-stock", "--yes")], ids=_name
+)
+def test_a_dry_run_before_the_first_look_at_the_listings_keeps_nothing(open_shop, command):
     shop = open_shop(orders=24, seed=4)
-    shop.allocated()
-    shop.write_tracking_list()
-    shop.run("print-labels", "--from", "tracking.csv", "--quiet")
-    files, content, runs = shop.folder.files(), shop.folder.dump(), shop.query("SELECT * FROM runs")
-    finished = shop.run(*command, "--json")
+    shop.run("sync", "--quiet")
+    shop.run("stock", "set", "LIP-FIG", "9", "--quiet")
+    content = shop.folder.dump()
+    shop.run(*command, "--dry-run")
     assert shop.ledger()["writes"] == {}
     assert shop.folder.dump() == content
-    assert shop.query("SELECT * FROM runs") == runs
-    assert {name: facts for name, facts in shop.folder.files().items() if name != "shop.db"} == {
-        name: facts for name, facts in files.items() if name != "shop.db"
-    }
-    assert finished.of("package", result="done") == []
 
 
 @pytest.mark.parametrize("command", ["init", "sync", "stock import --from-channel tiktok", "stock set A 1"])
@@ -188,12 +194,15 @@ def test_a_dry_run_in_an_empty_folder_leaves_it_empty(open_shop, command):
     assert [path.name for path in shop.folder.path.iterdir()] == []
 
 
-def test_a_dry_run_of_a_tracking_list_takes_nothing_over(ready):
-    ready.write_tracking_list()
-    content = ready.folder.dump()
-    finished = ready.run("print-labels", "--from", "tracking.csv", "--dry-run", "--json")
+def test_a_dry_run_of_a_tracking_list_takes_nothing_over(open_shop):
+    shop = open_shop(orders=24, seed=4, carrier="seller")
+    shop.allocated()
+    shop.write_tracking_list()
+    content, files = shop.folder.dump(), shop.folder.files()
+    finished = shop.run("print-labels", "--from", "tracking.csv", "--dry-run", "--json")
     assert finished.summary["planned"] > 0
-    assert ready.folder.dump() == content
+    assert shop.folder.dump() == content
+    assert shop.folder.files() == files
 
 
 def test_the_plan_names_the_packages_that_are_then_bought(open_shop):
@@ -216,7 +225,6 @@ def test_a_quiet_day_prints_nothing(open_shop):
 
 
 def test_notes_go_to_standard_error_only(ready):
-    ready.folder.path.joinpath("sheet.csv").write_text("sku,quantity\nNEVER-HEARD-OF,3\n", "utf-8")
     finished = ready.run("stock", "import", "sheet.csv", "--dry-run")
     assert "NEVER-HEARD-OF" in finished.stderr
     assert "NEVER-HEARD-OF" not in finished.stdout
@@ -231,7 +239,7 @@ def test_piped_output_has_no_colour_and_no_frames(ready):
 
 @pytest.mark.parametrize("options", ["", "--json"])
 def test_a_reader_that_has_enough_ends_a_command_in_silence(ready, options):
-    command = f"{json.dumps(__import__('sys').executable)} -m tiktok_erp orders list {options} | head -1"
+    command = f"{shlex.quote(sys.executable)} -m tiktok_erp orders list {options} | head -1"
     finished = subprocess.run(
         ["bash", "-o", "pipefail", "-c", command],
         cwd=ready.folder.path,

@@ -52,11 +52,17 @@ class Raising(httpx.BaseTransport):
         raise self.error
 
 
-def client_raising(monkeypatch: pytest.MonkeyPatch, error: Exception) -> HttpClient:
-    client = HttpClient()
-    client._client.close()
-    monkeypatch.setattr(client, "_client", httpx.Client(transport=Raising(error)))
-    return client
+@pytest.fixture(scope="module")
+def client() -> Iterator[HttpClient]:
+    """One client for all: reading the system's certificates takes longer than any test here."""
+    with HttpClient() as shared:
+        yield shared
+
+
+def send_raising(monkeypatch: pytest.MonkeyPatch, client: HttpClient, error: Exception) -> None:
+    with httpx.Client(transport=Raising(error), verify=False) as broken:
+        monkeypatch.setattr(client, "_client", broken)
+        client.send("POST", URL, subject="order 5764")
 
 
 def test_the_walk_finds_the_library_errors() -> None:
@@ -65,20 +71,26 @@ def test_the_walk_finds_the_library_errors() -> None:
 
 
 @pytest.mark.parametrize("kind", library_errors(), ids=lambda kind: kind.__name__)
-def test_every_error_of_the_library_becomes_ours(monkeypatch: pytest.MonkeyPatch, kind: type[Exception]) -> None:
-    with client_raising(monkeypatch, make(kind)) as client, pytest.raises(ErpError) as caught:
-        client.send("POST", URL, subject="order 5764")
+def test_every_error_of_the_library_becomes_ours(
+    monkeypatch: pytest.MonkeyPatch, client: HttpClient, kind: type[Exception]
+) -> None:
+    with pytest.raises(ErpError) as caught:
+        send_raising(monkeypatch, client, make(kind))
     assert isinstance(caught.value, ChannelDown | SettingsError)
     assert caught.value.__cause__ is not None
     assert "SECRET-SIGNATURE" not in f"{caught.value} {caught.value.subject} {caught.value.next_step}"
 
 
 @pytest.mark.parametrize(
-    "kind", [httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError], ids=lambda kind: kind.__name__
+    "kind",
+    [httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError],
+    ids=lambda kind: kind.__name__,
 )
-def test_before_the_connection_stands_nothing_was_sent(monkeypatch: pytest.MonkeyPatch, kind: type[Exception]) -> None:
-    with client_raising(monkeypatch, make(kind)) as client, pytest.raises(NotSent):
-        client.send("POST", URL)
+def test_before_the_connection_stands_nothing_was_sent(
+    monkeypatch: pytest.MonkeyPatch, client: HttpClient, kind: type[Exception]
+) -> None:
+    with pytest.raises(NotSent):
+        send_raising(monkeypatch, client, make(kind))
 
 
 @pytest.mark.parametrize(
@@ -95,10 +107,10 @@ def test_before_the_connection_stands_nothing_was_sent(monkeypatch: pytest.Monke
     ids=lambda kind: kind.__name__,
 )
 def test_once_the_connection_stands_the_outcome_is_unknown(
-    monkeypatch: pytest.MonkeyPatch, kind: type[Exception]
+    monkeypatch: pytest.MonkeyPatch, client: HttpClient, kind: type[Exception]
 ) -> None:
-    with client_raising(monkeypatch, make(kind)) as client, pytest.raises(OutcomeUnknown):
-        client.send("POST", URL)
+    with pytest.raises(OutcomeUnknown):
+        send_raising(monkeypatch, client, make(kind))
 
 
 @pytest.fixture
@@ -162,22 +174,21 @@ def address(server: http.server.ThreadingHTTPServer, path: str) -> str:
     return f"http://127.0.0.1:{server.server_address[1]}{path}"
 
 
-def test_an_answer_comes_with_lower_case_headers(server: http.server.ThreadingHTTPServer) -> None:
-    with HttpClient() as client:
-        answer = client.send("GET", address(server, "/"))
+def test_an_answer_comes_with_lower_case_headers(client: HttpClient, server: http.server.ThreadingHTTPServer) -> None:
+    answer = client.send("GET", address(server, "/"))
     assert (answer.status, answer.body, answer.headers["x-odd-header"]) == (200, b'{"code":0}', "A")
 
 
-def test_a_refused_connection_was_not_sent(closed_port: int) -> None:
-    with HttpClient() as client, pytest.raises(NotSent):
+def test_a_refused_connection_was_not_sent(client: HttpClient, closed_port: int) -> None:
+    with pytest.raises(NotSent):
         client.send("POST", f"http://127.0.0.1:{closed_port}/")
 
 
 @pytest.mark.parametrize("path", ["/cut", "/closed"])
 def test_a_connection_that_breaks_off_leaves_the_outcome_unknown(
-    server: http.server.ThreadingHTTPServer, path: str
+    client: HttpClient, server: http.server.ThreadingHTTPServer, path: str
 ) -> None:
-    with HttpClient() as client, pytest.raises(OutcomeUnknown):
+    with pytest.raises(OutcomeUnknown):
         client.send("GET", address(server, path))
 
 
@@ -186,14 +197,13 @@ def test_a_silent_server_leaves_the_outcome_unknown(server: http.server.Threadin
         client.send("GET", address(server, "/silent"))
 
 
-def test_a_redirect_is_never_followed(server: http.server.ThreadingHTTPServer) -> None:
-    with HttpClient() as client:
-        assert client.send("GET", address(server, "/redirect")).status == 302
+def test_a_redirect_is_never_followed(client: HttpClient, server: http.server.ThreadingHTTPServer) -> None:
+    assert client.send("GET", address(server, "/redirect")).status == 302
     assert server.paths == ["/redirect"]  # type: ignore[attr-defined]
 
 
-def test_an_address_without_a_host_is_a_setting_to_correct() -> None:
-    with HttpClient() as client, pytest.raises(SettingsError):
+def test_an_address_without_a_host_is_a_setting_to_correct(client: HttpClient) -> None:
+    with pytest.raises(SettingsError):
         client.send("GET", "ftp://127.0.0.1/")
 
 

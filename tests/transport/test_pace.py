@@ -25,7 +25,7 @@ class Clock:
     def sleep(self, seconds: float) -> None:
         assert seconds > 0
         self.slept.append(seconds)
-        self.now += seconds
+        self.now += max(seconds, 1e-6)  # no real sleep is shorter
 
 
 def pace(clock: Clock, *, start: float = 10.0, most: float = 20.0) -> Pace:
@@ -140,7 +140,7 @@ def test_threads_share_one_rate() -> None:
 
     def sleep(seconds: float) -> None:
         with lock:
-            clock.now += seconds
+            clock.now += max(seconds, 1e-6)
 
     subject = Pace(start_rate=5.0, max_rate=5.0, clock=clock, sleep=sleep)
 

@@ -68,7 +68,10 @@ def init(
             )
         session.out.item(
             Outcome(
-                "file", {"file": str(session.options.db)}, "done", text=tr("{file} is ready", file=session.options.db)
+                "file",
+                {"file": str(session.options.db)},
+                "planned" if dry_run else "done",
+                text=tr("{file} is ready", file=session.options.db),
             )
         )
         _cron_lines(session)

@@ -13,6 +13,8 @@ from tiktok_erp.errors import UsageError
 from tiktok_erp.messages import tr
 from tiktok_erp.model.outcome import Outcome
 
+_WIDTH_WITH_STATUS = 100
+
 orders_app = typer.Typer(help="List orders, show one.", no_args_is_help=True, rich_markup_mode=None)
 
 
@@ -48,23 +50,27 @@ def list_orders(
             for row in rows:
                 session.out.item(Outcome("order", {}, "done", fields=dict(row)))
             return
-        from tiktok_erp.cli.tables import print_table
+        from tiktok_erp.cli.tables import print_table, terminal_width
 
-        print_table(
-            session.out,
-            [tr("order"), tr("state"), tr("status"), tr("ship by (UTC)"), tr("from"), tr("total")],
+        width = terminal_width()
+        # The channel's own word is the first to go: `orders show` has it.
+        has_status = width is None or width >= _WIDTH_WITH_STATUS
+        headers = [tr("order"), tr("state"), tr("status"), tr("ship by (UTC)"), tr("from"), tr("total")]
+        table = [
             [
-                [
-                    row["order_id"],
-                    row["state"],
-                    row["status"],
-                    row["ship_by"] or "-",
-                    row["ship_by_source"],
-                    _money(row["total_minor"], row["currency"]),
-                ]
-                for row in rows
-            ],
-        )
+                row["order_id"],
+                row["state"],
+                row["status"],
+                (row["ship_by"] or "-") if width is None else _minute(row["ship_by"]),
+                row["ship_by_source"],
+                _money(row["total_minor"], row["currency"]),
+            ]
+            for row in rows
+        ]
+        if not has_status:
+            for line in (headers, *table):
+                del line[2]
+        print_table(session.out, headers, table)
 
     run_command("orders", context, body, as_json=as_json, quiet=quiet, writes=False)
 
@@ -134,7 +140,7 @@ def _show(session: Session, order_id: str) -> None:
         (tr("placed"), row["placed_at"]),
         (tr("paid"), row["paid_at"]),
         (tr("ship by"), f"{row['ship_by']}{estimated}" if row["ship_by"] else tr("unknown")),
-        (tr("held until"), row["held_until"]),
+        (tr("held until"), row["held_until"] if row["state"] == "held" else None),
         (tr("total"), _money(row["total_minor"], row["currency"])),
         (tr("shipping"), row["shipping_type"]),
         (tr("buyer's note"), row["buyer_note"]),
@@ -145,7 +151,7 @@ def _show(session: Session, order_id: str) -> None:
     ]
     for name, value in facts:
         if value:
-            out.say(f"  {name}: {value}")
+            out.say(tr("  {name}: {value}", name=name, value=value))
     for line in lines:
         out.say(
             f"  {line['quantity']} x {line['sku']}  {line['product_name'] or ''}  {line['state']}  {line['package_id'] or ''}"
@@ -164,6 +170,10 @@ def _show(session: Session, order_id: str) -> None:
     for case in cases:
         out.say(f"  {case['cause']}: {case['detail']}")
         out.say(tr("  next: {step}", step=case["next_step"]))
+
+
+def _minute(moment: str | None) -> str:
+    return moment[:16].replace("T", " ") if moment else "-"
 
 
 def _money(minor: int | None, currency: str | None) -> str | None:

@@ -29,6 +29,7 @@ def quarantine(context: typer.Context, as_json: Json = False, quiet: Quiet = Fal
     """
 
     def body(session: Session) -> None:
+        from tiktok_erp.cli.tables import print_list
         from tiktok_erp.store.quarantine import load_cases
 
         cases = load_cases(session.store)
@@ -40,10 +41,14 @@ def quarantine(context: typer.Context, as_json: Json = False, quiet: Quiet = Fal
             session.out.say(tr("no open case"))
         for cause, group in groupby(cases, key=lambda case: str(case["cause"])):
             members = list(group)
-            session.out.say(tr("{cause}: {count} cases", cause=cause, count=len(members)))
-            for case in members[:_SHOWN_OF_A_CAUSE]:
-                name = case["package_id"] or case["order_id"]
-                session.out.say(f"  {name}  {case['since']}  {case['detail']}")
+            session.out.say(f"{cause}: {len(members)}")
+            print_list(
+                session.out,
+                [
+                    [str(case["package_id"] or case["order_id"]), str(case["since"]), str(case["detail"])]
+                    for case in members[:_SHOWN_OF_A_CAUSE]
+                ],
+            )
             if len(members) > _SHOWN_OF_A_CAUSE:
                 session.out.say(tr("  ... and {count} more", count=len(members) - _SHOWN_OF_A_CAUSE))
             session.out.say(tr("  next: {step}", step=members[0]["next_step"]))

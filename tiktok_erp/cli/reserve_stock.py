@@ -70,7 +70,9 @@ def reserve_stock(
         if wants_push and only != []:
             shop = session.shop()
             require_fresh(session.store, shop.name, at_most=rules.freshness.push, now=utc_now(), stale_ok=stale_ok)
-            push_quantities(session.store, shop, session.out, count, run_id=session.run_id, dry_run=dry_run, yes=yes)
+            push_quantities(
+                session.store, shop, session.out, count, rules=rules, run_id=session.run_id, dry_run=dry_run, yes=yes
+            )
             session.out.say(tr("{count} quantities pushed to TikTok", count=count.pushed))
         elif push is None:
             session.out.say(tr("nothing pushed: there are no credentials for a channel"))

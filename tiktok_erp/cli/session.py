@@ -77,13 +77,13 @@ class Session:
             self._shop = _connect(self)
         return self._shop
 
-    def read_back(self, order_ids: Sequence[str]) -> None:
-        """Fetch orders as they are now, by our order ids, and write them."""
+    def read_back(self, order_ids: Sequence[str]) -> frozenset[str]:
+        """Fetch orders as they are now, by our order ids, and write them; return those that the channel told."""
         from tiktok_erp.sync.run import OrderWriter
 
         writer = OrderWriter(self.store, self.rules(), _Silent(self.out), run_id=self.run_id)
         numbers = [order_id.partition(":")[2] for order_id in order_ids]
-        writer.write_raw(self.shop().fetch_orders(numbers))
+        return writer.write_raw(self.shop().fetch_orders(numbers))
 
     def packages(self, names: Sequence[str] | None) -> list[str] | None:
         """Turn names into package ids, telling which mean nothing."""
@@ -197,7 +197,13 @@ def _run(
     from tiktok_erp.store.runs import end_run, start_run
 
     with ExitStack() as stack:
-        store = stack.enter_context(open_store(options.db, create=create))
+        path = options.db
+        if dry_run and create and not path.exists() and path.parent.is_dir():
+            from tempfile import TemporaryDirectory
+
+            # The first run is only being tried: it works on a file that is thrown away.
+            path = Path(stack.enter_context(TemporaryDirectory())) / path.name
+        store = stack.enter_context(open_store(path, create=create))
         session = Session(
             out, options, store, start_run(store, name) if is_recorded else None, dry_run, summary, _stack=stack
         )
@@ -289,7 +295,7 @@ def _connect(session: Session) -> TikTokShop:
     credentials = settings.tiktok()
     limits = session.rules().channels["tiktok"]
     tokens = TokenFile(
-        session.store.path.with_name(session.store.path.name + ".tokens"),
+        session.options.db.with_name(session.options.db.name + ".tokens"),
         access_token=Secret(settings.get("TIKTOK_SHOP_ACCESS_TOKEN")),
         refresh_token=Secret(settings.get("TIKTOK_SHOP_REFRESH_TOKEN")),
     )
@@ -299,7 +305,7 @@ def _connect(session: Session) -> TikTokShop:
     shop_id, name, kind, cipher = facts
     if cipher:
         shop.use_cipher(Secret(cipher))
-    stamp_shop(session.store, shop_id, name=name, kind=kind)
+    stamp_shop(session.store, shop_id, name=name, kind=kind, keep=not session.dry_run)
     return shop
 
 
@@ -325,7 +331,8 @@ def _which_shop(
     chosen = _choose_shop(shops, cipher, session.store.meta("shop"))
     is_simulated = chosen.code == _SIMULATED_CODE
     facts = (SIMULATED if is_simulated else chosen.shop_id, chosen.name, chosen.kind, chosen.cipher.reveal())
-    tokens.remember(key, json.dumps(facts))
+    if not session.dry_run:
+        tokens.remember(key, json.dumps(facts))
     return facts
 
 

@@ -50,7 +50,7 @@ def status(context: typer.Context, as_json: Json = False, quiet: Quiet = False) 
         for title, rows in sections:
             session.out.say(title)
             for name, value in rows:
-                session.out.say(f"  {name}: {value}" if value else f"  {name}")
+                session.out.say(tr("  {name}: {value}", name=name, value=value) if value else f"  {name}")
 
     run_command("status", context, body, as_json=as_json, quiet=quiet, writes=False)
 
@@ -118,7 +118,11 @@ def _sections(view: Overview, now: datetime) -> list[tuple[str, list[tuple[str, 
     stock = short or [
         (row["sku"], tr("{count} to sell", count=row["available"])) for row in view.nearly_out[:_LIST_SHOWN]
     ]
-    ages = [(name, _age(from_text(at), now)) for name, at in sorted(view.as_of.items())]
+    resources = {"orders": tr("orders"), "listings": tr("listings")}
+    ages = []
+    for name, at in sorted(view.as_of.items()):
+        channel, _, resource = name.partition(" ")
+        ages.append((f"{channel} {resources.get(resource, resource)}", _age(from_text(at), now)))
     return [
         (tr("Orders"), orders or [(tr("none open"), "")]),
         (tr("Packages of open orders"), packages or [(tr("none"), "")]),

@@ -1,11 +1,39 @@
-"""Tables: drawn on a terminal, tab-separated in a pipe."""
+"""Tables: drawn on a terminal, tab-separated in a pipe; and lists, whose long last column is broken between words."""
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Sequence
 
 from tiktok_erp.cli.output import Output
+
+
+def terminal_width() -> int | None:
+    """Return how many columns the terminal has, or None when results go to a pipe or a file."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def print_list(out: Output, rows: Sequence[Sequence[str]]) -> None:
+    """Print indented rows for people. Nothing with `--json` or `--quiet`."""
+    if out.as_json or out.quiet or not rows:
+        return
+    if not sys.stdout.isatty():
+        for row in rows:
+            out.say("  " + "  ".join(row))
+        return
+    from rich.console import Console
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2))
+    for index in range(len(rows[0])):
+        is_last = index == len(rows[0]) - 1
+        table.add_column(no_wrap=not is_last, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    Console().print(Padding(table, (0, 0, 0, 2)))
 
 
 def print_table(out: Output, headers: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

@@ -63,7 +63,7 @@ def _read_secrets_file(path: Path) -> dict[str, str]:
     """Read `NAME=value` lines. Raises SettingsError when it is missing, unreadable or open to other people."""
     try:
         mode = path.stat().st_mode
-        content = path.read_text("utf-8")
+        content = path.read_text("utf-8-sig")  # Windows editors begin with a mark
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(
             tr("the secrets file cannot be read ({reason})", reason=type(error).__name__),

@@ -70,14 +70,13 @@ class TokenFile:
         """Keep a fact that belongs to these credentials, such as the shop's id; not a secret."""
         with self._lock, self._exclusive():
             content = self._read() or {"origin": self._origin}
-            facts = content.setdefault("facts", {})
-            facts[key] = value
+            content["facts"] = _facts(content) | {key: value}
             self._replace(content)
 
     def recall(self, key: str) -> str | None:
         """Return a fact that `remember` kept for these same credentials."""
         content = self._read()
-        value = content.get("facts", {}).get(key) if content else None
+        value = _facts(content).get(key) if content else None
         return value if isinstance(value, str) else None
 
     def _stored(self) -> TokenPair | None:
@@ -144,5 +143,13 @@ def _fingerprint(secret: Secret) -> str:
     return hashlib.sha256(secret.reveal().encode()).hexdigest()[:16]
 
 
+def _facts(content: dict[str, Any]) -> dict[str, Any]:
+    facts = content.get("facts")
+    return facts if isinstance(facts, dict) else {}
+
+
 def _moment(value: object) -> datetime | None:
-    return from_text(value) if isinstance(value, str) else None
+    try:
+        return from_text(value) if isinstance(value, str) else None
+    except ValueError:
+        return None

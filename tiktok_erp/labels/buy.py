@@ -10,7 +10,7 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -66,7 +66,7 @@ _LONGEST_POLL_S = 5.0
 # Causes opened by buying; closed again once the label is there.
 CAUSES = ("address_refused", "no_service", "refused", "order_state", "wrong_shipping_path", "label_file", "on_hold")
 
-ReadBack = Callable[[Sequence[str]], None]
+ReadBack = Callable[[Sequence[str]], Collection[str]]
 
 
 @dataclass(slots=True)
@@ -113,7 +113,7 @@ class _Flight:
 
 
 class LabelBuyer:
-    """One run of buying. `read_back` fetches orders by our order ids and writes what they are now."""
+    """One run of buying. `read_back` writes what orders are now and returns those that the channel told."""
 
     def __init__(
         self,
@@ -206,8 +206,12 @@ class LabelBuyer:
         deadline = max(from_text(row["sent_at"]) for row in pending.values()) + self._rules.labels.settle_after
         while pending:
             late = utc_now() >= deadline
-            self._read_back(sorted({row["order_id"] for row in pending.values()}))
+            told = self._read_back(sorted({row["order_id"] for row in pending.values()}))
             for package_id in sorted(pending):
+                if pending[package_id]["order_id"] not in told:
+                    if late:  # no word about the order is no word about the purchase: it stays in doubt
+                        del pending[package_id]
+                    continue
                 settled = self._settle_one(pool, package_id, late=late)
                 if settled is not None:
                     del pending[package_id]
@@ -285,12 +289,14 @@ class LabelBuyer:
     def _buy_chunk(self, pool: ThreadPoolExecutor, rows: Sequence[sqlite3.Row]) -> None:
         """Read these orders again, seconds before the money is spent, and buy what is still due."""
         ids = [row["package_id"] for row in rows]
-        self._read_back([row["order_id"] for row in rows])
+        told = self._read_back([row["order_id"] for row in rows])
         fresh = {row["package_id"]: row for row in load_candidates(self._store, only=ids)}
         ready = []
         for package_id in ids:
             row = fresh.get(package_id)
             obstacle = "already_shipped" if row is None else row["obstacle"]
+            if row is not None and obstacle is None and row["order_id"] not in told:
+                obstacle = "not_told"
             if row is None or obstacle is not None:
                 self._total -= 1
                 self._skip(package_id, obstacle)
@@ -626,6 +632,9 @@ def next_step_for(obstacle: str) -> str:
             "buy the labels elsewhere and run `tiktok-erp print-labels --from FILE` with the tracking list or the PDFs"
         ),
         "already_shipped": tr("nothing to do: it has left"),
+        "not_told": tr(
+            "the channel told nothing about this order just now; look at it in Seller Center, then run this again"
+        ),
         "unknown_status": tr("look at the order in Seller Center"),
         "quarantined": tr("look at `tiktok-erp quarantine`; name the package to try it again"),
         "fulfilled_by_channel": tr("look in Seller Center who ships this order"),

@@ -83,6 +83,7 @@ class ListingState:
     reserved: int
     shown: int | None  # what the channel itself shows now, over all its warehouses
     warehouses: tuple[str, ...]  # the channel's ids
+    shown_per_warehouse: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,7 @@ def plan_push(listings: Sequence[ListingState], *, most: int = 99_999) -> PushPl
         if listing.listing_id not in wanted:
             continue
         total = sum(quantity for name, quantity in wanted[listing.listing_id])
-        if total == listing.shown:
+        if total == listing.shown and _is_shown(wanted[listing.listing_id], listing.shown_per_warehouse):
             continue
         changes.append(
             QuantityChange(
@@ -153,6 +154,11 @@ def plan_push(listings: Sequence[ListingState], *, most: int = 99_999) -> PushPl
 
 def _share(quantity: int, parts: int, index: int) -> int:
     return quantity // parts + (1 if index < quantity % parts else 0)
+
+
+def _is_shown(wanted: Sequence[tuple[str, int]], shown: Sequence[tuple[str, int]]) -> bool:
+    """Tell whether each warehouse shows what it should; with one warehouse, or none told, the total says it all."""
+    return len(shown) < 2 or dict(wanted) == dict(shown)
 
 
 def _spread(offers: Sequence[tuple[str, int]], warehouses: Sequence[str], most: int) -> tuple[tuple[str, int], ...]:

@@ -28,6 +28,7 @@ from tiktok_erp.store.database import Store, utc_now
 from tiktok_erp.store.runs import save_cursor
 from tiktok_erp.store.stock import (
     DEFAULT_WAREHOUSE,
+    adopt_listing_skus,
     load_listings,
     load_stock,
     load_unreserved_units,
@@ -42,6 +43,7 @@ from tiktok_erp.store.stock import (
 )
 
 if TYPE_CHECKING:
+    from tiktok_erp.channels.base import Listing
     from tiktok_erp.channels.tiktok import TikTokShop
     from tiktok_erp.config.sku_sheet import SkuRow
 
@@ -132,10 +134,11 @@ def import_sheet(store: Store, path: Path, rules: Rules, report: Report, *, dry_
 
 def import_from_channel(store: Store, shop: TikTokShop, rules: Rules, report: Report, *, dry_run: bool) -> int:
     """Count every SKU of the channel as available + committed; an existing count is never touched. Return how many."""
-    refresh_listings(store, shop)
-    ids = [row["listing_id"] for row in load_listings(store, shop.name)]
-    skus = {row["listing_id"]: row["sku"] for row in load_listings(store, shop.name)}
-    held = shop.fetch_stock(ids)
+    pages = list(shop.search_listings())
+    with store.transaction(keep=not dry_run):
+        save_offers(store, shop, pages)
+        skus = {row["listing_id"]: row["sku"] for row in load_listings(store, shop.name)}
+    held = shop.fetch_stock(list(skus))
     warehouses = {stock.warehouse_id for stock in held}
     totals: Counter[tuple[str, str]] = Counter()
     seen: set[tuple[str, str]] = set()
@@ -233,7 +236,8 @@ def reserve(
 ) -> ReserveCount:
     """Give every promised unit a counted piece, earliest deadline first; all in one transaction."""
     count = ReserveCount()
-    with store.transaction():
+    with store.transaction(keep=not dry_run):
+        adopt_listing_skus(store)
         rows = load_unreserved_units(store, only_orders=only_orders)
         stock = {(row["sku"], row["warehouse"]): (row["on_hand"], row["reserved"]) for row in load_stock(store)}
         planned = plan_reservations(
@@ -297,36 +301,35 @@ def _tell_shortages(planned: Iterable[UnitReservation], uncounted: Counter[str],
         )
 
 
-def refresh_listings(store: Store, shop: TikTokShop) -> None:
-    """Fetch every SKU on offer with its warehouses and the quantity that the channel shows."""
+def save_offers(store: Store, shop: TikTokShop, pages: Iterable[Sequence[Listing]]) -> None:
+    """Write every SKU on offer with its warehouses and the quantity that the channel shows. Call inside a transaction."""
     now = utc_now()
-    pages = list(shop.search_listings())
-    with store.transaction():
-        for page in pages:
-            save_listings(
-                store,
-                shop.name,
-                [
-                    (
-                        listing.listing_id,
-                        listing.product_id,
-                        listing.seller_sku,
-                        listing.seller_sku or listing.listing_id,
-                        listing.title,
-                        listing.status,
-                        json.dumps([warehouse for warehouse, quantity in listing.quantities if warehouse]),
-                        sum(quantity for warehouse, quantity in listing.quantities),
-                    )
-                    for listing in page
-                    if listing.listing_id
-                ],
-                now,
-            )
-        save_cursor(store, shop.name, "listings", cursor=None, as_of=now)
+    for page in pages:
+        save_listings(
+            store,
+            shop.name,
+            [
+                (
+                    listing.listing_id,
+                    listing.product_id,
+                    listing.seller_sku,
+                    listing.seller_sku or listing.listing_id,
+                    listing.title,
+                    listing.status,
+                    json.dumps([warehouse for warehouse, quantity in listing.quantities if warehouse]),
+                    sum(quantity for warehouse, quantity in listing.quantities),
+                )
+                for listing in page
+                if listing.listing_id
+            ],
+            now,
+        )
+    save_cursor(store, shop.name, "listings", cursor=None, as_of=now)
 
 
-def plan_quantities(store: Store, shop: TikTokShop) -> PushPlan:
-    """Return what a push would change now, by what the channel shows now."""
+def plan_quantities(store: Store, shop: TikTokShop, pages: Iterable[Sequence[Listing]]) -> PushPlan:
+    """Return what a push would change now, by what the channel shows now (`pages`)."""
+    shown = {listing.listing_id: listing.quantities for page in pages for listing in page}
     states = [
         ListingState(
             listing_id=row["listing_id"],
@@ -336,6 +339,7 @@ def plan_quantities(store: Store, shop: TikTokShop) -> PushPlan:
             reserved=int(row["reserved"]),
             shown=row["channel_quantity"],
             warehouses=tuple(json.loads(row["warehouses"])),
+            shown_per_warehouse=shown.get(row["listing_id"], ()),
         )
         for row in load_listings(store, shop.name)
         if row["status"] in ("ACTIVATE", "SELLER_DEACTIVATED", "DRAFT", "PENDING", "FAILED", "", None)
@@ -349,6 +353,7 @@ def push(
     report: Report,
     count: ReserveCount,
     *,
+    rules: Rules,
     run_id: int | None,
     dry_run: bool,
     yes: bool,
@@ -357,11 +362,14 @@ def push(
 
     Raises UsageError when the push would surprise and nobody said yes; nothing was pushed then.
     """
-    refresh_listings(store, shop)
-    plan = plan_quantities(store, shop)
-    with store.transaction():
-        if not dry_run:
-            save_wanted(store, shop.name, plan.wanted)
+    pages = list(shop.search_listings())
+    with store.transaction(keep=not dry_run):
+        save_offers(store, shop, pages)
+        if adopt_listing_skus(store):  # only now is it known which counted pieces these units are
+            late = reserve(store, rules, report, only_orders=None, dry_run=dry_run)
+            count.held, count.short = count.held + late.held, count.short + late.short
+        plan = plan_quantities(store, shop, pages)
+        save_wanted(store, shop.name, plan.wanted)
     if plan.surprise is not None and not yes:
         zeroed, halved, considered = plan.surprise
         report.warn(

@@ -59,10 +59,11 @@ class Store:
         self._connection.close()
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self, *, keep: bool = True) -> Iterator[None]:
         """Run the block in one `BEGIN IMMEDIATE` transaction; an exception rolls all of it back.
 
-        A block inside another one belongs to the outer transaction. Raises StoreLocked when another process holds the file.
+        Without `keep` its end does too: a dry run sees what it would write, and nobody else ever does. A block inside
+        another one belongs to the outer transaction. Raises StoreLocked when another process holds the file.
         """
         if self._connection.in_transaction:
             yield
@@ -72,7 +73,7 @@ class Store:
         try:
             yield
             with _our_errors(self.path):
-                self._connection.execute("COMMIT")
+                self._connection.execute("COMMIT" if keep else "ROLLBACK")
         except BaseException:
             with suppress(sqlite3.Error):
                 self._connection.execute("ROLLBACK")
@@ -158,9 +159,9 @@ def open_store(path: Path, *, create: bool = False) -> Iterator[Store]:
         store.close()
 
 
-def stamp_shop(store: Store, shop: str, *, name: str = "", kind: str = "") -> None:
-    """Bind the database to `shop` for good. Raises OtherShop when it belongs to another one."""
-    with store.transaction():
+def stamp_shop(store: Store, shop: str, *, name: str = "", kind: str = "", keep: bool = True) -> None:
+    """Bind the database to `shop` for good, or with `keep` off only look. Raises OtherShop when it is another one's."""
+    with store.transaction(keep=keep):
         owner = store.meta("shop")
         if owner is not None and owner != shop:
             raise OtherShop(
@@ -191,19 +192,31 @@ def _connect(path: Path, *, create: bool) -> Store:
             _create_private(path)
     with _our_errors(path):
         connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+    store = Store(path, connection)
+    try:
+        _prepare(store, connection)
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+def _prepare(store: Store, connection: sqlite3.Connection) -> None:
+    with _our_errors(store.path):
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA foreign_keys = ON")
+        # Without it REPLACE deletes rows behind the back of the triggers that forbid deleting.
+        connection.execute("PRAGMA recursive_triggers = ON")
         # FULL, not NORMAL: a committed purchase intent must survive a power cut.
         connection.execute("PRAGMA synchronous = FULL")
+        _version(store)  # before the first write: a database of another program is left as it is
         mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
     if mode != "wal":
-        connection.close()
         raise StoreError(
             tr("the disk cannot hold the database safely (no WAL: is it a network drive?)"),
-            subject=str(path),
+            subject=str(store.path),
             next_step=tr("keep the database on a local disk"),
         )
-    return Store(path, connection)
 
 
 def _create_private(path: Path) -> None:
@@ -238,10 +251,10 @@ def _bring_up_to_date(store: Store, migrations: Sequence[Migration]) -> None:
 
 def _version(store: Store) -> int:
     version = int(store.scalar("PRAGMA user_version"))
-    tables = {row[0] for row in store.query("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    if "migrations" in tables:
+    names = {row[0] for row in store.query("SELECT name FROM sqlite_master")}
+    if {"migrations", "meta"} <= names:
         return max(version, int(store.scalar("SELECT coalesce(max(number), 0) FROM migrations")))
-    if version or tables:
+    if version or names:
         raise StoreError(
             tr("this SQLite file is not a database of tiktok-erp"),
             subject=str(store.path),
@@ -320,6 +333,12 @@ def _our_errors(path: Path) -> Iterator[None]:
             tr("the database cannot be used: {reason}", reason=cause),
             subject=str(path),
             next_step=tr("run this again; if it stays so, restore a backup"),
+        ) from cause
+    except (OverflowError, UnicodeEncodeError) as cause:  # not among the library's own errors
+        raise StoreRefused(
+            tr("the database cannot hold a value: {reason}", reason=type(cause).__name__),
+            subject=str(path),
+            next_step=tr("run `tiktok-erp check`; nothing of this change was kept"),
         ) from cause
     except OSError as cause:
         raise StoreError(

@@ -229,6 +229,12 @@ def load_digests(store: Store, order_ids: Sequence[str]) -> dict[str, bytes]:
     return {row[0]: row[1] for row in rows}
 
 
+def load_newest_change(store: Store, channel: str) -> datetime | None:
+    """Return the latest change that the API of `channel` told, by its own clock, or None before the first."""
+    text = store.scalar("SELECT max(updated_at) FROM orders WHERE channel = ? AND source = 'api'", (channel,))
+    return from_text(text) if text else None
+
+
 def save_orders(store: Store, changes: Sequence[OrderChange], synced_at: datetime) -> None:
     """Write orders, recipients and units. Packages that units name must exist. Call inside a transaction."""
     now = to_text(synced_at)

@@ -314,15 +314,13 @@ BEGIN
   SELECT RAISE(ABORT, 'a unit of an uncounted SKU cannot be held')
     WHERE NOT EXISTS (SELECT 1 FROM stock WHERE sku = NEW.sku AND warehouse = NEW.warehouse);
 END;
+-- One trigger, since the order of two is not defined: the last piece of all must be given back before it leaves.
 CREATE TRIGGER reservations_give_stock_back AFTER UPDATE OF state ON reservations WHEN OLD.state = 'held' AND NEW.state <> 'held'
 BEGIN
   UPDATE stock SET reserved = reserved - 1 WHERE sku = OLD.sku AND warehouse = OLD.warehouse;
-END;
--- The piece has left: on hand and reserved fall together.
-CREATE TRIGGER reservations_ship_stock AFTER UPDATE OF state ON reservations WHEN OLD.state = 'held' AND NEW.state = 'shipped'
-BEGIN
+  -- The piece has left: on hand and reserved fall together.
   INSERT INTO stock_moves (sku, warehouse, kind, quantity, because, reference, at)
-    VALUES (OLD.sku, OLD.warehouse, 'shipped', -1, 'shipped', OLD.unit_id, NEW.ended_at);
+    SELECT OLD.sku, OLD.warehouse, 'shipped', -1, 'shipped', OLD.unit_id, NEW.ended_at WHERE NEW.state = 'shipped';
 END;
 CREATE TRIGGER reservations_keep_their_place BEFORE UPDATE OF sku, warehouse ON reservations WHEN OLD.state = 'held' AND NEW.state = 'held'
 BEGIN SELECT RAISE(ABORT, 'release a reservation before it moves'); END;

@@ -142,6 +142,20 @@ def load_sku_names(store: Store, channel: str) -> dict[str, str]:
     return {row[0]: row[1] for row in store.query("SELECT listing_id, sku FROM listings WHERE channel = ?", (channel,))}
 
 
+def adopt_listing_skus(store: Store) -> int:
+    """Give open units that carry only the channel's SKU id the SKU that a listing has for it; return how many.
+
+    An order line may lack its seller SKU; its piece is still one of the counted ones. Call inside a transaction.
+    """
+    return store.execute(
+        "UPDATE units SET sku = (SELECT l.sku FROM listings l WHERE l.listing_id = units.channel_sku_id AND l.sku <> l.listing_id)"
+        " WHERE unit_id IN (SELECT u.unit_id FROM orders o JOIN units u USING (order_id)"
+        " JOIN listings l ON l.channel = o.channel AND l.listing_id = u.channel_sku_id AND l.sku <> l.listing_id"
+        " LEFT JOIN reservations r USING (unit_id) WHERE o.is_open = 1 AND u.state IN ('open', 'unknown')"
+        " AND u.sku = u.channel_sku_id AND coalesce(r.state, '') <> 'held')"
+    )
+
+
 def load_listings(store: Store, channel: str) -> list[sqlite3.Row]:
     """Return the listings of a channel; `offers` is a JSON object of warehouse to what the SKU can still sell there."""
     return store.query(

@@ -18,7 +18,14 @@ from tiktok_erp.model.order_change import OrderChange
 from tiktok_erp.model.outcome import Outcome, Report
 from tiktok_erp.model.rule import Rules
 from tiktok_erp.store.database import Store, utc_now
-from tiktok_erp.store.orders import load_digests, load_known_orders, load_view, save_orders, save_units
+from tiktok_erp.store.orders import (
+    load_digests,
+    load_known_orders,
+    load_newest_change,
+    load_view,
+    save_orders,
+    save_units,
+)
 from tiktok_erp.store.packages import free_package_ids, save_new_packages, save_shipments
 from tiktok_erp.store.raw import RawPacker
 from tiktok_erp.store.runs import load_cursor, save_cursor
@@ -31,6 +38,8 @@ if TYPE_CHECKING:
 # A page that shifts while it is read hides an order; reading the window again finds it.
 _READ_AGAIN_AT_MOST = 3
 _ROWS_A_TRANSACTION = 1000
+# How far the channel's clock may be ahead of ours; it accepts timestamps up to 5 minutes old (TikTok reference, 1.4).
+_CLOCK_DOUBT = timedelta(minutes=10)
 
 
 @dataclass(slots=True)
@@ -59,10 +68,14 @@ class OrderWriter:
         self._sku_of = load_sku_names(store, "tiktok")
         self.count = SyncCount()
 
-    def write_raw(self, orders: Sequence[RawOrder], *, cursor: tuple[datetime, datetime] | None = None) -> None:
-        """Write API answers. `cursor` is (next window's start, as of), saved in the same transaction."""
+    def write_raw(self, orders: Sequence[RawOrder], *, as_of: datetime | None = None) -> frozenset[str]:
+        """Write API answers. With `as_of` the cursor moves in the same transaction: all of the window is here.
+
+        Return the ids of the orders that could be read.
+        """
         ids = [f"tiktok:{order.order_id}" for order in orders]
         digests = load_digests(self._store, ids)
+        unreadable: set[str] = set()
         news: dict[str, tuple[OrderFacts, bytes | None, bytes | None]] = {}
         for order_id, order in zip(ids, orders, strict=True):
             if digests.get(order_id) == order.digest:
@@ -71,12 +84,14 @@ class OrderWriter:
             try:
                 facts = order.facts()
             except msgspec.DecodeError as error:
-                self._unreadable(order_id, str(error))
+                self.tell_unreadable(order_id, str(error))
+                unreadable.add(order_id)
                 continue
             before = news.get(order_id)
             if before is None or (before[0].updated_at or facts.as_of) <= (facts.updated_at or facts.as_of):
                 news[order_id] = (facts, order.digest, order.raw)
-        self._write(list(news.values()), cursor)
+        self._write(list(news.values()), as_of)
+        return frozenset(ids) - unreadable
 
     def write_facts(self, orders: Iterable[OrderFacts]) -> None:
         """Write facts that a file told."""
@@ -85,7 +100,7 @@ class OrderWriter:
     def _write(
         self,
         news: Sequence[tuple[OrderFacts, bytes | None, bytes | None]],
-        cursor: tuple[datetime, datetime] | None,
+        as_of: datetime | None,
     ) -> None:
         now = utc_now()
         with self._store.transaction():
@@ -98,8 +113,10 @@ class OrderWriter:
             failed = save_shipments(self._store, changes, self._run_id)
             self._packer.save(raws, now.strftime("%Y-%m-%dT%H:%M:%SZ"))
             settle_reservations(self._store, [change.order_id for change in changes if not change.is_new], now)
-            if cursor is not None:
-                save_cursor(self._store, "tiktok", "orders", cursor=cursor[0], as_of=cursor[1])
+            if as_of is not None:
+                newest = load_newest_change(self._store, "tiktok")
+                cursor = min(as_of, newest) if newest is not None else None
+                save_cursor(self._store, "tiktok", "orders", cursor=cursor, as_of=as_of)
         self._tell(changes, "done")
         for package_id, cause in failed:
             self.count.failed += 1
@@ -152,7 +169,8 @@ class OrderWriter:
             row = fields.get(change.order_id)
             self._report.item(Outcome("order", {"order_id": change.order_id}, result, fields=dict(row) if row else {}))
 
-    def _unreadable(self, order_id: str, reason: str) -> None:
+    def tell_unreadable(self, order_id: str, reason: str) -> None:
+        """Tell of one order that the channel sent and that nobody can read."""
         self.count.failed += 1
         self._report.item(
             Outcome(
@@ -179,39 +197,53 @@ def sync_channel(
     """Fetch every order that changed since the last sync (first time: since the shop began) and write it.
 
     The window is fixed before the first page and overlaps the one before by `sync.overlap`. The cursor moves only with
-    the last page, so that a run that breaks off is simply repeated.
+    the last page, so that a run that breaks off is simply repeated. It follows the channel's own clock, the newest change
+    that is known: a clock of ours that is fast would skip orders, and a window that ends by a slow one would hide them.
     """
     now = utc_now()
     cursor = load_cursor(store, "tiktok", "orders")
     start = since if since is not None else cursor - rules.sync.overlap if cursor is not None else None
     writer = OrderWriter(store, rules, report, run_id=run_id, dry_run=dry_run)
-    for _round in range(_READ_AGAIN_AT_MOST):
-        pages = shop.search_orders(updated_from=start, updated_to=now + timedelta(seconds=1))
+    for attempt in range(1, _READ_AGAIN_AT_MOST + 1):
+        pages = shop.search_orders(updated_from=start, updated_to=now + _CLOCK_DOUBT)
         # With --since later than the cursor, what lies between them is still unread.
         moves = since is None or cursor is None or since <= cursor
-        complete = _read_window(writer, pages, report, cursor=(now, now) if moves else None)
-        if complete or dry_run:
+        is_last = attempt == _READ_AGAIN_AT_MOST
+        if _read_window(writer, pages, report, as_of=now if moves else None, is_last=is_last) or dry_run:
             break
     _warn_of_unknown_words(writer.count, report)
     return writer.count
 
 
 def _read_window(
-    writer: OrderWriter, pages: Iterator[OrderPage], report: Report, *, cursor: tuple[datetime, datetime] | None
+    writer: OrderWriter, pages: Iterator[OrderPage], report: Report, *, as_of: datetime | None, is_last: bool
 ) -> bool:
-    """Write all pages; return whether every order that the first page counted was seen."""
+    """Write all pages; return whether every order that the first page counted was seen.
+
+    The cursor moves with the last page when none is missing, or when this is the last attempt. `as_of` is when the window
+    was opened; None leaves the cursor where it is.
+    """
     seen: set[str] = set()
-    expected = 0
-    for page, is_last in _with_last(pages):
+    expected = unreadable = 0
+    for page, is_last_page in _with_last(pages):
         expected = expected or (page.total_count or 0)
         seen.update(order.order_id for order in page.orders)
-        complete = len(seen) + page.unreadable >= expected
-        writer.write_raw(page.orders, cursor=cursor if is_last else None)
-        writer.count.failed += page.unreadable
-        if page.unreadable:
-            report.warn(tr("{count} orders of a page have no id and cannot be read", count=page.unreadable))
+        unreadable += page.unreadable
+        complete = len(seen) + unreadable >= expected
+        writer.write_raw(page.orders, as_of=as_of if is_last_page and (complete or is_last) else None)
+        for _unreadable in range(page.unreadable):
+            writer.tell_unreadable("", tr("it has no id"))
         report.progress(tr("orders"), len(seen), expected or None)
-    return len(seen) >= expected or not expected or complete
+    complete = len(seen) + unreadable >= expected
+    if is_last and not complete:
+        report.warn(
+            tr(
+                "the channel counts {expected} orders and lists {seen}, again and again: compare with Seller Center",
+                expected=expected,
+                seen=len(seen),
+            )
+        )
+    return complete
 
 
 def _with_last(pages: Iterator[OrderPage]) -> Iterator[tuple[OrderPage, bool]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +49,7 @@ CAUSES = (
     "refused",
 )
 
-ReadBack = Callable[[Sequence[str]], None]
+ReadBack = Callable[[Sequence[str]], Collection[str]]
 
 
 @dataclass(slots=True)
@@ -64,7 +64,7 @@ class UploadCount:
 
 
 class TrackingUploader:
-    """One run of upload-tracking. `read_back` fetches orders by our order ids and writes what they are now."""
+    """One run of upload-tracking. `read_back` writes what orders are now and returns those that the channel told."""
 
     def __init__(
         self,
@@ -177,11 +177,13 @@ class TrackingUploader:
         revived = 0
         while True:
             late = utc_now() >= deadline
-            read_back(sorted({row["subject"] for row in rows}))
+            told = read_back(sorted({row["subject"] for row in rows}))
             for row in load_unsettled_uploads(self._store):
-                revived += self._settle_one(row, late=late)
+                # No word about an order is no word about the call: it stays in doubt.
+                if row["subject"] in told:
+                    revived += self._settle_one(row, late=late)
             rows = load_unsettled_uploads(self._store)
-            if not rows or not patient:
+            if not rows or not patient or late:
                 return revived
             self._report.progress(tr("waiting for answers about tracking numbers"), 0, len(rows))
             self._sleep(min(2.0, max(0.2, (deadline - utc_now()).total_seconds())))
@@ -225,14 +227,17 @@ class TrackingUploader:
     ) -> None:
         wanted = {(row["package_id"], row["order_id"]) for row in rows}
         candidates = [row for row in rows if not isinstance(plan_upload(_number(row), utc_now()), NotUploaded)]
-        if candidates:
-            read_back([row["order_id"] for row in candidates])
+        told = read_back([row["order_id"] for row in candidates]) if candidates else ()
         for row in load_due(self._store, only=sorted({package_id for package_id, order_id in wanted})):
             if (row["package_id"], row["order_id"]) not in wanted or row["outbox_state"] in ("sent", "unknown"):
                 continue
             decision = plan_upload(_number(row), utc_now())
             if isinstance(decision, NotUploaded):
                 self._not_uploaded(decision, record=True)
+                continue
+            if row["order_id"] not in told:
+                what, step = tr("the channel told nothing about this order just now"), tr("run this again later")
+                self._not_uploaded(NotUploaded(decision.number, "not_told", what, step, is_fault=False), record=False)
                 continue
             provider_id = self._provider(shop, decision)
             if isinstance(provider_id, NotUploaded):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -14,6 +15,7 @@ from tiktok_erp.errors import NotSent, OutcomeUnknown, SettingsError
 from tiktok_erp.messages import tr
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_LOOPBACK_IN_URLS = frozenset({"127.0.0.1", "localhost", "[::1]"})
 _CONNECT_TIMEOUT_S = 10.0
 # Longer than any answer seen from a healthy server; a purchase without an answer is settled by reading it back.
 _ANSWER_TIMEOUT_S = 20.0
@@ -31,11 +33,12 @@ class HttpAnswer:
 
 def require_safe_url(url: str, setting: str) -> str:
     """Return `url` without a trailing slash. Raises SettingsError unless it is https, or http to this machine."""
-    parts = urlsplit(url)
-    if parts.scheme == "https" and parts.hostname:
-        return url.rstrip("/")
-    if parts.scheme == "http" and parts.hostname in _LOOPBACK:
-        return url.rstrip("/")
+    with suppress(ValueError):  # not even the form of an address
+        parts = urlsplit(url)
+        if parts.scheme == "https" and parts.hostname:
+            return url.rstrip("/")
+        if parts.scheme == "http" and parts.hostname in _LOOPBACK:
+            return url.rstrip("/")
     raise SettingsError(
         tr("an address must be https (plain http only to this machine)"),
         subject=setting,
@@ -47,11 +50,22 @@ class HttpClient:
     """Sends requests over kept-alive connections. Threads may share it."""
 
     def __init__(self, *, answer_timeout_s: float = _ANSWER_TIMEOUT_S) -> None:
-        self._client = httpx.Client(
-            timeout=httpx.Timeout(answer_timeout_s, connect=_CONNECT_TIMEOUT_S),
-            limits=httpx.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS),
-            follow_redirects=False,
-        )
+        try:
+            self._client = httpx.Client(
+                timeout=httpx.Timeout(answer_timeout_s, connect=_CONNECT_TIMEOUT_S),
+                limits=httpx.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS),
+                follow_redirects=False,
+                # Plain http is allowed to this machine only, so it must not pass a proxy of the environment either.
+                mounts={f"all://{host}": None for host in sorted(_LOOPBACK_IN_URLS)},
+            )
+        except (ImportError, ValueError, httpx.InvalidURL) as error:  # SOCKS without its library, or no proxy address
+            raise SettingsError(
+                tr("the proxy set in the environment cannot be used"),
+                subject="HTTPS_PROXY, ALL_PROXY",
+                next_step=tr(
+                    "set an http:// proxy, run `pip install 'httpx[socks]'` for SOCKS, or unset the variables"
+                ),
+            ) from error
 
     def __enter__(self) -> Self:
         return self

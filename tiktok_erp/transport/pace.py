@@ -58,6 +58,7 @@ class Pace:
             bucket.tokens = 0.0
             bucket.raised_at = now
             bucket.paused_until = max(bucket.paused_until, now + pause_s)
+            bucket.filled_at = bucket.paused_until  # a pause saves nothing up for a burst after it
 
     def _take(self, endpoint: str) -> float:
         bucket, now = self._bucket(endpoint), self._clock()

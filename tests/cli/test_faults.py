@@ -1,0 +1,78 @@
+"""A shop that answers badly: the same commands, repeated until nothing is left to do, end where a calm day ends."""
+
+from __future__ import annotations
+
+import pytest
+
+ROUND = (
+    ("sync",),
+    ("stock", "import", "--from-channel", "tiktok"),
+    ("reserve-stock",),
+    ("allocate",),
+    ("print-labels",),
+    ("print-labels", "--from", "tracking.csv"),
+    ("upload-tracking",),
+)
+SURVIVABLE = (0, 3, 6)
+ROUNDS_AT_MOST = 8
+
+FAULTS = {
+    "lost answers to purchases": (
+        "tiktok",
+        {"purchase_answer_lost": 0.25, "label_pending": 0.2, "cancelled_at_purchase": 0.1},
+    ),
+    "lost answers to numbers and stock": ("seller", {"shipment_answer_lost": 0.3, "inventory_answer_lost": 0.3}),
+    "answers that are no answers": ("mixed", {"html_ok": 0.05, "html_502": 0.04, "truncated_json": 0.06}),
+    "errors inside and revoked tokens": (
+        "mixed",
+        {"internal_error": 0.06, "unavailable": 0.04, "connection_dropped": 0.04, "token_revoked": 0.06},
+    ),
+    "late and broken documents": (
+        "tiktok",
+        {"document_not_ready": 0.2, "pdf_truncated": 0.2, "pdf_html": 0.2, "document_expired": 0.2},
+    ),
+    "cancels after the look": ("mixed", {"cancelled_after_list": 0.6, "cancel_request_after_list": 0.6}),
+    "moving pages and strange words": (
+        "mixed",
+        {
+            "duplicate_rows": 0.6,
+            "shuffled_rows": 0.6,
+            "update_time_outside": 0.4,
+            "unknown_status": 0.1,
+            "unknown_enum": 0.1,
+        },
+    ),
+}
+PER_ORDER = {"unknown_status", "unknown_enum"}
+
+
+def _work_until_quiet(shop, carrier):
+    """Run rounds until one ends in peace and sends nothing."""
+    for number in range(ROUNDS_AT_MOST):
+        before, codes = shop.ledger()["writes"], []
+        for command in ROUND:
+            if "tracking" in str(command) and carrier == "tiktok":
+                continue
+            if command[-1] == "tracking.csv" and not shop.write_tracking_list(first_serial=(number + 1) * 1_000_000):
+                continue
+            finished = shop.run(*command, expect=SURVIVABLE)
+            assert finished.code == 0 or "next:" in finished.stderr
+            codes.append(finished.code)
+        if not any(codes) and shop.ledger()["writes"] == before:
+            return
+    raise AssertionError(f"no peace after {ROUNDS_AT_MOST} rounds: {codes}")
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_day_with_faults_ends_as_a_calm_day(open_shop, name):
+    carrier, faults = FAULTS[name]
+    text = ",".join(f"{fault}:{probability}" for fault, probability in faults.items())
+    shop = open_shop(orders=30, seed=3, carrier=carrier, faults=text, time_scale=20, hold_seconds=72000)
+    _work_until_quiet(shop, carrier)
+    hits = shop.ledger()["faults"]
+    assert [fault for fault in faults if not hits.get(fault) and fault not in PER_ORDER] == []
+    assert shop.disagreements() == []
+    assert shop.printed_twice_or_never() == []
+    assert shop.shipped() == shop.due()
+    shop.run("sync", "--quiet", expect=SURVIVABLE)
+    shop.run("check", "--quiet")

@@ -1,0 +1,131 @@
+"""A real database file, and rows to put into it that are whole unless a test says otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tiktok_erp.store.database import Store, open_store
+
+AT = "2026-11-18T12:00:00Z"
+_WHOLE: dict[str, dict[str, Any]] = {
+    "runs": {"command": "sync", "process_id": 1, "started_at": AT},
+    "orders": {
+        "order_id": "tiktok:1",
+        "channel": "tiktok",
+        "channel_order_id": "1",
+        "status": "AWAITING_SHIPMENT",
+        "base_state": "open",
+        "is_open": 1,
+        "source": "api",
+        "as_of": AT,
+        "first_seen_at": AT,
+        "synced_at": AT,
+    },
+    "units": {
+        "unit_id": "tiktok:11",
+        "order_id": "tiktok:1",
+        "position": 1,
+        "sku": "MUG",
+        "channel_sku_id": "1729",
+        "status": "AWAITING_SHIPMENT",
+        "state": "open",
+    },
+    "packages": {"package_id": "P000001", "channel": "tiktok", "planned_at": AT},
+    "package_orders": {"package_id": "P000001", "order_id": "tiktok:1"},
+    "labels": {"package_id": "P000001", "state": "intent", "source": "tiktok", "intent_at": AT},
+    "stock_moves": {"sku": "MUG", "warehouse": "main", "kind": "counted", "quantity": 5, "because": "test", "at": AT},
+    "reservations": {"unit_id": "tiktok:11", "sku": "MUG", "warehouse": "main", "state": "held", "held_at": AT},
+    "outbox": {
+        "kind": "mark_shipped",
+        "subject": "tiktok:1",
+        "idempotency_key": "tracking/1",
+        "payload": "{}",
+        "state": "intent",
+        "intent_at": AT,
+    },
+    "quarantine": {"package_id": "P000001", "cause": "no_rule", "detail": "d", "next_step": "n", "since": AT},
+    "recipients": {"order_id": "tiktok:1", "is_masked": 0},
+    "skus": {"sku": "MUG"},
+    "listings": {"channel": "tiktok", "listing_id": "1729", "sku": "MUG"},
+    "stock": {"sku": "CUP", "warehouse": "main", "on_hand": 1},
+    "safety_stock": {"sku": "MUG", "warehouse": "main", "quantity": 1},
+    "batches": {"directory": "out/B01", "created_at": AT},
+    "cursors": {"channel": "tiktok", "resource": "orders", "as_of": AT},
+    "migrations": {"number": 99, "name": "later", "applied_at": AT},
+    "meta": {"key": "shop", "value": "1"},
+    "shipping_providers": {
+        "channel": "tiktok",
+        "delivery_option_id": "7",
+        "provider_id": "8",
+        "name": "USPS",
+        "fetched_at": AT,
+    },
+    "raw_dictionaries": {"dictionary_id": 1, "body": b"words"},
+    "raw_answers": {"order_id": "tiktok:1", "dictionary_id": 1, "body": b"{}", "fetched_at": AT},
+}
+
+
+class Rows:
+    """Writes single rows, each whole but for what a test changes."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def add(self, table: str, **values: Any) -> int:
+        """Insert one row of `table` and return its rowid (0 where the table has none)."""
+        row = _WHOLE[table] | values
+        sql = f"INSERT INTO {table} ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})"
+        return self.store.insert(sql, tuple(row.values()))
+
+    def order(self, number: int = 1, **values: Any) -> str:
+        """Insert an order and return its id."""
+        order_id = f"tiktok:{number}"
+        self.add("orders", **({"order_id": order_id, "channel_order_id": str(number)} | values))
+        return order_id
+
+    def package(self, number: int = 1, *order_ids: str, **values: Any) -> str:
+        """Insert a package of these orders and return its id."""
+        package_id = f"P{number:06d}"
+        self.add("packages", **({"package_id": package_id} | values))
+        for order_id in order_ids:
+            self.add("package_orders", package_id=package_id, order_id=order_id)
+        return package_id
+
+    def one_of_each(self) -> None:
+        """Insert one row of every table that others refer to."""
+        self.order()
+        self.package(1, "tiktok:1")
+        self.add("units", package_id="P000001")
+        self.add("stock_moves")
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A database as `init` makes it: made once, since writing the schema takes longer than most tests."""
+    path = tmp_path_factory.mktemp("empty") / "shop.db"
+    with open_store(path, create=True):
+        pass
+    return path.read_bytes()
+
+
+@pytest.fixture
+def store(tmp_path: Path, empty_database: bytes) -> Iterator[Store]:
+    path = tmp_path / "shop.db"
+    path.write_bytes(empty_database)
+    with open_store(path) as opened:
+        opened.execute("PRAGMA synchronous = OFF")  # no test here cuts the power
+        yield opened
+
+
+@pytest.fixture
+def rows(store: Store) -> Rows:
+    return Rows(store)
+
+
+@pytest.fixture
+def whole_rows() -> dict[str, dict[str, Any]]:
+    return _WHOLE
