@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -98,6 +99,10 @@ class _OrderHead(msgspec.Struct):
     id: str | int
 
 
+# An escaped backslash, a pair of surrogates, or half a pair: the last is no character and no JSON reader takes it.
+_ESCAPES = re.compile(
+    rb"(?P<good>\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
+)
 _envelope_decoder = msgspec.json.Decoder(_Envelope)
 _page_decoder = msgspec.json.Decoder(_OrderPageData)
 _head_decoder = msgspec.json.Decoder(_OrderHead)
@@ -579,7 +584,7 @@ class TikTokShop:
     def _judge(self, answer: HttpAnswer, *, is_write: bool, subject: str) -> tuple[_Reply, _Envelope | None]:
         """Return the reply, and the envelope too when it carries an error. Raises when it is no answer of the API."""
         try:
-            envelope = _envelope_decoder.decode(answer.body)
+            envelope = _decode_envelope(answer.body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             if answer.status == 429:
                 envelope = _Envelope(code=next(iter(errors.THROTTLED)), message="HTTP 429")
@@ -673,6 +678,15 @@ class TikTokShop:
             moment(data.get("access_token_expire_in")),
             moment(data.get("refresh_token_expire_in")),
         )
+
+
+def _decode_envelope(body: bytes) -> _Envelope:
+    """Return the envelope. Text that a buyer's telephone cut in the middle of a character must not hide all orders."""
+    try:
+        return _envelope_decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        whole = body.decode("utf-8", "replace").encode()
+        return _envelope_decoder.decode(_ESCAPES.sub(lambda found: found["good"] or rb"\ufffd", whole))
 
 
 def _decode(decoder: Any, reply: _Reply, subject: str) -> Any:

@@ -132,6 +132,13 @@ def print_labels(
         )
         session.summary.update(bought=count.bought, spent_minor=count.spent_minor, unsettled=count.unsettled)
         session.out.say(tr("{count} labels bought", count=count.bought))
+        if count.unsettled > 0:
+            session.out.warn(
+                tr(
+                    "{count} purchases have no certain outcome yet; run `tiktok-erp labels reconcile`",
+                    count=count.unsettled,
+                )
+            )
         if count.cap is not None:
             session.out.item(
                 Outcome(

@@ -118,7 +118,7 @@ def _sections(view: Overview, now: datetime) -> list[tuple[str, list[tuple[str, 
     stock = short or [
         (row["sku"], tr("{count} to sell", count=row["available"])) for row in view.nearly_out[:_LIST_SHOWN]
     ]
-    resources = {"orders": tr("orders"), "listings": tr("listings")}
+    resources = {"orders": tr("orders"), "orders_file": tr("orders, from a file"), "listings": tr("listings")}
     ages = []
     for name, at in sorted(view.as_of.items()):
         channel, _, resource = name.partition(" ")

@@ -71,7 +71,8 @@ def load_overview(store: Store, now: datetime, next_day: datetime) -> Overview:
         to_upload=int(
             store.scalar(
                 "SELECT count(*) FROM orders o JOIN package_orders po USING (order_id) JOIN labels l USING (package_id)"
-                " WHERE o.is_open = 1 AND po.uploaded_at IS NULL AND l.state = 'bought' AND l.tracking_number IS NOT NULL"
+                " WHERE o.is_open = 1 AND o.base_state = 'open' AND coalesce(o.shipping_type, '') <> 'TIKTOK'"
+                " AND po.uploaded_at IS NULL AND l.state = 'bought' AND l.tracking_number IS NOT NULL"
             )
         ),
         unsettled=int(

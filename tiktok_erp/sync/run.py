@@ -276,12 +276,16 @@ def sync_file(
     writer = OrderWriter(store, rules, report, run_id=run_id, dry_run=dry_run)
     with store.transaction():
         batch: list[OrderFacts] = []
+        as_of: datetime | None = None
         for facts in orders:
             batch.append(facts)
+            as_of = max(as_of or facts.as_of, facts.as_of)
             if len(batch) >= _ROWS_A_TRANSACTION:
                 writer.write_facts(batch)
                 batch = []
         writer.write_facts(batch)
+        if as_of is not None and not dry_run:
+            save_cursor(store, "tiktok", "orders_file", cursor=None, as_of=as_of)
     _warn_of_unknown_words(writer.count, report)
     return writer.count
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
@@ -50,22 +51,20 @@ class HttpClient:
     """Sends requests over kept-alive connections. Threads may share it."""
 
     def __init__(self, *, answer_timeout_s: float = _ANSWER_TIMEOUT_S) -> None:
+        new_client = partial(
+            httpx.Client,
+            timeout=httpx.Timeout(answer_timeout_s, connect=_CONNECT_TIMEOUT_S),
+            limits=httpx.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS),
+            follow_redirects=False,
+            # Plain http is allowed to this machine only, so it must not pass a proxy of the environment either.
+            mounts={f"all://{host}": None for host in sorted(_LOOPBACK_IN_URLS)},
+        )
+        self._is_proxy_unusable = False
         try:
-            self._client = httpx.Client(
-                timeout=httpx.Timeout(answer_timeout_s, connect=_CONNECT_TIMEOUT_S),
-                limits=httpx.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS),
-                follow_redirects=False,
-                # Plain http is allowed to this machine only, so it must not pass a proxy of the environment either.
-                mounts={f"all://{host}": None for host in sorted(_LOOPBACK_IN_URLS)},
-            )
-        except (ImportError, ValueError, httpx.InvalidURL) as error:  # SOCKS without its library, or no proxy address
-            raise SettingsError(
-                tr("the proxy set in the environment cannot be used"),
-                subject="HTTPS_PROXY, ALL_PROXY",
-                next_step=tr(
-                    "set an http:// proxy, run `pip install 'httpx[socks]'` for SOCKS, or unset the variables"
-                ),
-            ) from error
+            self._client = new_client()
+        except (ImportError, ValueError, httpx.InvalidURL):  # SOCKS without its library, or no address at all
+            self._is_proxy_unusable = True
+            self._client = new_client(trust_env=False)
 
     def __enter__(self) -> Self:
         return self
@@ -89,6 +88,14 @@ class HttpClient:
 
         Raises NotSent when nothing was sent, OutcomeUnknown when it was sent and no whole answer came.
         """
+        if self._is_proxy_unusable and urlsplit(url).hostname not in _LOOPBACK:
+            raise SettingsError(
+                tr("the proxy set in the environment cannot be used"),
+                subject="HTTPS_PROXY, ALL_PROXY",
+                next_step=tr(
+                    "set an http:// proxy, run `pip install 'httpx[socks]'` for SOCKS, or unset the variables"
+                ),
+            )
         try:
             answer = self._client.request(method, url, params=params, headers=headers, content=content)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError) as error:
