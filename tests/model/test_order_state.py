@@ -16,8 +16,8 @@ from tiktok_erp.model.order_state import (
     channel_deadline,
     delivered_at,
     estimated_deadline,
-    fulfilled_by_channel,
     held_until,
+    is_packed_by_us,
     order_state,
     scanned_at,
     unit_state,
@@ -206,4 +206,4 @@ def test_a_completed_order_may_have_been_refunded_before_it_arrived() -> None:
     ],
 )
 def test_only_the_channels_own_fulfilment_is_the_channels(word: str | None, expected: bool) -> None:
-    assert fulfilled_by_channel(word) is expected
+    assert is_packed_by_us(word, "SELLER") is not expected

@@ -52,7 +52,7 @@ from tiktok_erp.model.credentials import TikTokCredentials, TokenPair
 from tiktok_erp.model.secret import Secret
 from tiktok_erp.transport.client import HttpAnswer, HttpClient, require_safe_url
 from tiktok_erp.transport.pace import Pace
-from tiktok_erp.transport.retry import parse_retry_after, with_retries
+from tiktok_erp.transport.retry import LONGEST_WAIT_S, parse_retry_after, with_retries
 
 # One table for all versions (TikTok reference, section 1.6): a retired one is replaced here and nowhere else.
 SHOPS = "/authorization/202309/shops"
@@ -84,8 +84,8 @@ _CLOCK_OF_THE_TOKEN = timedelta(minutes=10)
 
 class _Envelope(msgspec.Struct):
     code: int
-    message: str = ""
-    request_id: str = ""
+    message: Any = ""
+    request_id: Any = ""
     data: msgspec.Raw = msgspec.Raw(b"null")
 
 
@@ -114,7 +114,14 @@ class _Reply:
     request_id: str
 
     def json(self) -> dict[str, Any]:
-        decoded = msgspec.json.decode(self.data)
+        try:
+            decoded = msgspec.json.decode(self.data)
+        except msgspec.DecodeError as error:
+            raise OutcomeUnknown(
+                tr("the answer has another shape than documented: {reason}", reason=error),
+                subject=self.request_id,
+                next_step=tr("run this again; what was sent is read back before anything is repeated"),
+            ) from error
         return decoded if isinstance(decoded, dict) else {}
 
 
@@ -190,6 +197,7 @@ class TikTokShop:
         query = {"page_size": str(ORDERS_A_PAGE), "sort_field": "update_time", "sort_order": "ASC"}
         content = json.dumps(body, separators=(",", ":")).encode()
         page_token = ""
+        asked: set[str] = set()
         for _page in range(_PAGES_AT_MOST):
             page_query = query | ({"page_token": page_token} if page_token else {})
             reply = self._read("POST", ORDER_SEARCH, query=page_query, content=content)
@@ -199,12 +207,9 @@ class TikTokShop:
             following = page.next_page_token or ""
             if not following:
                 return
-            if following == page_token:
-                raise ChannelDown(
-                    tr("the channel answers with the same page over and over"),
-                    subject=ORDER_SEARCH,
-                    next_step=tr("run this again later; the orders of the pages before are kept"),
-                )
+            if following in asked:
+                raise _going_round(ORDER_SEARCH)
+            asked.add(following)
             page_token = following
         raise ChannelDown(
             tr("the channel's pages do not end after {count}", count=_PAGES_AT_MOST),
@@ -239,6 +244,8 @@ class TikTokShop:
             try:
                 order_id = str(_head_decoder.decode(body).id)
             except msgspec.DecodeError:
+                continue
+            if not order_id.strip():
                 continue
             digest = hashlib.blake2b(body, digest_size=8).digest()
             orders.append(RawOrder(order_id, body, digest, partial(read_order, body, as_of=as_of)))
@@ -388,6 +395,7 @@ class TikTokShop:
     def search_listings(self) -> Iterator[list[Listing]]:
         """Yield every page of SKUs on offer, with every warehouse that each of them has."""
         page_token = ""
+        asked: set[str] = set()
         for _page in range(_PAGES_AT_MOST):
             query = {"page_size": str(PRODUCTS_A_PAGE)} | ({"page_token": page_token} if page_token else {})
             data = self._read("POST", PRODUCT_SEARCH, query=query, content=b'{"status":"ALL"}').json()
@@ -407,8 +415,11 @@ class TikTokShop:
                 for sku in _objects(product.get("skus"))
             ]
             following = text(data.get("next_page_token")) or ""
-            if not following or following == page_token:
+            if not following:
                 return
+            if following in asked:
+                raise _going_round(PRODUCT_SEARCH)
+            asked.add(following)
             page_token = following
 
     def fetch_stock(self, listing_ids: Sequence[str]) -> list[ChannelStock]:
@@ -552,7 +563,7 @@ class TikTokShop:
                 continue
             error = self._error(envelope, answer, is_write=is_write, subject=subject or endpoint)
             if isinstance(error, ChannelThrottled):
-                self._pace.slow_down(endpoint, error.retry_after_s or 1.0)
+                self._pace.slow_down(endpoint, min(error.retry_after_s or 1.0, LONGEST_WAIT_S))
             raise error
 
     def _exchange_once(
@@ -623,7 +634,8 @@ class TikTokShop:
             server = parsedate_to_datetime(answer.headers.get("date", ""))
         except ValueError:
             return False
-        self._clock_offset_s = server.timestamp() - self._clock()
+        aware = server if server.tzinfo else server.replace(tzinfo=UTC)
+        self._clock_offset_s = aware.timestamp() - self._clock()
         return True
 
     # Tokens
@@ -683,10 +695,22 @@ class TikTokShop:
 def _decode_envelope(body: bytes) -> _Envelope:
     """Return the envelope. Text that a buyer's telephone cut in the middle of a character must not hide all orders."""
     try:
-        return _envelope_decoder.decode(body)
+        body.decode()  # the decoder does not look into `data`
+        envelope = _envelope_decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         whole = body.decode("utf-8", "replace").encode()
-        return _envelope_decoder.decode(_ESCAPES.sub(lambda found: found["good"] or rb"\ufffd", whole))
+        envelope = _envelope_decoder.decode(_ESCAPES.sub(lambda found: found["good"] or rb"\ufffd", whole))
+    # Absent, empty and null are the same (TikTok reference, section 3.1): neither may hide what the code says.
+    envelope.message, envelope.request_id = text(envelope.message) or "", text(envelope.request_id) or ""
+    return envelope
+
+
+def _going_round(endpoint: str) -> ChannelDown:
+    return ChannelDown(
+        tr("the channel answers with the same page over and over"),
+        subject=endpoint,
+        next_step=tr("run this again later; the orders of the pages before are kept"),
+    )
 
 
 def _decode(decoder: Any, reply: _Reply, subject: str) -> Any:

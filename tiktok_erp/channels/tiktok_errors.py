@@ -121,6 +121,9 @@ def error_for(
         if code in codes:
             cause, step = name, advice
             break
+    if code in ADDRESS:
+        # These messages quote name and address.
+        said = tr("TikTok says {code}: the carrier does not take this address or parcel", code=code)
     error = ChannelRefused(said, subject=subject, next_step=tr(step), code=code, request_id=request_id)
     error.cause = cause
     return error

@@ -69,8 +69,11 @@ def read_order(raw: bytes, *, as_of: datetime) -> OrderFacts:
     order_type = text(wire.order_type)
     status = text(wire.status) or "UNKNOWN"
     packages = [text(item.get("id")) for item in _objects(wire.packages)]
-    only_package = packages[0] if len(packages) == 1 else None
-    units = tuple(_read_unit(item, currency, status, only_package) for item in _objects(wire.line_items))
+    items = _objects(wire.line_items)
+    # Where a line names its package, a line that names none is in none: a part of the order is still to ship.
+    lines_tell = any(text(item.get("package_id")) for item in items)
+    only_package = packages[0] if len(packages) == 1 and not lines_tell else None
+    units = tuple(_read_unit(item, currency, status, only_package) for item in items)
     return OrderFacts(
         channel="tiktok",
         channel_order_id=text(wire.id) or "",

@@ -57,7 +57,10 @@ def main_options(
     if lang not in LANGUAGES:
         raise typer.BadParameter(tr("there are {languages}", languages=", ".join(LANGUAGES)), param_hint="--lang")
     use_language(lang)
-    context.obj = Globals(db, rules_file or Path("rules.yaml"), rules_given=rules_file is not None)
+    # Locks, tokens and labels stand beside the database: by whatever link it is reached, there must be one of each.
+    context.obj = Globals(
+        db.resolve() if db.is_symlink() else db, rules_file or Path("rules.yaml"), rules_given=rules_file is not None
+    )
 
 
 init.register(app)

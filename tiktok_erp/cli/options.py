@@ -74,8 +74,8 @@ def _names_in(line: str, number: int) -> list[str]:
     if entry.get("kind") == "summary":
         return []
     for key in ("package_id", "order_id"):
-        if isinstance(entry.get(key), str):
-            return [entry[key]]
+        if isinstance(entry.get(key), str | int):
+            return [str(entry[key])]
     order_ids = entry.get("order_ids")
     return [str(order_id) for order_id in order_ids] if isinstance(order_ids, list) else []
 

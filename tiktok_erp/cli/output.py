@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self
 
@@ -35,6 +36,7 @@ class Output:
         self.counts: Counter[str] = Counter()
         self.new_failures = 0
         self.old_failures = 0
+        self.view_row: Callable[[Outcome], Mapping[str, Any]] | None = None  # what the store's view says of an item
         self._stdout = stdout or sys.stdout
         self._stderr = stderr or sys.stderr
         self._started_at = time.monotonic()
@@ -59,7 +61,14 @@ class Output:
             else:
                 self.old_failures += 1
         if self.as_json:
-            line: dict[str, Any] = {"kind": outcome.kind, **outcome.fields, **outcome.ids, "result": outcome.result}
+            row = self.view_row(outcome) if self.view_row is not None else {}
+            line: dict[str, Any] = {
+                "kind": outcome.kind,
+                **row,
+                **outcome.fields,
+                **outcome.ids,
+                "result": outcome.result,
+            }
             if outcome.cause is not None:
                 line["cause"] = outcome.cause
             if outcome.next_step is not None:
@@ -112,6 +121,9 @@ class Output:
             self._print(json.dumps(line, ensure_ascii=False), self._stderr)
             return
         self._print(tr("error: {text}", text=error), self._stderr)
+        if isinstance(error, RulesError):
+            for fault in error.faults:
+                self._print(f"  {fault}", self._stderr)
         if error.next_step:
             self._print(tr("  next: {step}", step=error.next_step), self._stderr)
 

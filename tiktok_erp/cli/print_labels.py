@@ -95,6 +95,13 @@ def print_labels(
         from tiktok_erp.store.runs import require_fresh
 
         rules = session.rules(required=session.settings().tiktok_is_set())
+        currency = rules.spending.max_cost_per_label.currency
+        if cap is not None and cap.currency != currency:
+            raise UsageError(
+                tr("the caps of rules.yaml are in {currency}", currency=currency),
+                subject="--max-cost",
+                next_step=tr("name this cap in {currency} too", currency=currency),
+            )
         quote = session.shop().quote_label if rules.labels.quote_first and session.settings().tiktok_is_set() else None
         purchase = plan_purchases(session.store, rules, only=only, limit=limit, max_cost=cap, quote=quote)
         if plan or dry_run:

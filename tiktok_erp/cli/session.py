@@ -207,6 +207,10 @@ def _run(
         session = Session(
             out, options, store, start_run(store, name) if is_recorded else None, dry_run, summary, _stack=stack
         )
+        if out.as_json:
+            from tiktok_erp.store.overview import load_item
+
+            out.view_row = lambda outcome: load_item(store, outcome.kind, outcome.ids, told=outcome.fields)
         code, error_text = 1, None
         try:
             body(session)

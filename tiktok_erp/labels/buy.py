@@ -50,6 +50,7 @@ from tiktok_erp.store.labels import (
     spent_in_run,
     spent_since,
 )
+from tiktok_erp.store.orders import without_recipient
 from tiktok_erp.store.packages import package_outcome
 from tiktok_erp.store.quarantine import open_case, resolve_cases
 
@@ -564,11 +565,12 @@ class LabelBuyer:
     # Telling
 
     def _fail(self, task: _Task, error: ErpError) -> None:
+        what = without_recipient(self._store, task.order_id, error.what)
         with self._store.transaction():
             is_new = open_case(
                 self._store,
                 cause=error.cause,
-                detail=error.what,
+                detail=what,
                 next_step=error.next_step,
                 package_id=task.package_id,
                 order_id=task.order_id,
@@ -581,7 +583,7 @@ class LabelBuyer:
             "failed",
             cause=error.cause,
             next_step=error.next_step,
-            text=f"{task.package_id} ({task.channel_order_id}): {error.what}",
+            text=f"{task.package_id} ({task.channel_order_id}): {what}",
             is_new=is_new,
         )
 
@@ -636,6 +638,7 @@ def next_step_for(obstacle: str) -> str:
             "the channel told nothing about this order just now; look at it in Seller Center, then run this again"
         ),
         "unknown_status": tr("look at the order in Seller Center"),
+        "unknown_shipping_type": tr("look in Seller Center how this order is to be shipped"),
         "quarantined": tr("look at `tiktok-erp quarantine`; name the package to try it again"),
         "fulfilled_by_channel": tr("look in Seller Center who ships this order"),
     }

@@ -18,7 +18,7 @@ from tiktok_erp.model.tracking_number import check
 from tiktok_erp.store.database import Store, utc_now
 from tiktok_erp.store.label_files import LabelFiles
 from tiktok_erp.store.labels import add_document, load_live, load_users_of_number, save_own_label
-from tiktok_erp.store.packages import find_packages, package_outcome
+from tiktok_erp.store.packages import find_orders, find_packages, package_outcome
 from tiktok_erp.store.quarantine import open_case, resolve_cases
 
 CAUSES = ("bad_tracking_number", "number_used", "label_file", "barcode_contradiction", "other_label_held")
@@ -77,6 +77,15 @@ class LabelImporter:
                 "several_packages",
                 tr("the order leaves in {count} packages", count=len(live)),
                 tr("add a column package_id to the list and name one of them"),
+            )
+        if not package_ids and find_orders(self._store, label.order_id):
+            return self._row_failed(
+                path,
+                label.line,
+                label.order_id,
+                "no_package",
+                tr("there is nothing to send for this order: it was cancelled, or somebody else ships it"),
+                tr("look at `tiktok-erp orders show {order}`", order=label.order_id),
             )
         if not package_ids:
             return self._row_failed(

@@ -490,7 +490,11 @@ def _copy_out(batch: Path, out: Path) -> None:
         out.mkdir(parents=True, exist_ok=True)
         for source in sorted(batch.iterdir()):
             fresh = out / f".{source.name}.new"
-            shutil.copyfile(source, fresh)
+            fresh.unlink(missing_ok=True)
+            # Names and addresses: nobody else on this machine needs to read them.
+            handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(handle, "wb") as target, source.open("rb") as pages:
+                shutil.copyfileobj(pages, target)
             fresh.replace(out / source.name)
     except OSError as error:
         raise StoreError(

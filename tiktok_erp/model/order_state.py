@@ -15,6 +15,7 @@ HOLD_AFTER_PAYMENT = timedelta(hours=1)
 STILL_PROMISED = frozenset({"unpaid", "held", "open", "unknown"})
 PRESALE_TYPES = frozenset({"PRE_ORDER", "MADE_TO_ORDER", "BACK_ORDER"})
 
+DIGITAL = "TIKTOK_DIGITAL"
 CHANNEL_FULFILLMENT = ("FULFILLMENT_BY_TIKTOK", "FULFILLMENT_BY_DILAYANI_TOKOPEDIA")
 
 _ORDER_STATES = {
@@ -110,9 +111,9 @@ def delivered_at(facts: OrderFacts) -> datetime | None:
     return (facts.updated_at or facts.as_of) if facts.status in _DELIVERED else None
 
 
-def fulfilled_by_channel(fulfillment_type: str | None) -> bool:
-    """Tell whether the channel packs the order: it gets no package and takes none of our stock.
+def is_packed_by_us(fulfillment_type: str | None, shipping_type: str | None) -> bool:
+    """Tell whether we pack the order: one that the channel packs, or that is no thing, gets no package and no stock.
 
-    A word that we do not know is not a yes: such an order is kept in sight, and nothing is bought for it.
+    With a word that we do not know it stays in sight as ours, and nothing is bought for it.
     """
-    return fulfillment_type in CHANNEL_FULFILLMENT
+    return fulfillment_type not in CHANNEL_FULFILLMENT and shipping_type != DIGITAL

@@ -65,7 +65,15 @@ CHECKS = (
         "open_units_have_a_package",
         deferred("every unit that we are to ship is in a package"),
         "SELECT u.unit_id FROM orders o JOIN units u USING (order_id) WHERE o.is_open = 1 AND u.state = 'open'"
-        " AND u.package_id IS NULL AND coalesce(o.fulfillment_type, '') IN ('', 'FULFILLMENT_BY_SELLER')",
+        " AND u.package_id IS NULL AND coalesce(o.fulfillment_type, '') IN ('', 'FULFILLMENT_BY_SELLER')"
+        " AND coalesce(o.shipping_type, '') <> 'TIKTOK_DIGITAL'",
+    ),
+    Check(
+        "open_orders_have_units",
+        deferred("every open order says what to send, or is in quarantine"),
+        "SELECT o.order_id FROM orders o WHERE o.is_open = 1 AND o.base_state <> 'unknown' AND NOT EXISTS"
+        " (SELECT 1 FROM units u WHERE u.order_id = o.order_id) AND NOT EXISTS"
+        " (SELECT 1 FROM quarantine q WHERE q.order_id = o.order_id AND q.resolved_at IS NULL)",
     ),
     Check(
         "packages_know_their_orders",

@@ -20,8 +20,9 @@ CASE
   WHEN max(o.base_state IN ('unpaid', 'held') OR coalesce(o.held_until, '') > strftime('%Y-%m-%dT%H:%M:%SZ', 'now')) THEN 'on_hold'
   WHEN max(o.cancel_requested) THEN 'cancel_requested'
   WHEN max(coalesce(o.fulfillment_type, '') NOT IN ('', 'FULFILLMENT_BY_SELLER')) THEN 'fulfilled_by_channel'
+  WHEN max(coalesce(o.shipping_type, '') NOT IN ('TIKTOK', 'SELLER') AND o.source = 'api') THEN 'unknown_shipping_type'
   WHEN p.allocated_at IS NULL THEN 'not_allocated'
-  WHEN max(coalesce(o.address_changed_at, '') > p.allocated_at) THEN 'address_changed'
+  WHEN max(coalesce(o.address_changed_at, '') >= p.allocated_at) THEN 'address_changed'
   WHEN EXISTS (SELECT 1 FROM units u JOIN reservations r USING (unit_id)
                WHERE u.package_id = p.package_id AND r.state = 'short') THEN 'short'
   WHEN ?1 AND EXISTS (SELECT 1 FROM quarantine q WHERE q.package_id = p.package_id AND q.resolved_at IS NULL

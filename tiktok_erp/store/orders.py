@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -105,6 +106,8 @@ _RECIPIENT_COLUMNS = (
     "full_address",
     "is_masked",
 )
+
+_NAMING_COLUMNS = ("name", "phone", "email", "street1", "street2", "full_address")
 
 
 def _order_sql(keep_unknown: bool) -> str:
@@ -257,6 +260,18 @@ def save_orders(store: Store, changes: Sequence[OrderChange], synced_at: datetim
 def save_units(store: Store, changes: Sequence[OrderChange]) -> None:
     """Write the units of `changes`. Call inside a transaction, after orders and packages."""
     store.execute_many(_SAVE_UNIT, [_unit_row(change.order_id, unit) for change in changes for unit in change.units])
+
+
+def without_recipient(store: Store, order_id: str, text: str) -> str:
+    """Return `text` with everything that names the order's buyer replaced by `***`: a channel may quote it in a refusal."""
+    row = store.query_one("SELECT * FROM recipients WHERE order_id = ?", (order_id,))
+    if row is None:
+        return text
+    values = [str(row[column]) for column in _NAMING_COLUMNS if row[column]]
+    values += [part for part in (row["name"] or "").split() if len(part) > 2]
+    for value in sorted({value for value in values if len(value) > 2}, key=len, reverse=True):
+        text = re.sub(re.escape(value), "***", text, flags=re.IGNORECASE)
+    return text
 
 
 def load_view(store: Store, order_ids: Sequence[str]) -> dict[str, sqlite3.Row]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -101,3 +102,22 @@ def load_overview(store: Store, now: datetime, next_day: datetime) -> Overview:
         as_of={f"{row['channel']} {row['resource']}": row["as_of"] for row in store.query("SELECT * FROM cursors")},
         last_runs=tuple(store.query("SELECT * FROM v_runs ORDER BY run_id DESC LIMIT 4")),
     )
+
+
+# Kind of a `--json` line: its view, the ids that name a row of it, and a column that no line has by chance.
+_ITEMS = {
+    "package": ("v_packages", ("package_id",), "quarantine_cause"),
+    "order": ("v_orders", ("order_id",), "synced_at"),
+    "sku": ("v_stock", ("sku", "warehouse"), "available_to_sell"),
+    "listing": ("v_listings", ("channel", "listing_id"), "pushed_at"),
+}
+
+
+def load_item(store: Store, kind: str, ids: Mapping[str, object], *, told: Mapping[str, object]) -> dict[str, object]:
+    """Return the view's row about one item of a `--json` output, or nothing where `told` has it or no view knows it."""
+    view, keys, proof = _ITEMS.get(kind, ("", (), ""))
+    if not view or proof in told or any(key not in ids for key in keys):
+        return {}
+    condition = " AND ".join(f"{key} = ?" for key in keys)
+    row = store.query_one(f"SELECT * FROM {view} WHERE {condition}", tuple(ids[key] for key in keys))
+    return dict(row) if row is not None else {}

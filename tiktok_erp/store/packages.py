@@ -193,7 +193,7 @@ def withdraw_allocations(store: Store) -> list[str]:
     """Take back decisions whose address changed since, where no label was bought yet; return the package ids."""
     rows = store.query(
         "SELECT DISTINCT p.package_id FROM packages p JOIN package_orders po USING (package_id) JOIN orders o USING (order_id)"
-        " WHERE p.allocated_at IS NOT NULL AND p.cancelled_at IS NULL AND o.address_changed_at > p.allocated_at AND NOT EXISTS"
+        " WHERE p.allocated_at IS NOT NULL AND p.cancelled_at IS NULL AND o.address_changed_at >= p.allocated_at AND NOT EXISTS"
         " (SELECT 1 FROM labels l WHERE l.package_id = p.package_id AND l.state IN ('sent', 'unknown', 'bought'))"
     )
     ids = [row[0] for row in rows]

@@ -10,6 +10,9 @@ from tiktok_erp.messages import tr
 from tiktok_erp.model.moment import from_text, to_text
 from tiktok_erp.store.database import Store, utc_now
 
+# A copy from further in the future was made while the clock was wrong: its age is not known.
+_CLOCK_DOUBT = timedelta(minutes=10)
+
 
 def start_run(store: Store, command: str) -> int:
     """Record that `command` started and return its run id."""
@@ -53,7 +56,7 @@ def load_as_of(store: Store, channel: str, resource: str) -> datetime | None:
 def require_fresh(store: Store, channel: str, *, at_most: timedelta, now: datetime, stale_ok: bool) -> None:
     """Raise StaleData when the orders of `channel` are older than `at_most` and nobody said that this is fine."""
     as_of = load_as_of(store, channel, "orders")
-    if stale_ok or (as_of is not None and now - as_of <= at_most):
+    if stale_ok or (as_of is not None and -_CLOCK_DOUBT <= now - as_of <= at_most):
         return
     if as_of is None:
         what = tr("the orders of {channel} were never fetched", channel=channel)

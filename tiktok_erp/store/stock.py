@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from tiktok_erp.model.moment import to_text
-from tiktok_erp.model.order_state import CHANNEL_FULFILLMENT
+from tiktok_erp.model.order_state import CHANNEL_FULFILLMENT, DIGITAL
 from tiktok_erp.store.database import Store
 
 DEFAULT_WAREHOUSE = "main"
@@ -47,7 +47,8 @@ def load_unreserved_units(store: Store, *, only_orders: Sequence[str] | None = N
         "SELECT u.unit_id, u.order_id, u.sku, u.package_id, o.ship_by, o.channel_warehouse_id, o.channel_order_id,"
         " r.state AS reservation FROM orders o JOIN units u USING (order_id) LEFT JOIN reservations r USING (unit_id)"
         " WHERE o.is_open = 1 AND u.state IN ('open', 'unknown') AND coalesce(r.state, 'short') IN ('short', 'released')"
-        f" AND coalesce(o.fulfillment_type, '') NOT IN (SELECT value FROM json_each(?1)){where}"
+        f" AND coalesce(o.fulfillment_type, '') NOT IN (SELECT value FROM json_each(?1))"
+        f" AND coalesce(o.shipping_type, '') <> '{DIGITAL}'{where}"
         " ORDER BY o.ship_by IS NULL, o.ship_by, o.paid_at IS NULL, o.paid_at, u.order_id, u.position",
         values,
     )

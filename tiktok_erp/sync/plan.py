@@ -58,10 +58,14 @@ def plan_order(
     base_state = order_state.order_state(facts.status, states)
     identities = _identify_units(order_id, facts, known)
     before = {unit.unit_id: unit for unit in known.units} if known else {}
-    packed_by = [before[unit_id].package_id if unit_id in before else None for unit_id, position in identities]
-    layout = _Layout(packed_by)
     known_packages = known.packages if known else ()
-    if not order_state.fulfilled_by_channel(facts.fulfillment_type):
+    cancelled = {package.package_id for package in known_packages if package.is_cancelled}
+    layout = _Layout([])
+    for (unit_id, _position), state in zip(identities, states, strict=True):
+        package_id = before[unit_id].package_id if unit_id in before else None
+        # A unit that is to be shipped again after all needs a box: its own was given up.
+        layout.package_of.append(None if package_id in cancelled and state != "cancelled" else package_id)
+    if order_state.is_packed_by_us(facts.fulfillment_type, facts.shipping_type):
         _place_shipped(facts, states, layout, known_packages, free_package_ids)
         _place_open(facts, states, layout, known_packages, free_package_ids)
     units = tuple(
@@ -152,7 +156,8 @@ def _place_shipped(
             groups[unit.channel_package_id or unit.tracking_number or ""].append(index)
     packages = {package.package_id: package for package in known}
     by_channel_id = {p.channel_package_id: p for p in known if p.channel_package_id and not p.is_cancelled}
-    taken: set[str] = set()
+    # What the channel names by its own id is spoken for: another shipment must not slip into it.
+    taken = {by_channel_id[key].package_id for key in groups if key in by_channel_id}
     for key, indexes in sorted(groups.items()):
         package = by_channel_id.get(key) or _holder_of(indexes, states, layout, packages, taken)
         if package is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -27,6 +27,7 @@ from tiktok_erp.store.orders import (
     save_units,
 )
 from tiktok_erp.store.packages import free_package_ids, save_new_packages, save_shipments
+from tiktok_erp.store.quarantine import open_case, resolve_cases
 from tiktok_erp.store.raw import RawPacker
 from tiktok_erp.store.runs import load_cursor, save_cursor
 from tiktok_erp.store.stock import load_sku_names, settle_reservations
@@ -110,7 +111,8 @@ class OrderWriter:
             save_orders(self._store, changes, now)
             save_new_packages(self._store, changes, now)
             save_units(self._store, changes)
-            failed = save_shipments(self._store, changes, self._run_id)
+            contradictions = save_shipments(self._store, changes, self._run_id)
+            empty = self._save_empty_orders(changes)
             self._packer.save(raws, now.strftime("%Y-%m-%dT%H:%M:%SZ"))
             settle_reservations(self._store, [change.order_id for change in changes if not change.is_new], now)
             if as_of is not None:
@@ -118,19 +120,45 @@ class OrderWriter:
                 cursor = min(as_of, newest) if newest is not None else None
                 save_cursor(self._store, "tiktok", "orders", cursor=cursor, as_of=as_of)
         self._tell(changes, "done")
-        for package_id, cause in failed:
-            self.count.failed += 1
-            self._report.item(
-                Outcome(
-                    "package",
-                    {"package_id": package_id},
-                    "failed",
-                    cause=cause,
-                    next_step=tr("run `tiktok-erp quarantine`"),
-                    text=tr("{package}: the channel shows another tracking number than our label", package=package_id),
-                )
+        for package_id, cause in contradictions:
+            self._failed(
+                "package",
+                {"package_id": package_id},
+                cause,
+                tr("{package}: the channel shows another tracking number than our label", package=package_id),
+            )
+        for order_id in empty:
+            self._failed(
+                "order",
+                {"order_id": order_id},
+                "no_line_items",
+                tr("order {order}: the channel told no line items; it has no package", order=order_id),
             )
         return None
+
+    def _failed(self, kind: str, ids: Mapping[str, object], cause: str, text: str) -> None:
+        self.count.failed += 1
+        step = tr("run `tiktok-erp quarantine`")
+        self._report.item(Outcome(kind, ids, "failed", cause=cause, next_step=step, text=text))
+
+    def _save_empty_orders(self, changes: Sequence[OrderChange]) -> list[str]:
+        """Open a case for each order that is to be shipped and says not what; return those that are new."""
+        new = []
+        for change in changes:
+            if change.units or change.base_state not in ("unpaid", "held", "open"):
+                if not change.is_new:
+                    resolve_cases(self._store, order_id=change.order_id, causes=["no_line_items"])
+                continue
+            if open_case(
+                self._store,
+                cause="no_line_items",
+                detail=tr("the channel told no line items for this order"),
+                next_step=tr("look at the order in Seller Center, then run `tiktok-erp sync`"),
+                order_id=change.order_id,
+                run_id=self._run_id,
+            ):
+                new.append(change.order_id)
+        return new
 
     def _plan(
         self, news: Sequence[tuple[OrderFacts, bytes | None, bytes | None]]

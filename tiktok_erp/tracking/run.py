@@ -21,6 +21,7 @@ from tiktok_erp.model.outcome import Report
 from tiktok_erp.model.rule import Rules
 from tiktok_erp.store import outbox
 from tiktok_erp.store.database import Store, utc_now
+from tiktok_erp.store.orders import without_recipient
 from tiktok_erp.store.packages import package_outcome
 from tiktok_erp.store.quarantine import open_case, resolve_cases
 from tiktok_erp.store.tracking import (
@@ -296,7 +297,14 @@ class TrackingUploader:
                 return self._save(outbox_id, "unknown", error_code=str(refusal.code))
             self._save(outbox_id, "refused", error_code=str(refusal.code), request_id=refusal.request_id)
             return self._not_uploaded(
-                NotUploaded(number, refusal.cause, refusal.what, refusal.next_step, is_fault=True), record=True
+                NotUploaded(
+                    number,
+                    refusal.cause,
+                    without_recipient(self._store, number.order_id, refusal.what),
+                    refusal.next_step,
+                    is_fault=True,
+                ),
+                record=True,
             )
         except (NotSent, ChannelThrottled) as error:
             self._stop = self._stop or error
@@ -315,7 +323,7 @@ class TrackingUploader:
                 tr(
                     "order {order}: TikTok took the number with a doubt: {warning}",
                     order=number.channel_order_id,
-                    warning=told.warning,
+                    warning=without_recipient(self._store, number.order_id, told.warning),
                 )
             )
         self._outcome(number, "done", extra={"warning": told.warning} if told.warning else {})

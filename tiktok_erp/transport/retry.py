@@ -17,7 +17,7 @@ stamina.instrumentation.set_on_retry_hooks([])
 
 _ATTEMPTS = 6
 _TOTAL_S = 120.0
-_LONGEST_WAIT_S = 60.0
+LONGEST_WAIT_S = 60.0
 
 Result = TypeVar("Result")
 
@@ -43,11 +43,11 @@ def with_retries(call: Callable[[], Result], retryable: Callable[[Exception], bo
         if not retryable(error):
             return False
         if isinstance(error, ChannelThrottled) and error.retry_after_s is not None:
-            return min(error.retry_after_s, _LONGEST_WAIT_S)
+            return min(error.retry_after_s, LONGEST_WAIT_S)
         return True
 
     for attempt in stamina.retry_context(
-        on=decide, attempts=_ATTEMPTS, timeout=_TOTAL_S, wait_initial=0.5, wait_max=_LONGEST_WAIT_S, wait_jitter=0.5
+        on=decide, attempts=_ATTEMPTS, timeout=_TOTAL_S, wait_initial=0.5, wait_max=LONGEST_WAIT_S, wait_jitter=0.5
     ):
         with attempt:
             return call()
