@@ -22,6 +22,7 @@ _WHOLE: dict[str, dict[str, Any]] = {
         "is_open": 1,
         "source": "api",
         "as_of": AT,
+        "shipping_type": "TIKTOK",
         "first_seen_at": AT,
         "synced_at": AT,
     },
