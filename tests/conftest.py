@@ -193,8 +193,8 @@ class Folder:
 
 def _clean_environment() -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("TIKTOK_", "PYTEST_"))}
-    proxies = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy"), CLOSED_PORT)
-    return kept | proxies | {"NO_PROXY": "", "no_proxy": ""}
+    proxies = {name: "" for name in kept if name.lower().endswith("_proxy")}
+    return kept | proxies | {"https_proxy": CLOSED_PORT, "http_proxy": CLOSED_PORT}
 
 
 @dataclass(slots=True)
@@ -252,9 +252,7 @@ class SimulatedShop:
     def due(self) -> set[str]:
         """Return the orders that had to be shipped by somebody who began when this shop was opened."""
         shown_with_strange_words = {
-            order_id
-            for order_id in self.simulator.shop.orders
-            if self.simulator.dice.marks("unknown_status", order_id)
+            order_id for order_id in self.simulator.shop.orders if self.simulator.dice.marks("unknown_status", order_id)
         }
         return {
             order_id
@@ -323,8 +321,7 @@ def _simulated(path: Path, **options: Any) -> Iterator[SimulatedShop]:
     chosen = {"orders": 60, "rate_limit": 0, "document_seconds": 0.2, **options}
     with Simulator(SimulatorOptions(**chosen)) as simulator:
         environment = _clean_environment() | {
-            "NO_PROXY": "127.0.0.1",
-            "no_proxy": "127.0.0.1",
+            "http_proxy": "",
             "TIKTOK_SHOP_API_URL": simulator.api_url,
             "TIKTOK_SHOP_AUTH_URL": simulator.auth_url,
             "TIKTOK_SHOP_APP_KEY": simulator.app_key,

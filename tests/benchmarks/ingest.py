@@ -55,6 +55,8 @@ class Ingest:
         self._rules = load_rules_text(default_rules_text())
         self._bodies = _fetch_pages(orders)
         self._filled: Path | None = None
+        # Making a client loads the certificates: a cost of starting, not of a page.
+        self._http = HttpClient()
         self._statements = self._record()
 
     def first_pass(self) -> None:
@@ -97,9 +99,8 @@ class Ingest:
 
     def _write(self, store: Store) -> None:
         writer = OrderWriter(store, self._rules, _Mute(), run_id=None)
-        with HttpClient() as http:
-            for page in self._pages(http):
-                writer.write_raw(page.orders)
+        for page in self._pages(self._http):
+            writer.write_raw(page.orders)
 
     def _pages(self, http: HttpClient) -> list[OrderPage]:
         bodies = iter(self._bodies)
@@ -109,7 +110,7 @@ class Ingest:
 
     def _record(self) -> list[list[tuple[str, Sequence[Any]]]]:
         pages: list[list[tuple[str, Sequence[Any]]]] = []
-        with open_store(self._fresh(), create=True) as store, HttpClient() as http:
+        with open_store(self._fresh(), create=True) as store:
             writer = OrderWriter(store, self._rules, _Mute(), run_id=None)
             original = store.execute_many
             raw: dict[str, bytes] = {}
@@ -124,7 +125,7 @@ class Ingest:
                 original(sql, rows)
 
             store.execute_many = record  # type: ignore[method-assign]
-            for page in self._pages(http):
+            for page in self._pages(self._http):
                 pages.append([])
                 raw = {f"tiktok:{order.order_id}": order.raw for order in page.orders}
                 writer.write_raw(page.orders)

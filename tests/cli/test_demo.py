@@ -90,7 +90,7 @@ def test_the_simulated_shop_starts_as_a_command_and_says_where_it_listens(folder
             "TIKTOK_SHOP_REFRESH_TOKEN": "refresh_token",
             "TIKTOK_SHOP_CIPHER": "cipher",
         }
-        environment = {name: ready[field] for name, field in names.items()} | {"NO_PROXY": "127.0.0.1"}
+        environment = {name: ready[field] for name, field in names.items()} | {"http_proxy": ""}
         folder.run("sync", environment=environment)
         process.terminate()
         process.communicate(timeout=30)

@@ -31,16 +31,9 @@ FAULTS = {
         "tiktok",
         {"document_not_ready": 0.2, "pdf_truncated": 0.2, "pdf_html": 0.2, "document_expired": 0.2},
     ),
-    "cancels after the look": ("mixed", {"cancelled_after_list": 0.6, "cancel_request_after_list": 0.6}),
-    "moving pages and strange words": (
+    "cancels after the look, and strange words": (
         "mixed",
-        {
-            "duplicate_rows": 0.6,
-            "shuffled_rows": 0.6,
-            "update_time_outside": 0.4,
-            "unknown_status": 0.1,
-            "unknown_enum": 0.1,
-        },
+        {"cancelled_after_list": 0.6, "cancel_request_after_list": 0.6, "unknown_status": 0.1, "unknown_enum": 0.1},
     ),
 }
 
@@ -68,9 +61,17 @@ def test_a_day_with_faults_ends_as_a_calm_day(open_shop, name):
     text = ",".join(f"{fault}:{probability}" for fault, probability in faults.items())
     shop = open_shop(orders=24, seed=4, carrier=carrier, faults=text, time_scale=20, hold_seconds=72000)
     _work_until_quiet(shop, carrier)
-    assert sum(shop.ledger()["faults"].values()) > len(faults)
+    assert sum(shop.ledger()["faults"].values()) >= 3
     assert shop.disagreements() == []
     assert shop.printed_twice_or_never() == []
     assert shop.shipped() == shop.due()
     shop.run("sync", "--quiet", expect=SURVIVABLE)
     shop.run("check", "--quiet")
+
+
+def test_pages_that_move_while_they_are_read_hide_no_order(open_shop):
+    faults = "duplicate_rows:0.7,shuffled_rows:0.7,update_time_outside:0.7"
+    shop = open_shop(orders=450, seed=3, faults=faults)
+    shop.run("sync")
+    assert set(shop.ledger()["faults"]) == {"duplicate_rows", "shuffled_rows", "update_time_outside"}
+    assert set(shop.folder.column("SELECT channel_order_id FROM orders")) == set(shop.ledger()["orders"])

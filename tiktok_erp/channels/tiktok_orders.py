@@ -186,11 +186,9 @@ def _objects(value: Any) -> list[dict[str, Any]]:
 
 def text(value: Any) -> str | None:
     """Return `value` as text; absent, empty, 0 and null alike are None (TikTok reference, section 3.1)."""
-    if value is None or value is False or value == "" or value == 0:
-        return None
     if isinstance(value, str):
         return value.strip() or None
-    return str(value)
+    return str(value) if value else None
 
 
 def flag(value: Any) -> bool:
