@@ -361,9 +361,15 @@ def shop(open_shop: OpenShop) -> SimulatedShop:
     return open_shop()
 
 
+@pytest.fixture(scope="session")
+def make_folder() -> Callable[[Path], Folder]:
+    """Make a seller's folder of a directory: without credentials, and the way to the network leads to a closed port."""
+    return lambda path: Folder(path, _clean_environment())
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Folder:
+def folder(tmp_path: Path, make_folder: Callable[[Path], Folder]) -> Folder:
     """An empty folder without credentials, whose way to the network leads to a closed port."""
     path = tmp_path / "folder"
     path.mkdir()
-    return Folder(path, _clean_environment())
+    return make_folder(path)

@@ -119,3 +119,14 @@ def test_errors_and_cases_hold_no_buyers_data(day):
     )
     texts += day.folder.column("SELECT payload || coalesce(warning, '') FROM outbox")
     assert day.folder.private_in("\n".join(texts)) == []
+
+
+def test_a_shop_whose_packages_exist_before_they_are_shipped_ends_the_same_way(open_shop):
+    shop = open_shop(orders=40, seed=3, mode="packages-first")
+    shop.allocated()
+    shop.write_tracking_list()
+    for command in DAY[5:8]:
+        shop.run(*command)
+    assert shop.shipped() == shop.due()
+    assert shop.disagreements() == []
+    assert shop.printed_twice_or_never() == []

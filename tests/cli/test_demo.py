@@ -46,7 +46,7 @@ GROUPS = ("stock", "rules", "labels", "orders")
 
 
 def test_a_demo_in_an_empty_folder_leaves_a_days_work_and_can_be_repeated(folder):
-    for orders in ("60", "30"):
+    for orders in ("40", "20"):
         finished = folder.run("demo", "--orders", orders, "--seed", "9")
         assert finished.stderr.count("error:") == 0
         for name in PAPERS:

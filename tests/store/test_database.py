@@ -118,6 +118,32 @@ def test_two_processes_may_create_the_file_at_once(path: Path) -> None:
     assert failures == []
 
 
+class LockedAtFirst:
+    """A new file that another process is turning to WAL: SQLite refuses without waiting."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+
+    def execute(self, statement: str) -> LockedAtFirst:
+        self.times -= 1
+        if self.times >= 0:
+            raise sqlite3.OperationalError("database is locked")
+        return self
+
+    def fetchone(self) -> tuple[str]:
+        return ("wal",)
+
+
+def test_a_new_file_that_another_process_prepares_is_waited_for() -> None:
+    assert database._turn_to_wal(LockedAtFirst(2)) == "wal"  # type: ignore[arg-type]
+
+
+def test_a_new_file_that_stays_locked_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.02)
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        database._turn_to_wal(LockedAtFirst(1000))  # type: ignore[arg-type]
+
+
 def test_a_later_version_brings_the_file_up_to_date(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make(path)
     with later_version(monkeypatch, SECOND, THIRD), open_store(path) as store:
@@ -331,6 +357,18 @@ def test_a_transaction_inside_another_belongs_to_it(path: Path) -> None:
                 store.execute("INSERT INTO skus (sku) VALUES ('CUP')")
             raise ZeroDivisionError
         assert store.scalar("SELECT count(*) FROM skus") == 1
+
+
+def test_a_transaction_that_is_not_kept_leaves_nothing(path: Path) -> None:
+    make(path)
+    with open_store(path) as store:
+        with store.transaction(keep=False):
+            store.execute("INSERT INTO skus (sku) VALUES ('CUP')")
+            assert store.scalar("SELECT count(*) FROM skus") == 2
+        assert store.scalar("SELECT count(*) FROM skus") == 1
+        with store.transaction():
+            store.execute("INSERT INTO skus (sku) VALUES ('CUP')")
+        assert store.scalar("SELECT count(*) FROM skus") == 2
 
 
 def test_what_was_not_committed_when_the_program_died_is_gone(path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections import Counter
@@ -24,11 +25,18 @@ _PROGRESS_AFTER_S = 1.0
 class Output:
     """Standard output carries results only; warnings, errors and progress go to standard error.
 
-    With `as_json` every line on either is one JSON object; with `quiet` people see failures only.
+    With `as_json` every line on either is one JSON object; with `quiet` people see failures only. A reader that goes
+    away ends a command that only shows something; with `goes_on_unread` the command finishes what it began.
     """
 
     def __init__(
-        self, *, as_json: bool, quiet: bool, stdout: IO[str] | None = None, stderr: IO[str] | None = None
+        self,
+        *,
+        as_json: bool,
+        quiet: bool,
+        goes_on_unread: bool = False,
+        stdout: IO[str] | None = None,
+        stderr: IO[str] | None = None,
     ) -> None:
         self.as_json = as_json
         self.quiet = quiet
@@ -37,6 +45,7 @@ class Output:
         self.new_failures = 0
         self.old_failures = 0
         self.view_row: Callable[[Outcome], Mapping[str, Any]] | None = None  # what the store's view says of an item
+        self._goes_on_unread = goes_on_unread
         self._stdout = stdout or sys.stdout
         self._stderr = stderr or sys.stderr
         self._started_at = time.monotonic()
@@ -184,4 +193,9 @@ class Output:
         if self._progress is not None and stream.isatty():
             self._progress.console.print(text, markup=False, highlight=False)
             return
-        print(text, file=stream)
+        try:
+            print(text, file=stream)
+        except BrokenPipeError:
+            if not self._goes_on_unread:
+                raise
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -150,10 +150,10 @@ def run_command(
     failed items give 3.
     """
     options: Globals = context.obj
-    with Output(as_json=as_json, quiet=quiet) as out, _stoppable():
+    is_recorded = writes and not dry_run
+    with Output(as_json=as_json, quiet=quiet, goes_on_unread=is_recorded) as out, _stoppable():
         summary: dict[str, object] = {}
         try:
-            is_recorded = writes and not dry_run
             with _only_one(options.db, lock if is_recorded else None) as is_alone:
                 if is_alone:
                     code = _run(

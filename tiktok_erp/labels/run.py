@@ -189,7 +189,7 @@ def print_batch(
             save_batch(
                 store,
                 batch_id,
-                str(final),
+                str(final.relative_to(store.path.parent)),
                 [(label_ids[place.item.package_id], number) for number, place in enumerate(positions, start=1)],
                 run_id=run_id,
                 at=utc_now(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -210,13 +211,25 @@ def _prepare(store: Store, connection: sqlite3.Connection) -> None:
         # FULL, not NORMAL: a committed purchase intent must survive a power cut.
         connection.execute("PRAGMA synchronous = FULL")
         _version(store)  # before the first write: a database of another program is left as it is
-        mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        mode = _turn_to_wal(connection)
     if mode != "wal":
         raise StoreError(
             tr("the disk cannot hold the database safely (no WAL: is it a network drive?)"),
             subject=str(store.path),
             next_step=tr("keep the database on a local disk"),
         )
+
+
+def _turn_to_wal(connection: sqlite3.Connection) -> str:
+    """Return the journal mode now in force. Of two processes that turn a new file at once, SQLite refuses one unwaited."""
+    deadline = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            return str(connection.execute("PRAGMA journal_mode = WAL").fetchone()[0])
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() >= deadline:
+                raise
+            time.sleep(0.01)
 
 
 def _create_private(path: Path) -> None:

@@ -210,7 +210,7 @@ CREATE TABLE raw_answers (
 
 CREATE TABLE batches (
   batch_id   INTEGER PRIMARY KEY,                -- B07 is 7
-  directory  TEXT NOT NULL,
+  directory  TEXT NOT NULL,                      -- as seen from the database's folder
   created_at TEXT NOT NULL CHECK (created_at GLOB '????-??-??T??:??:??Z'),
   run_id     INTEGER REFERENCES runs
 ) STRICT;
