@@ -12,7 +12,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -120,9 +120,7 @@ class Folder:
         """Kill a command without a warning so long after it began to work; False when it had ended by itself."""
         earlier = self.value("SELECT max(run_id) FROM runs")
         with self.start(*arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-            deadline = time.monotonic() + TIMEOUT_S
-            while process.poll() is None and self.value("SELECT max(run_id) FROM runs") == earlier:
-                assert time.monotonic() < deadline
+            wait_until(process, lambda: self.value("SELECT max(run_id) FROM runs") != earlier)
             try:
                 code = process.wait(after_s)
             except subprocess.TimeoutExpired:
@@ -191,6 +189,16 @@ class Folder:
             return list(csv.DictReader(file))
 
 
+def wait_until(process: subprocess.Popen[str], is_reached: Callable[[], bool]) -> None:
+    """Return once `is_reached` or the process has ended; fails when neither comes."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while not is_reached():
+        assert time.monotonic() < deadline
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(0.01)
+            return
+
+
 def _clean_environment() -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("TIKTOK_", "PYTEST_"))}
     proxies = {name: "" for name in kept if name.lower().endswith("_proxy")}
@@ -213,6 +221,11 @@ class SimulatedShop:
     def ledger(self) -> dict[str, Any]:
         """Return what really happened, by the shop's own book."""
         return self.simulator.ledger()
+
+    def wait_for_a_purchase(self, process: subprocess.Popen[str]) -> None:
+        """Return as soon as `process` has bought something."""
+        wait_until(process, lambda: bool(self.simulator.shop.ledger.entries("purchases")))
+        assert process.poll() is None
 
     def hide(self) -> None:
         """Plant every secret and every buyer of the shop in the folder, so that no output may tell them."""
@@ -359,6 +372,12 @@ def open_shop(tmp_path: Path) -> Iterator[OpenShop]:
 def shop(open_shop: OpenShop) -> SimulatedShop:
     """A plain shop and a folder that holds nothing but the rules."""
     return open_shop()
+
+
+@pytest.fixture(scope="session", name="wait_until")
+def wait_until_() -> Callable[[subprocess.Popen[str], Callable[[], bool]], None]:
+    """Wait for something that a process does."""
+    return wait_until
 
 
 @pytest.fixture(scope="session")

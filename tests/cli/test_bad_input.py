@@ -372,8 +372,7 @@ def test_a_second_start_of_the_same_command_says_so_and_ends_well(open_shop):
     shop = open_shop(orders=40, carrier="tiktok", latency_ms=150)
     shop.allocated()
     with shop.folder.start("print-labels") as process:
-        while not shop.ledger()["purchases"]:
-            assert process.poll() is None
+        shop.wait_for_a_purchase(process)
         second = shop.run("print-labels")
         assert process.poll() is None
         process.communicate(timeout=60)

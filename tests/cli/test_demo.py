@@ -76,10 +76,9 @@ def test_a_demo_refuses_a_database_that_it_did_not_make(folder):
     assert folder.dump() == content
 
 
-def test_the_simulated_shop_starts_as_a_command_and_says_where_it_listens(folder):
+def test_the_simulated_shop_starts_as_a_command_and_says_where_it_listens(folder, wait_until):
     with folder.start("simulate", "--orders", "20", "--ready-file", "ready.json", "--state", "ledger.json") as process:
-        while not (folder.path / "ready.json").exists():
-            assert process.poll() is None
+        wait_until(process, (folder.path / "ready.json").exists)
         ready = json.loads((folder.path / "ready.json").read_text("utf-8"))
         names = {
             "TIKTOK_SHOP_API_URL": "api_url",

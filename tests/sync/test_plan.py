@@ -580,7 +580,7 @@ histories = st.lists(
 )
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(histories, st.sampled_from([OPEN, "PARTIALLY_SHIPPING", SHIPPED, CANCELLED, "NEW_WORD"]), st.booleans())
 def test_any_history_keeps_every_unit_to_be_shipped_in_one_live_package(
     history: list[list[tuple[str, str]]], status: str, tells_boxes: bool
