@@ -18,9 +18,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from tiktok_erp.simulator.server import Simulator
+
+# A busy machine is slow; a slow example is no failure.
+settings.register_profile("quiet", deadline=None)
+settings.load_profile("quiet")
 
 CLOSED_PORT = "http://127.0.0.1:9"
 TIMEOUT_S = 120

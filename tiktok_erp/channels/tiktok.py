@@ -661,7 +661,7 @@ class TikTokShop:
 
     def _exchange(self, path: str, secrets: Mapping[str, str]) -> TokenPair:
         params = {"app_key": self._credentials.app_key, "app_secret": self._credentials.app_secret.reveal(), **secrets}
-        # Repeating a refresh whose answer was lost could burn the refresh token, so only a request never sent is repeated.
+        # After a lost answer the same refresh token is all there is; whoever called us asks again with it.
         answer = with_retries(
             lambda: self._http.send("GET", self._auth_url + path, params=params, subject="token"),
             lambda error: isinstance(error, NotSent),

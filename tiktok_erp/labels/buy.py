@@ -36,7 +36,7 @@ from tiktok_erp.model.moment import from_text
 from tiktok_erp.model.money import Money
 from tiktok_erp.model.outcome import Outcome, Report
 from tiktok_erp.model.rule import Rules
-from tiktok_erp.store.database import Store, utc_now
+from tiktok_erp.store.database import Store, undisturbed, utc_now
 from tiktok_erp.store.label_files import LabelFiles
 from tiktok_erp.store.labels import (
     intend,
@@ -323,10 +323,11 @@ class LabelBuyer:
             if cap is not None:
                 self.count.cap = cap
                 return
-            with self._store.transaction():
-                if not mark_sent(self._store, task.package_id, self._run_id):
-                    continue
-            self._flight.purchases[pool.submit(self._purchase, task)] = task
+            with undisturbed():
+                with self._store.transaction():
+                    is_ours = mark_sent(self._store, task.package_id, self._run_id)
+                if is_ours:
+                    self._flight.purchases[pool.submit(self._purchase, task)] = task
 
     def _is_full(self) -> bool:
         flight, concurrency = self._flight, self._concurrency()
@@ -385,9 +386,11 @@ class LabelBuyer:
         futures: list[Future[Any]] = [*self._flight.purchases, *self._flight.documents]
         wait(futures, return_when=FIRST_COMPLETED)
         for purchase in [future for future in self._flight.purchases if future.done()]:
-            self._land_purchase(pool, self._flight.purchases.pop(purchase), purchase)
+            with undisturbed():
+                self._land_purchase(pool, self._flight.purchases.pop(purchase), purchase)
         for document in [future for future in self._flight.documents if future.done()]:
-            self._land_document(self._flight.documents.pop(document), document)
+            with undisturbed():
+                self._land_document(self._flight.documents.pop(document), document)
         if futures:
             self._report.progress(tr("labels"), self.count.bought + self.count.resumed + self.count.failed, self._total)
 
@@ -443,7 +446,8 @@ class LabelBuyer:
         self._fetch(pool, _with_channel_package(task, purchase.channel_package_id))
 
     def _fetch(self, pool: ThreadPoolExecutor, task: _Task) -> None:
-        self._flight.documents[pool.submit(self._download, task)] = task
+        with undisturbed():  # threads inherit this: a signal then always reaches the main thread
+            self._flight.documents[pool.submit(self._download, task)] = task
 
     def _download(self, task: _Task) -> _Document | None:
         """Wait for the document and fetch it (worker thread); None when it is not made within `labels.document_wait`."""

@@ -613,7 +613,7 @@ class Labels:
 
 @dataclass(frozen=True, slots=True)
 class SafetyRule:
-    """Keep back `percent` of what is on hand, or `units` pieces, of every SKU that fits the glob `sku`."""
+    """Keep back `percent` of what is free, or `units` pieces, of every SKU that fits the glob `sku`."""
 
     sku: str
     percent: Decimal | None = None
@@ -623,11 +623,14 @@ class SafetyRule:
     def __post_init__(self) -> None:
         object.__setattr__(self, "fits", glob_pattern([self.sku]).fullmatch)
 
-    def kept_back(self, on_hand: int) -> int:
-        """Return the pieces kept back of `on_hand`; a percentage is rounded down, so that the last unit can be sold."""
+    def kept_back(self, free: int) -> int:
+        """Return the pieces kept back of `free` (on hand, not reserved); a share is rounded down: the last unit can be sold.
+
+        Of what is free, not of all that is on hand: when reserved pieces leave, nothing changes for what can be sold.
+        """
         if self.percent is None:
             return self.units
-        return int(max(0, on_hand) * self.percent // 100)
+        return int(max(0, free) * self.percent // 100)
 
 
 _MAX_COST_PER_LABEL = Money(2500, "USD")
@@ -749,9 +752,9 @@ class Rules:
         """The weight of the box that is used unless told otherwise: the first one, 0 when none is configured."""
         return self.boxes[0].weight_g if self.boxes else 0
 
-    def kept_back(self, sku: str, on_hand: int) -> int:
+    def kept_back(self, sku: str, free: int) -> int:
         """Return how many pieces of `sku` are safety stock. The first rule that fits decides; without one it is 0."""
         for rule in self.safety_stock:
             if rule.fits(sku):
-                return rule.kept_back(on_hand)
+                return rule.kept_back(free)
         return 0

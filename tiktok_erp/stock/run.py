@@ -222,7 +222,10 @@ def refresh_safety_stock(store: Store, rules: Rules) -> None:
     """Work out anew what is kept back of every counted SKU. Call inside a transaction."""
     save_safety_stock(
         store,
-        [(row["sku"], row["warehouse"], rules.kept_back(row["sku"], int(row["on_hand"]))) for row in load_stock(store)],
+        [
+            (row["sku"], row["warehouse"], rules.kept_back(row["sku"], int(row["on_hand"]) - int(row["reserved"])))
+            for row in load_stock(store)
+        ],
     )
 
 

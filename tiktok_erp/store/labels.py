@@ -15,7 +15,8 @@ LIVE = "('intent', 'sent', 'unknown', 'bought')"
 _OBSTACLE = """
 CASE
   WHEN p.cancelled_at IS NOT NULL OR max(o.base_state = 'cancelled') THEN 'order_cancelled'
-  WHEN max(o.base_state = 'unknown') THEN 'unknown_status'
+  WHEN max(o.base_state = 'unknown')
+    OR EXISTS (SELECT 1 FROM units u WHERE u.package_id = p.package_id AND u.state = 'unknown') THEN 'unknown_status'
   WHEN max(o.base_state = 'closed') THEN 'already_shipped'
   WHEN max(o.base_state IN ('unpaid', 'held') OR coalesce(o.held_until, '') > strftime('%Y-%m-%dT%H:%M:%SZ', 'now')) THEN 'on_hold'
   WHEN max(o.cancel_requested) THEN 'cancel_requested'

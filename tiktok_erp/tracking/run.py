@@ -20,7 +20,7 @@ from tiktok_erp.model.moment import from_text
 from tiktok_erp.model.outcome import Report
 from tiktok_erp.model.rule import Rules
 from tiktok_erp.store import outbox
-from tiktok_erp.store.database import Store, utc_now
+from tiktok_erp.store.database import Store, undisturbed, utc_now
 from tiktok_erp.store.orders import without_recipient
 from tiktok_erp.store.packages import package_outcome
 from tiktok_erp.store.quarantine import open_case, resolve_cases
@@ -266,11 +266,12 @@ class TrackingUploader:
                 },
                 run_id=self._run_id,
             )
-        with self._store.transaction():
-            outbox.mark_sent(self._store, outbox_id)
         if upload.warning:
             self._report.warn(f"{number.channel_order_id}: {upload.warning}")
-        self._flight[pool.submit(_tell, shop, upload, provider_id)] = (upload, outbox_id)
+        with undisturbed():  # threads inherit this: a signal then always reaches the main thread
+            with self._store.transaction():
+                outbox.mark_sent(self._store, outbox_id)
+            self._flight[pool.submit(_tell, shop, upload, provider_id)] = (upload, outbox_id)
 
     def _drain(self) -> None:
         while self._flight:
@@ -282,8 +283,9 @@ class TrackingUploader:
     def _land(self) -> None:
         wait(self._flight, return_when=FIRST_COMPLETED)
         for future in [future for future in self._flight if future.done()]:
-            upload, outbox_id = self._flight.pop(future)
-            self._land_one(upload, outbox_id, future)
+            with undisturbed():
+                upload, outbox_id = self._flight.pop(future)
+                self._land_one(upload, outbox_id, future)
             self._report.progress(tr("tracking numbers"), self.count.told + self.count.failed, self._total)
 
     def _land_one(self, upload: Upload, outbox_id: int, future: Future[Told]) -> None:

@@ -104,9 +104,9 @@ class HttpClient:
                 subject=subject,
                 next_step=tr("check the network and run this again; nothing was sent"),
             ) from error
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeEncodeError) as error:
             raise SettingsError(
-                tr("an address cannot be used"),
+                tr("an address or a token cannot be used: a character in it has no place there"),
                 subject=subject,
                 next_step=tr("check the API addresses in the settings"),
             ) from error
