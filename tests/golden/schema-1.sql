@@ -1,0 +1,453 @@
+-- The whole store, readable top to bottom. Times are UTC text (2026-01-31T09:30:00Z), money integer minor units,
+-- weight grams, length millimetres, ids text. Flags are 0 or 1. The v_ views at the end are the contract for readers.
+
+CREATE TABLE meta (
+  key   TEXT PRIMARY KEY,  -- shop, shop_name, shop_kind, made_by, created_at
+  value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE migrations (
+  number     INTEGER PRIMARY KEY,
+  name       TEXT NOT NULL,
+  applied_at TEXT NOT NULL CHECK (applied_at GLOB '????-??-??T??:??:??Z')
+) STRICT;
+
+CREATE TABLE runs (
+  run_id       INTEGER PRIMARY KEY AUTOINCREMENT,
+  command      TEXT NOT NULL,
+  process_id   INTEGER NOT NULL,
+  started_at   TEXT NOT NULL CHECK (started_at GLOB '????-??-??T??:??:??Z'),
+  ended_at     TEXT CHECK (ended_at GLOB '????-??-??T??:??:??Z'),  -- NULL: still running, or killed
+  exit_code    INTEGER,
+  items_done   INTEGER NOT NULL DEFAULT 0,
+  items_failed INTEGER NOT NULL DEFAULT 0,
+  error        TEXT
+) STRICT;
+
+-- How far each resource of a channel has been read, and as of when our copy is true.
+CREATE TABLE cursors (
+  channel  TEXT NOT NULL,
+  resource TEXT NOT NULL,  -- orders, products
+  cursor   TEXT,           -- the next window starts here
+  as_of    TEXT NOT NULL CHECK (as_of GLOB '????-??-??T??:??:??Z'),
+  PRIMARY KEY (channel, resource)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE skus (
+  sku           TEXT PRIMARY KEY,
+  name          TEXT,
+  weight_g      INTEGER CHECK (weight_g >= 0),  -- NULL: unknown
+  length_mm     INTEGER CHECK (length_mm > 0),
+  width_mm      INTEGER CHECK (width_mm > 0),
+  height_mm     INTEGER CHECK (height_mm > 0),
+  cost_minor    INTEGER,
+  cost_currency TEXT,
+  shelf         TEXT,
+  tags          TEXT NOT NULL DEFAULT '[]'      -- JSON array of text
+) STRICT;
+
+-- One offer of a SKU on a channel. `listing_id` is the channel's own SKU id: the only key a channel keeps.
+CREATE TABLE listings (
+  channel           TEXT NOT NULL,
+  listing_id        TEXT NOT NULL,
+  product_id        TEXT,
+  seller_sku        TEXT,                        -- the channel's text; may be empty or repeated
+  sku               TEXT NOT NULL,
+  title             TEXT,
+  status            TEXT,
+  warehouses        TEXT NOT NULL DEFAULT '[]',  -- JSON array of the channel's warehouse ids: a push must list them all
+  channel_quantity  INTEGER,                     -- what the channel itself showed at seen_at
+  wanted_quantity   INTEGER CHECK (wanted_quantity >= 0),  -- NULL: the SKU was never counted
+  pushed_quantity   INTEGER CHECK (pushed_quantity >= 0),
+  pushed_at         TEXT CHECK (pushed_at GLOB '????-??-??T??:??:??Z'),
+  seen_at           TEXT CHECK (seen_at GLOB '????-??-??T??:??:??Z'),
+  PRIMARY KEY (channel, listing_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX listings_by_sku ON listings (sku);
+
+CREATE TABLE orders (
+  order_id               TEXT PRIMARY KEY,       -- <channel>:<the channel's id>
+  channel                TEXT NOT NULL,
+  channel_order_id       TEXT NOT NULL,
+  status                 TEXT NOT NULL,          -- the channel's own word, known or not
+  base_state             TEXT NOT NULL CHECK (base_state IN ('unpaid', 'held', 'open', 'closed', 'cancelled', 'unknown')),
+  is_open                INTEGER NOT NULL CHECK (is_open IN (0, 1)),  -- unpaid, held or open: something is still promised
+  held_until             TEXT CHECK (held_until GLOB '????-??-??T??:??:??Z'),
+  order_type             TEXT,
+  shipping_type          TEXT,                   -- TIKTOK: the channel sells the label; SELLER: our own
+  fulfillment_type       TEXT,
+  delivery_option_id     TEXT,
+  delivery_option        TEXT,
+  channel_warehouse_id   TEXT,
+  is_presale             INTEGER NOT NULL DEFAULT 0 CHECK (is_presale IN (0, 1)),
+  is_sample              INTEGER NOT NULL DEFAULT 0 CHECK (is_sample IN (0, 1)),
+  is_replacement         INTEGER NOT NULL DEFAULT 0 CHECK (is_replacement IN (0, 1)),
+  is_exchange            INTEGER NOT NULL DEFAULT 0 CHECK (is_exchange IN (0, 1)),
+  cancel_requested       INTEGER NOT NULL DEFAULT 0 CHECK (cancel_requested IN (0, 1)),
+  has_updated_address    INTEGER NOT NULL DEFAULT 0 CHECK (has_updated_address IN (0, 1)),
+  address_changed_at     TEXT CHECK (address_changed_at GLOB '????-??-??T??:??:??Z'),  -- when we first saw another address
+  auto_combine_group_id  TEXT,
+  buyer_id               TEXT,                   -- the channel's pseudonym
+  placed_at              TEXT CHECK (placed_at GLOB '????-??-??T??:??:??Z'),
+  paid_at                TEXT CHECK (paid_at GLOB '????-??-??T??:??:??Z'),
+  updated_at             TEXT CHECK (updated_at GLOB '????-??-??T??:??:??Z'),  -- the channel's clock
+  release_at             TEXT CHECK (release_at GLOB '????-??-??T??:??:??Z'),  -- pre-orders
+  rts_at                 TEXT CHECK (rts_at GLOB '????-??-??T??:??:??Z'),      -- the channel knows the shipment
+  collected_at           TEXT CHECK (collected_at GLOB '????-??-??T??:??:??Z'),
+  delivered_at           TEXT CHECK (delivered_at GLOB '????-??-??T??:??:??Z'),
+  cancelled_at           TEXT CHECK (cancelled_at GLOB '????-??-??T??:??:??Z'),
+  rts_sla_at             TEXT CHECK (rts_sla_at GLOB '????-??-??T??:??:??Z'),
+  tts_sla_at             TEXT CHECK (tts_sla_at GLOB '????-??-??T??:??:??Z'),
+  shipping_due_at        TEXT CHECK (shipping_due_at GLOB '????-??-??T??:??:??Z'),
+  cancel_sla_at          TEXT CHECK (cancel_sla_at GLOB '????-??-??T??:??:??Z'),
+  ship_by                TEXT CHECK (ship_by GLOB '????-??-??T??:??:??Z'),
+  ship_by_source         TEXT NOT NULL DEFAULT 'unknown' CHECK (ship_by_source IN ('channel', 'rules', 'unknown')),
+  currency               TEXT,
+  total_minor            INTEGER,                -- what the buyer pays, tax and shipping in
+  subtotal_minor         INTEGER,
+  tax_minor              INTEGER,
+  shipping_minor         INTEGER,
+  platform_discount_minor INTEGER,
+  seller_discount_minor  INTEGER,
+  shipping_platform_discount_minor INTEGER,
+  shipping_seller_discount_minor   INTEGER,
+  weight_g               INTEGER,                -- the channel's own figure for the order, if it gave one
+  buyer_note             TEXT,
+  seller_note            TEXT,
+  source                 TEXT NOT NULL CHECK (source IN ('api', 'file')),
+  as_of                  TEXT NOT NULL CHECK (as_of GLOB '????-??-??T??:??:??Z'),      -- when this row was true
+  digest                 BLOB,                   -- of the channel's answer: equal means unchanged
+  first_seen_at          TEXT NOT NULL CHECK (first_seen_at GLOB '????-??-??T??:??:??Z'),
+  synced_at              TEXT NOT NULL CHECK (synced_at GLOB '????-??-??T??:??:??Z'),
+  UNIQUE (channel_order_id, channel)
+) STRICT;
+CREATE INDEX orders_open ON orders (ship_by) WHERE is_open = 1;
+
+CREATE TABLE packages (
+  package_id    TEXT PRIMARY KEY CHECK (package_id GLOB 'P[0-9]*'),
+  channel       TEXT NOT NULL,
+  planned_at    TEXT NOT NULL CHECK (planned_at GLOB '????-??-??T??:??:??Z'),
+  merged_into   TEXT REFERENCES packages,
+  wait_until    TEXT CHECK (wait_until GLOB '????-??-??T??:??:??Z'),
+  carrier       TEXT,
+  service_level TEXT,
+  because       TEXT,                            -- the name of the rule that said so
+  weight_g      INTEGER CHECK (weight_g >= 0),   -- packed, box in; NULL: unknown
+  allocated_at  TEXT CHECK (allocated_at GLOB '????-??-??T??:??:??Z'),
+  cancelled_at  TEXT CHECK (cancelled_at GLOB '????-??-??T??:??:??Z'),
+  scanned_at    TEXT CHECK (scanned_at GLOB '????-??-??T??:??:??Z'),
+  delivered_at  TEXT CHECK (delivered_at GLOB '????-??-??T??:??:??Z'),
+  CHECK (allocated_at IS NULL OR (carrier IS NOT NULL AND because IS NOT NULL))
+) STRICT;
+CREATE INDEX packages_unallocated ON packages (package_id) WHERE allocated_at IS NULL AND cancelled_at IS NULL;
+
+CREATE TABLE package_orders (
+  package_id         TEXT NOT NULL REFERENCES packages,
+  order_id           TEXT NOT NULL REFERENCES orders,
+  channel_package_id TEXT,                       -- the channel's id; having one does not mean shipped
+  uploaded_at        TEXT CHECK (uploaded_at GLOB '????-??-??T??:??:??Z'),  -- the channel knows the tracking number
+  PRIMARY KEY (package_id, order_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX package_orders_by_order ON package_orders (order_id);
+
+-- One row per physical piece.
+CREATE TABLE units (
+  unit_id            TEXT PRIMARY KEY,           -- <channel>:<line item id>, or <order_id>/<sku id>/<n> when a file told first
+  order_id           TEXT NOT NULL REFERENCES orders,
+  channel_unit_id    TEXT,
+  position           INTEGER NOT NULL,           -- as the channel lists them
+  sku                TEXT NOT NULL,              -- ours; the channel's SKU id while nothing better is known
+  channel_sku_id     TEXT NOT NULL,
+  product_id         TEXT,
+  product_name       TEXT,
+  variant_name       TEXT,
+  price_minor        INTEGER,
+  status             TEXT NOT NULL,              -- the channel's own word
+  state              TEXT NOT NULL CHECK (state IN ('open', 'shipped', 'cancelled', 'unknown')),
+  channel_package_id TEXT,
+  tracking_number    TEXT,
+  provider_name      TEXT,
+  is_gift            INTEGER NOT NULL DEFAULT 0 CHECK (is_gift IN (0, 1)),
+  creator            TEXT,
+  content_type       TEXT,
+  content_id         TEXT,
+  package_id         TEXT REFERENCES packages
+) STRICT;
+CREATE INDEX units_by_order ON units (order_id);
+CREATE INDEX units_by_package ON units (package_id);
+-- Units that the API told first have the channel's id in their own.
+CREATE UNIQUE INDEX units_by_channel_id ON units (order_id, channel_unit_id)
+  WHERE channel_unit_id IS NOT NULL AND unit_id GLOB '*/*/*';
+
+-- Personal data, apart so that it can leave on request.
+CREATE TABLE recipients (
+  order_id     TEXT PRIMARY KEY REFERENCES orders,
+  name         TEXT,
+  phone        TEXT,
+  email        TEXT,
+  street1      TEXT,
+  street2      TEXT,
+  city         TEXT,
+  state        TEXT,                             -- two letters where they could be told
+  zip          TEXT,
+  country      TEXT,
+  full_address TEXT,
+  is_masked    INTEGER NOT NULL CHECK (is_masked IN (0, 1))
+) STRICT;
+
+CREATE TABLE raw_dictionaries (
+  dictionary_id INTEGER PRIMARY KEY,
+  body          BLOB NOT NULL
+) STRICT;
+
+-- The channel's last answer about each order, word for word: zlib with a preset dictionary.
+CREATE TABLE raw_answers (
+  order_id      TEXT PRIMARY KEY REFERENCES orders,
+  dictionary_id INTEGER NOT NULL REFERENCES raw_dictionaries,
+  body          BLOB NOT NULL,
+  fetched_at    TEXT NOT NULL CHECK (fetched_at GLOB '????-??-??T??:??:??Z')
+) STRICT;
+
+CREATE TABLE batches (
+  batch_id   INTEGER PRIMARY KEY,                -- B07 is 7
+  directory  TEXT NOT NULL,                      -- as seen from the database's folder
+  created_at TEXT NOT NULL CHECK (created_at GLOB '????-??-??T??:??:??Z'),
+  run_id     INTEGER REFERENCES runs
+) STRICT;
+
+-- The purchase journal and the label store's index. At most one live label per package.
+CREATE TABLE labels (
+  label_id           INTEGER PRIMARY KEY AUTOINCREMENT,
+  package_id         TEXT NOT NULL REFERENCES packages,
+  state              TEXT NOT NULL CHECK (state IN ('intent', 'sent', 'unknown', 'bought', 'refused', 'voided')),
+  source             TEXT NOT NULL,              -- tiktok, file, channel (a number the channel told us), easypost
+  carrier            TEXT,
+  service_level      TEXT,
+  tracking_number    TEXT,
+  channel_package_id TEXT,                       -- told by the answer to the purchase
+  cost_minor         INTEGER,
+  currency           TEXT,
+  sha256             TEXT,                       -- of the document in the label store; NULL: a bare number, nothing to print
+  pages              INTEGER,
+  barcode            TEXT CHECK (barcode IN ('match', 'contradiction', 'unreadable', 'unknown_form')),
+  request_id         TEXT,
+  error_code         TEXT,
+  intent_at          TEXT NOT NULL CHECK (intent_at GLOB '????-??-??T??:??:??Z'),
+  sent_at            TEXT CHECK (sent_at GLOB '????-??-??T??:??:??Z'),
+  bought_at          TEXT CHECK (bought_at GLOB '????-??-??T??:??:??Z'),
+  printed_at         TEXT CHECK (printed_at GLOB '????-??-??T??:??:??Z'),
+  batch_id           INTEGER REFERENCES batches,
+  position           INTEGER,                    -- within the batch, from 1
+  run_id             INTEGER REFERENCES runs,
+  CHECK (state <> 'bought' OR bought_at IS NOT NULL),
+  CHECK (state NOT IN ('sent', 'unknown') OR sent_at IS NOT NULL),
+  CHECK ((cost_minor IS NULL) = (currency IS NULL))
+) STRICT;
+CREATE UNIQUE INDEX labels_one_live ON labels (package_id) WHERE state IN ('intent', 'sent', 'unknown', 'bought');
+CREATE INDEX labels_by_tracking ON labels (tracking_number) WHERE tracking_number IS NOT NULL;
+CREATE INDEX labels_to_print ON labels (package_id) WHERE state = 'bought' AND printed_at IS NULL AND sha256 IS NOT NULL;
+
+CREATE TRIGGER labels_are_never_forgotten BEFORE DELETE ON labels
+BEGIN SELECT RAISE(ABORT, 'a label row is never deleted'); END;
+
+-- Counted stock. Written by the triggers below alone.
+CREATE TABLE stock (
+  sku       TEXT NOT NULL,
+  warehouse TEXT NOT NULL,
+  on_hand   INTEGER NOT NULL CHECK (on_hand >= 0),
+  reserved  INTEGER NOT NULL DEFAULT 0 CHECK (reserved >= 0),
+  PRIMARY KEY (sku, warehouse),
+  CHECK (reserved <= on_hand)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE safety_stock (
+  sku       TEXT NOT NULL,
+  warehouse TEXT NOT NULL,
+  quantity  INTEGER NOT NULL CHECK (quantity >= 0),
+  PRIMARY KEY (sku, warehouse)
+) STRICT, WITHOUT ROWID;
+
+-- The ledger: append only. `quantity` is the change of on_hand.
+CREATE TABLE stock_moves (
+  move_id   INTEGER PRIMARY KEY AUTOINCREMENT,
+  sku       TEXT NOT NULL,
+  warehouse TEXT NOT NULL,
+  kind      TEXT NOT NULL CHECK (kind IN ('received', 'counted', 'adjusted', 'shipped', 'returned', 'transferred')),
+  quantity  INTEGER NOT NULL,
+  because   TEXT NOT NULL,
+  reference TEXT,
+  at        TEXT NOT NULL CHECK (at GLOB '????-??-??T??:??:??Z')
+) STRICT;
+CREATE INDEX stock_moves_by_sku ON stock_moves (sku, warehouse);
+
+CREATE TRIGGER stock_moves_are_applied AFTER INSERT ON stock_moves
+BEGIN
+  -- Not an upsert: its CHECK would be asked about the change alone, and a change may be negative.
+  INSERT INTO stock (sku, warehouse, on_hand) SELECT NEW.sku, NEW.warehouse, 0
+    WHERE NOT EXISTS (SELECT 1 FROM stock WHERE sku = NEW.sku AND warehouse = NEW.warehouse);
+  UPDATE stock SET on_hand = on_hand + NEW.quantity WHERE sku = NEW.sku AND warehouse = NEW.warehouse;
+END;
+CREATE TRIGGER stock_moves_are_never_changed BEFORE UPDATE ON stock_moves
+BEGIN SELECT RAISE(ABORT, 'a stock move is never changed; add one that corrects it'); END;
+CREATE TRIGGER stock_moves_are_never_deleted BEFORE DELETE ON stock_moves
+BEGIN SELECT RAISE(ABORT, 'a stock move is never deleted; add one that corrects it'); END;
+
+CREATE TABLE reservations (
+  unit_id   TEXT PRIMARY KEY REFERENCES units,   -- one per physical unit: a second run cannot reserve twice
+  sku       TEXT NOT NULL,
+  warehouse TEXT NOT NULL,
+  state     TEXT NOT NULL CHECK (state IN ('held', 'short', 'shipped', 'released')),
+  held_at   TEXT NOT NULL CHECK (held_at GLOB '????-??-??T??:??:??Z'),
+  ended_at  TEXT CHECK (ended_at GLOB '????-??-??T??:??:??Z')
+) STRICT;
+CREATE INDEX reservations_by_sku ON reservations (sku, warehouse, state);
+
+CREATE TRIGGER reservations_hold_stock AFTER INSERT ON reservations WHEN NEW.state = 'held'
+BEGIN
+  UPDATE stock SET reserved = reserved + 1 WHERE sku = NEW.sku AND warehouse = NEW.warehouse;
+  SELECT RAISE(ABORT, 'a unit of an uncounted SKU cannot be held')
+    WHERE NOT EXISTS (SELECT 1 FROM stock WHERE sku = NEW.sku AND warehouse = NEW.warehouse);
+END;
+CREATE TRIGGER reservations_take_stock AFTER UPDATE OF state ON reservations WHEN NEW.state = 'held' AND OLD.state <> 'held'
+BEGIN
+  UPDATE stock SET reserved = reserved + 1 WHERE sku = NEW.sku AND warehouse = NEW.warehouse;
+  SELECT RAISE(ABORT, 'a unit of an uncounted SKU cannot be held')
+    WHERE NOT EXISTS (SELECT 1 FROM stock WHERE sku = NEW.sku AND warehouse = NEW.warehouse);
+END;
+-- One trigger, since the order of two is not defined: the last piece of all must be given back before it leaves.
+CREATE TRIGGER reservations_give_stock_back AFTER UPDATE OF state ON reservations WHEN OLD.state = 'held' AND NEW.state <> 'held'
+BEGIN
+  UPDATE stock SET reserved = reserved - 1 WHERE sku = OLD.sku AND warehouse = OLD.warehouse;
+  -- The piece has left: on hand and reserved fall together.
+  INSERT INTO stock_moves (sku, warehouse, kind, quantity, because, reference, at)
+    SELECT OLD.sku, OLD.warehouse, 'shipped', -1, 'shipped', OLD.unit_id, NEW.ended_at WHERE NEW.state = 'shipped';
+END;
+CREATE TRIGGER reservations_keep_their_place BEFORE UPDATE OF sku, warehouse ON reservations WHEN OLD.state = 'held' AND NEW.state = 'held'
+BEGIN SELECT RAISE(ABORT, 'release a reservation before it moves'); END;
+CREATE TRIGGER reservations_are_never_deleted BEFORE DELETE ON reservations
+BEGIN SELECT RAISE(ABORT, 'a reservation is never deleted; release it'); END;
+
+-- Every write to the outside but label purchases (those are in labels): recorded before it is sent.
+CREATE TABLE outbox (
+  outbox_id       INTEGER PRIMARY KEY AUTOINCREMENT,
+  kind            TEXT NOT NULL CHECK (kind IN ('mark_shipped', 'ship_package', 'set_quantity')),
+  subject         TEXT NOT NULL,                 -- order id, or listing id
+  package_id      TEXT REFERENCES packages,
+  idempotency_key TEXT NOT NULL UNIQUE,          -- names the intended effect
+  payload         TEXT NOT NULL,                 -- JSON; no personal data, no secrets
+  state           TEXT NOT NULL CHECK (state IN ('intent', 'sent', 'unknown', 'done', 'refused', 'dropped')),
+  attempts        INTEGER NOT NULL DEFAULT 0,
+  request_id      TEXT,
+  error_code      TEXT,
+  warning         TEXT,
+  intent_at       TEXT NOT NULL CHECK (intent_at GLOB '????-??-??T??:??:??Z'),
+  sent_at         TEXT CHECK (sent_at GLOB '????-??-??T??:??:??Z'),
+  done_at         TEXT CHECK (done_at GLOB '????-??-??T??:??:??Z'),
+  run_id          INTEGER REFERENCES runs
+) STRICT;
+CREATE INDEX outbox_unsettled ON outbox (kind, subject) WHERE state IN ('intent', 'sent', 'unknown');
+
+-- What the channel told us of carriers, per delivery option of an order.
+CREATE TABLE shipping_providers (
+  channel            TEXT NOT NULL,
+  delivery_option_id TEXT NOT NULL,
+  provider_id        TEXT NOT NULL,
+  name               TEXT NOT NULL,
+  fetched_at         TEXT NOT NULL CHECK (fetched_at GLOB '????-??-??T??:??:??Z'),
+  PRIMARY KEY (channel, delivery_option_id, provider_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE quarantine (
+  case_id     INTEGER PRIMARY KEY AUTOINCREMENT,
+  order_id    TEXT REFERENCES orders,
+  package_id  TEXT REFERENCES packages,
+  cause       TEXT NOT NULL,
+  detail      TEXT NOT NULL,                     -- no personal data
+  next_step   TEXT NOT NULL,
+  since       TEXT NOT NULL CHECK (since GLOB '????-??-??T??:??:??Z'),
+  resolved_at TEXT CHECK (resolved_at GLOB '????-??-??T??:??:??Z'),
+  run_id      INTEGER REFERENCES runs
+) STRICT;
+CREATE UNIQUE INDEX quarantine_one_case ON quarantine (coalesce(package_id, ''), coalesce(order_id, ''), cause) WHERE resolved_at IS NULL;
+CREATE INDEX quarantine_by_package ON quarantine (package_id) WHERE resolved_at IS NULL;
+
+CREATE VIEW v_orders AS
+SELECT o.order_id, o.channel, o.channel_order_id,
+  CASE
+    WHEN o.base_state = 'open' AND o.held_until > strftime('%Y-%m-%dT%H:%M:%SZ', 'now') THEN 'held'
+    ELSE o.base_state
+  END AS state,
+  o.status, o.placed_at, o.paid_at, o.held_until, o.ship_by, o.ship_by_source, o.is_presale, o.cancel_requested,
+  o.currency, o.total_minor, o.platform_discount_minor, o.seller_discount_minor, o.shipping_minor,
+  o.buyer_note, o.seller_note,
+  (SELECT CASE WHEN count(DISTINCT u.creator) > 1 THEN 'several' ELSE max(u.creator) END
+     FROM units u WHERE u.order_id = o.order_id) AS creator,
+  (SELECT CASE WHEN count(DISTINCT u.content_type) > 1 THEN 'several' ELSE max(u.content_type) END
+     FROM units u WHERE u.order_id = o.order_id) AS content_type,
+  (SELECT CASE WHEN count(DISTINCT u.content_id) > 1 THEN 'several' ELSE max(u.content_id) END
+     FROM units u WHERE u.order_id = o.order_id) AS content_id,
+  o.synced_at, o.shipping_type, o.fulfillment_type, o.delivery_option, o.is_sample, o.auto_combine_group_id,
+  o.rts_sla_at, o.tts_sla_at, o.shipping_due_at, o.updated_at, o.source, o.as_of
+FROM orders o;
+
+CREATE VIEW v_line_items AS
+SELECT min(u.unit_id) AS line_item_id, u.order_id, u.sku, u.channel_sku_id, max(u.product_name) AS product_name,
+  count(*) AS quantity, u.price_minor, u.package_id, u.state,
+  max(u.variant_name) AS variant_name, max(u.is_gift) AS is_gift
+FROM units u
+GROUP BY u.order_id, u.channel_sku_id, u.sku, u.price_minor, u.package_id, u.state;
+
+CREATE VIEW v_packages AS
+WITH facts AS (
+  SELECT p.*, l.label_id, l.state AS label_state, l.tracking_number, l.cost_minor, l.sha256, l.bought_at, l.printed_at,
+    (SELECT json_group_array(po.order_id) FROM (SELECT order_id FROM package_orders WHERE package_id = p.package_id ORDER BY order_id) po) AS order_ids,
+    (SELECT CASE WHEN count(DISTINCT coalesce(channel_package_id, '')) = 1 THEN max(channel_package_id) END
+       FROM package_orders WHERE package_id = p.package_id) AS channel_package_id,
+    (SELECT CASE WHEN count(*) = count(uploaded_at) THEN max(uploaded_at) END
+       FROM package_orders WHERE package_id = p.package_id) AS uploaded_at,
+    (SELECT min(o.ship_by) FROM package_orders po JOIN orders o USING (order_id) WHERE po.package_id = p.package_id) AS ship_by,
+    (SELECT q.cause FROM quarantine q WHERE q.package_id = p.package_id AND q.resolved_at IS NULL ORDER BY q.case_id LIMIT 1) AS quarantine_cause
+  FROM packages p
+  LEFT JOIN labels l ON l.package_id = p.package_id AND l.state IN ('intent', 'sent', 'unknown', 'bought')
+)
+SELECT package_id, channel, channel_package_id, order_ids,
+  CASE
+    WHEN cancelled_at IS NOT NULL THEN 'cancelled'
+    WHEN quarantine_cause IS NOT NULL AND label_id IS NULL THEN 'quarantined'
+    WHEN delivered_at IS NOT NULL THEN 'delivered'
+    WHEN scanned_at IS NOT NULL THEN 'in_transit'
+    WHEN label_state = 'bought' AND sha256 IS NOT NULL AND printed_at IS NULL THEN 'labelled'
+    WHEN uploaded_at IS NOT NULL THEN 'uploaded'
+    WHEN printed_at IS NOT NULL THEN 'printed'
+    WHEN label_state = 'bought' THEN 'labelled'
+    WHEN label_state IS NOT NULL THEN 'buying'
+    WHEN allocated_at IS NOT NULL THEN 'allocated'
+    WHEN wait_until > strftime('%Y-%m-%dT%H:%M:%SZ', 'now') THEN 'waiting'
+    WHEN EXISTS (SELECT 1 FROM units u WHERE u.package_id = facts.package_id)
+     AND NOT EXISTS (SELECT 1 FROM units u LEFT JOIN reservations r USING (unit_id)
+                     WHERE u.package_id = facts.package_id AND u.state <> 'cancelled' AND coalesce(r.state, '') <> 'held') THEN 'reserved'
+    ELSE 'planned'
+  END AS state,
+  ship_by, carrier, service_level, because, weight_g, tracking_number, cost_minor AS label_cost_minor, allocated_at,
+  bought_at AS labelled_at, printed_at, uploaded_at, scanned_at, quarantine_cause, delivered_at, wait_until, merged_into
+FROM facts;
+
+CREATE VIEW v_stock AS
+SELECT s.sku, s.warehouse, s.on_hand, s.reserved, coalesce(k.quantity, 0) AS safety_stock,
+  max(0, s.on_hand - s.reserved - coalesce(k.quantity, 0)) AS available_to_sell
+FROM stock s LEFT JOIN safety_stock k USING (sku, warehouse);
+
+CREATE VIEW v_listings AS
+SELECT channel, listing_id, sku, wanted_quantity, pushed_quantity, pushed_at, product_id, channel_quantity, seen_at
+FROM listings;
+
+CREATE VIEW v_labels AS
+SELECT label_id, package_id, state, carrier, service_level, tracking_number, cost_minor, currency, sha256, bought_at,
+  source, channel_package_id, printed_at, batch_id, position, barcode, request_id
+FROM labels;
+
+CREATE VIEW v_runs AS
+SELECT run_id, command, started_at, ended_at, exit_code, items_done, items_failed, error FROM runs;
+
+CREATE VIEW v_quarantine AS
+SELECT package_id, order_id, cause, detail, next_step, since FROM quarantine WHERE resolved_at IS NULL;
