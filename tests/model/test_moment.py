@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tiktok_erp.model.moment import from_epoch, from_text, parse_duration, to_text
+from tiktok_erp.model.moment import from_text, parse_duration, to_text
 
 MOMENTS = st.datetimes(min_value=datetime(2000, 1, 1), max_value=datetime(2100, 1, 1), timezones=st.just(UTC))
 
@@ -52,10 +52,6 @@ def test_a_time_without_a_zone_cannot_be_stored() -> None:
 def test_any_other_form_of_a_time_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         from_text(text)
-
-
-def test_unix_seconds_are_utc() -> None:
-    assert from_epoch(1794973331) == datetime(2026, 11, 18, 3, 42, 11, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(

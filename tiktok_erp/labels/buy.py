@@ -75,7 +75,6 @@ class BuyCount:
     """What one run of buying did. `spent_minor` is what the channel said so far."""
 
     bought: int = 0
-    resumed: int = 0
     skipped: int = 0
     failed: int = 0
     failed_before: int = 0
@@ -392,7 +391,7 @@ class LabelBuyer:
             with undisturbed():
                 self._land_document(self._flight.documents.pop(document), document)
         if futures:
-            self._report.progress(tr("labels"), self.count.bought + self.count.resumed + self.count.failed, self._total)
+            self._report.progress(tr("labels"), self.count.bought + self.count.failed, self._total)
 
     def _land_purchase(self, pool: ThreadPoolExecutor, task: _Task, future: Future[Purchase]) -> None:
         try:

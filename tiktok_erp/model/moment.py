@@ -27,11 +27,6 @@ def from_text(text: str) -> datetime:
     return moment
 
 
-def from_epoch(seconds: int) -> datetime:
-    """Return the UTC time of Unix `seconds`."""
-    return datetime.fromtimestamp(seconds, UTC)
-
-
 def parse_duration(text: str) -> timedelta:
     """Read `60s`, `5m`, `3h`, `2d`. Raises ValueError for anything else."""
     match = _DURATION.match(text.strip())
