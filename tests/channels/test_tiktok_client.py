@@ -834,7 +834,7 @@ def test_a_purchase_without_a_package_id_is_in_doubt(server: PlayBack, party: Pa
         buy(party)
 
 
-@pytest.mark.parametrize("code", [11034037, 11034023, 11006010, 21023034, 21030005])
+@pytest.mark.parametrize("code", [11034037, 11034023, 11006010, 21023034, 21030005, 21042104, 21023035])
 def test_a_document_that_is_still_being_made_is_none(server: PlayBack, party: Party, code: int) -> None:
     server.play(DOCUMENT, fail(code), ok({"doc_url": "", "tracking_number": ""}))
     assert party.shop.fetch_document("1153") is None

@@ -17,6 +17,7 @@ from tiktok_erp.model.rule import Rules, SafetyRule
 from tiktok_erp.stock.run import ReserveCount, count_stock, import_from_channel, import_sheet, push, reserve, set_stock
 from tiktok_erp.store.checks import CHECKS, find_breaches
 from tiktok_erp.store.database import Store
+from tiktok_erp.store.runs import start_run
 
 AT = "2026-11-18T12:00:00Z"
 NOTHING_KEPT = Rules(safety_stock=())
@@ -413,7 +414,21 @@ def test_a_push_that_stays_without_an_answer_is_in_doubt_and_the_next_one_looks_
     assert run_push(store, told, shop).failed == 1
     assert store.scalar("SELECT state FROM outbox") == "unknown"
     assert store.scalar("SELECT pushed_quantity FROM listings") is None
-    assert run_push(store, told, shop).pushed == 1
+    assert run_push(store, told, shop, run_id=start_run(store, "reserve-stock")).pushed == 1
+    assert [row[0] for row in store.query("SELECT state FROM outbox ORDER BY outbox_id")] == ["dropped", "done"]
+
+
+def test_a_push_whose_answer_was_lost_is_found_again_by_what_the_channel_shows(store: Store, told: Any) -> None:
+    count(store, told, 7)
+    shop = Shop(offer(1, 10))
+    shop.errors = [OutcomeUnknown("?", subject="88", next_step="") for _attempt in range(2)]
+    run_push(store, told, shop)
+    shop.listings["1"] = offer(1, 7)  # it had been done all the same
+    sent = len(shop.calls)
+    assert run_push(store, told, shop).pushed == 0
+    assert len(shop.calls) == sent
+    assert store.scalar("SELECT state FROM outbox") == "done"
+    assert store.scalar("SELECT pushed_quantity FROM listings") == 7
 
 
 def test_orders_that_arrive_while_listings_are_read_lower_what_is_pushed(store: Store, told: Any) -> None:

@@ -253,6 +253,19 @@ def test_a_number_told_by_the_channel_is_a_label_with_nothing_to_print(store: St
     assert_promises_hold(store)
 
 
+def test_a_bought_label_without_a_number_learns_it_from_its_order(store: Store, told: Any) -> None:
+    write(store, told, wire())
+    at = to_text(AS_OF)
+    store.execute(
+        "INSERT INTO labels (package_id, state, source, intent_at, sent_at, bought_at)"
+        " VALUES ('P000001', 'bought', 'tiktok', ?, ?, ?)",
+        (at, at, at),
+    )
+    write(store, told, shipped())
+    assert one(store, "SELECT source, state, tracking_number FROM labels") == ("tiktok", "bought", "94001")
+    assert_promises_hold(store)
+
+
 def test_a_number_that_contradicts_our_label_opens_one_case(store: Store, told: Any) -> None:
     write(store, told, wire())
     store.execute(

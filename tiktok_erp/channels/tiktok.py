@@ -305,7 +305,7 @@ class TikTokShop:
         try:
             data = self._read("GET", path, endpoint=SHIPPING_DOCUMENT, query=query, subject=channel_package_id).json()
         except ChannelRefused as refusal:
-            if refusal.code in errors.DOCUMENT_NOT_READY or refusal.code in errors.PURCHASE_RUNNING:
+            if refusal.code in errors.DOCUMENT_NOT_READY | errors.PURCHASE_RUNNING | errors.SHIP_FIRST:
                 return None
             raise
         url = text(data.get("doc_url"))

@@ -16,6 +16,8 @@ ALREADY_SHIPPED = frozenset(
 )
 PURCHASE_RUNNING = frozenset({21030005, 21030006})
 DOCUMENT_NOT_READY = frozenset({11034037, 11034023, 11006010, 11034025, 21023034, 21023022, 21008109})
+# Of a package just shipped: the document service has not heard of it yet.
+SHIP_FIRST = frozenset({21042104, 21023035})
 DOCUMENT_IMPOSSIBLE = frozenset({21042102, 21042104, 21023035})
 ON_HOLD = frozenset({21011044})
 CANCELLED = frozenset({21011041, 21011042, 21023059})

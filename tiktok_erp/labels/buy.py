@@ -213,10 +213,10 @@ class LabelBuyer:
                         del pending[package_id]
                     continue
                 settled = self._settle_one(pool, package_id, late=late)
-                if settled is not None:
+                if settled is not None or late:
                     del pending[package_id]
-                    if not settled:
-                        revived.add(package_id)
+                if settled is False:
+                    revived.add(package_id)
             if not pending or not patient:
                 break
             self._report.progress(tr("waiting for answers about purchases"), total - len(pending), total)
@@ -224,16 +224,18 @@ class LabelBuyer:
         return revived
 
     def _settle_one(self, pool: ThreadPoolExecutor, package_id: str, *, late: bool) -> bool | None:
-        """Return True: it happened; False: it never did; None: too early to tell."""
+        """Return True: it happened; False: it never did; None: nobody can tell yet."""
         label = load_live(self._store, package_id)
         if label is None or label["state"] not in ("sent", "unknown"):
             return True
         told = self._store.query_one(
-            "SELECT u.channel_package_id, u.provider_name, u.state FROM units u WHERE u.package_id = ?"
-            " AND u.state = 'shipped' AND u.channel_package_id IS NOT NULL LIMIT 1",
+            "SELECT u.channel_package_id, u.provider_name FROM units u WHERE u.package_id = ? AND u.state = 'shipped'"
+            " ORDER BY u.channel_package_id IS NULL LIMIT 1",
             (package_id,),
         )
         task = self._task_of(package_id)
+        if told is not None and told["channel_package_id"] is None and label["channel_package_id"] is None:
+            return None  # it has left, and the channel does not say yet in which package
         if told is None and label["channel_package_id"] is None:
             if not late:
                 return None
@@ -492,6 +494,7 @@ class LabelBuyer:
             )
         except ChannelRefused as refusal:
             if refusal.code in DOCUMENT_IMPOSSIBLE:
+                self._to_confirm.append(task.order_id)
                 with self._store.transaction():
                     save_document(
                         self._store,

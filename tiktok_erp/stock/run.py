@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from tiktok_erp.channels.tiktok_errors import ZERO_REFUSED
 from tiktok_erp.errors import ChannelRefused, OutcomeUnknown, UsageError
 from tiktok_erp.messages import tr
+from tiktok_erp.model.moment import from_text
 from tiktok_erp.model.outcome import Outcome, Report
 from tiktok_erp.model.rule import Rules
 from tiktok_erp.stock.plan import (
@@ -368,6 +369,7 @@ def push(
     pages = list(shop.search_listings())
     with store.transaction(keep=not dry_run):
         save_offers(store, shop, pages)
+        _settle_quantities(store)
         if adopt_listing_skus(store):  # only now is it known which counted pieces these units are
             late = reserve(store, rules, report, only_orders=None, dry_run=dry_run)
             count.held, count.short = count.held + late.held, count.short + late.short
@@ -412,6 +414,18 @@ def push(
             _push_batch(store, shop, report, count, product_id, batch, run_id)
             done += len(batch)
             report.progress(tr("quantities"), done, len(plan.changes))
+
+
+def _settle_quantities(store: Store) -> None:
+    """Settle pushes that a run left without an answer, by what the channel shows now. Call inside a transaction.
+
+    One that does not show is dropped: this push decides anew what to set.
+    """
+    for row in outbox.load_unanswered_quantities(store):
+        is_shown = row["sent_at"] is not None and row["channel_quantity"] == row["quantity"]
+        if is_shown:
+            save_pushed(store, row["channel"], row["subject"], row["quantity"], from_text(row["sent_at"]))
+        outbox.settle(store, row["outbox_id"], "done" if is_shown else "dropped")
 
 
 def _push_batch(

@@ -55,6 +55,15 @@ def settle(
     )
 
 
+def load_unanswered_quantities(store: Store) -> list[sqlite3.Row]:
+    """Return quantities that were to be set and whose answer nobody knows, with what the channel shows now, oldest first."""
+    return store.query(
+        "SELECT b.outbox_id, b.subject, b.sent_at, json_extract(b.payload, '$.quantity') AS quantity, l.channel,"
+        " l.channel_quantity FROM outbox b LEFT JOIN listings l ON l.listing_id = b.subject"
+        " WHERE b.kind = 'set_quantity' AND b.state IN ('intent', 'sent', 'unknown') ORDER BY b.outbox_id"
+    )
+
+
 def load_entry(store: Store, idempotency_key: str) -> sqlite3.Row | None:
     """Return the row of one intended effect, or None."""
     return store.query_one("SELECT * FROM outbox WHERE idempotency_key = ?", (idempotency_key,))

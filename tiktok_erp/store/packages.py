@@ -72,6 +72,12 @@ def _save_shipment(store: Store, order_id: str, shipment: Shipment, run_id: int 
     )
     if shipment.adopt and shipment.tracking_number:
         _adopt_number(store, shipment, uploaded_at)
+    elif shipment.tracking_number:
+        # A label of the channel whose document did not tell its number.
+        store.execute(
+            "UPDATE labels SET tracking_number = ? WHERE package_id = ? AND state = 'bought' AND tracking_number IS NULL",
+            (shipment.tracking_number, shipment.package_id),
+        )
     if shipment.contradicts is None:
         return False
     return open_case(
