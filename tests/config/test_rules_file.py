@@ -182,7 +182,11 @@ SHAPE = "is a group of keys"
         # keys
         ("shop:\n  nmae: x\n", 2, "unknown key `nmae` in `shop`; did you mean `name`?"),
         ("alerts: {to: []}\ncarrier: []\n", 2, "unknown section `carrier`; did you mean `carriers`?"),
-        ("sync: {every: 60s,\n  zzz: 1}\n", 2, "possible here: alert_after_failures, every, overlap"),
+        (
+            "sync: {every: 60s,\n  zzz: 1}\n",
+            2,
+            "possible here: alert_after_failures, cancellations_every, creators_every, every, overlap",
+        ),
         ("sync: {every: 60s}\nsync: {every: 5m}\n", 2, "`sync` is already set in line 1"),
         ("sync:\n  every: 60s\n  every: 5m\n", 3, "`every` is already set in line 2"),
         (rule("{weigth_g: {up_to: 450}}"), 3, "did you mean `weight_g`?"),

@@ -34,7 +34,12 @@ class WireOrder(msgspec.Struct, gc=False):
     tts_sla_time: Any = None
     shipping_due_time: Any = None
     cancel_order_sla_time: Any = None
+    collection_due_time: Any = None
+    delivery_due_time: Any = None
+    delivery_sla_time: Any = None
+    request_cancel_time: Any = None
     release_date: Any = None
+    handling_duration: Any = None
     shipping_type: Any = None
     fulfillment_type: Any = None
     delivery_option_id: Any = None
@@ -42,7 +47,11 @@ class WireOrder(msgspec.Struct, gc=False):
     warehouse_id: Any = None
     is_on_hold_order: Any = None
     is_buyer_request_cancel: Any = None
+    cancellation_initiator: Any = None
+    cancel_reason: Any = None
+    split_or_combine_tag: Any = None
     is_sample_order: Any = None
+    is_refundable_sample: Any = None
     is_replacement_order: Any = None
     is_exchange_order: Any = None
     auto_combine_group_id: Any = None
@@ -58,6 +67,10 @@ class WireOrder(msgspec.Struct, gc=False):
     tracking_number: Any = None
 
 
+_AMOUNTS_WITH_A_PLACE = frozenset(
+    {"total_amount", "sub_total", "tax", "shipping_fee", "platform_discount", "seller_discount"}
+    | {"shipping_fee_platform_discount", "shipping_fee_seller_discount"}
+)
 _order_decoder = msgspec.json.Decoder(WireOrder)
 
 
@@ -66,6 +79,7 @@ def read_order(raw: bytes, *, as_of: datetime) -> OrderFacts:
     wire = _order_decoder.decode(raw)
     payment = wire.payment if isinstance(wire.payment, dict) else {}
     currency = text(payment.get("currency"))
+    handling = wire.handling_duration if isinstance(wire.handling_duration, dict) else {}
     order_type = text(wire.order_type)
     status = text(wire.status) or "UNKNOWN"
     packages = [text(item.get("id")) for item in _objects(wire.packages)]
@@ -92,6 +106,11 @@ def read_order(raw: bytes, *, as_of: datetime) -> OrderFacts:
         tts_sla_at=moment(wire.tts_sla_time),
         shipping_due_at=moment(wire.shipping_due_time),
         cancel_sla_at=moment(wire.cancel_order_sla_time),
+        collection_due_at=moment(wire.collection_due_time),
+        delivery_due_at=moment(wire.delivery_due_time),
+        delivery_sla_at=moment(wire.delivery_sla_time),
+        handling_days=_days(handling.get("days")),
+        handling_days_kind=text(handling.get("type")),
         release_at=moment(wire.release_date),
         shipping_type=text(wire.shipping_type),
         fulfillment_type=text(wire.fulfillment_type),
@@ -100,7 +119,12 @@ def read_order(raw: bytes, *, as_of: datetime) -> OrderFacts:
         warehouse_id=text(wire.warehouse_id),
         is_on_hold_order=flag(wire.is_on_hold_order),
         cancel_requested=flag(wire.is_buyer_request_cancel),
+        cancel_requested_at=moment(wire.request_cancel_time),
+        cancelled_by=text(wire.cancellation_initiator),
+        cancel_reason=text(wire.cancel_reason),
+        split_or_combine=text(wire.split_or_combine_tag),
         is_sample=flag(wire.is_sample_order),
+        is_refundable_sample=flag(wire.is_refundable_sample),
         is_replacement=flag(wire.is_replacement_order),
         is_exchange=flag(wire.is_exchange_order),
         is_presale=order_type in PRESALE_TYPES,
@@ -116,6 +140,7 @@ def read_order(raw: bytes, *, as_of: datetime) -> OrderFacts:
         seller_discount_minor=amount(payment.get("seller_discount"), currency),
         shipping_platform_discount_minor=amount(payment.get("shipping_fee_platform_discount"), currency),
         shipping_seller_discount_minor=amount(payment.get("shipping_fee_seller_discount"), currency),
+        other_amounts=_other_amounts(payment, currency),
         buyer_note=text(wire.buyer_message),
         seller_note=text(wire.seller_note),
         recipient=_read_recipient(wire.recipient_address, text(wire.buyer_email)),
@@ -126,6 +151,7 @@ def read_order(raw: bytes, *, as_of: datetime) -> OrderFacts:
 def _read_unit(item: dict[str, Any], currency: str | None, order_status: str, only_package: str | None) -> UnitFacts:
     room = text(item.get("room_id"))
     status = text(item.get("display_status")) or order_status
+    own_currency = text(item.get("currency")) or currency
     components = tuple(
         (text(part.get("seller_sku")) or text(part.get("sku_id")) or "", _count(part.get("sku_count")))
         for part in _objects(item.get("combined_listing_skus"))
@@ -137,7 +163,10 @@ def _read_unit(item: dict[str, Any], currency: str | None, order_status: str, on
         seller_sku=text(item.get("seller_sku")),
         product_name=text(item.get("product_name")),
         variant_name=text(item.get("sku_name")),
-        price_minor=amount(item.get("sale_price"), text(item.get("currency")) or currency),
+        price_minor=amount(item.get("sale_price"), own_currency),
+        original_price_minor=amount(item.get("original_price"), own_currency),
+        platform_discount_minor=amount(item.get("platform_discount"), own_currency),
+        seller_discount_minor=amount(item.get("seller_discount"), own_currency),
         status=status,
         channel_package_id=text(item.get("package_id")) or (None if status == "CANCELLED" else only_package),
         tracking_number=text(item.get("tracking_number")),
@@ -146,8 +175,22 @@ def _read_unit(item: dict[str, Any], currency: str | None, order_status: str, on
         is_gift=flag(item.get("is_gift")),
         content_type="LIVE" if room else None,
         content_id=room,
+        cancelled_by=text(item.get("cancel_user")),
+        cancel_reason=text(item.get("cancel_reason")),
         components=components,
     )
+
+
+def _other_amounts(payment: dict[str, Any], currency: str | None) -> dict[str, int]:
+    """Return what `payment` says beside the amounts that have a place of their own; fields come without notice."""
+    found = {}
+    for name, value in payment.items():
+        if name == "currency" or name in _AMOUNTS_WITH_A_PLACE:
+            continue
+        minor = amount(value, currency) if isinstance(value, str | int) else None
+        if minor:
+            found[name] = minor
+    return found
 
 
 def _read_recipient(address: Any, email: str | None) -> RecipientFacts | None:
@@ -220,6 +263,14 @@ def amount(value: Any, currency: str | None) -> int | None:
         return parse_amount(str(value), currency).minor
     except ValueError:
         return None
+
+
+def _days(value: Any) -> int | None:
+    try:
+        days = int(value)
+    except (TypeError, ValueError):
+        return None
+    return days if 0 < days < 1000 else None
 
 
 def _count(value: Any) -> int:

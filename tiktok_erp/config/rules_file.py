@@ -342,7 +342,8 @@ def _country(file: Source, node: Node, name: str) -> str | None:
 
 
 def _sync(file: Source, node: Node, name: str) -> Sync | None:
-    keys = read_group(file, node, name, ("every", "overlap", "alert_after_failures"))
+    paces = ("sweep_every", "sweep_back", "products_every", "creators_every", "cancellations_every")
+    keys = read_group(file, node, name, ("every", "overlap", "alert_after_failures", *paces))
     if keys is None:
         return None
     shipped = Sync()
@@ -350,6 +351,7 @@ def _sync(file: Source, node: Node, name: str) -> Sync | None:
         every=keys.get("every", SOME_TIME, shipped.every),
         overlap=keys.get("overlap", ANY_TIME, shipped.overlap),
         alert_after_failures=keys.get("alert_after_failures", whole(1), shipped.alert_after_failures),
+        **{pace: keys.get(pace, ANY_TIME, getattr(shipped, pace)) for pace in paces},
     )
 
 
@@ -677,8 +679,15 @@ def _spending(file: Source, node: Node, name: str) -> Spending | None:
 
 
 def _alerts(file: Source, node: Node, name: str) -> Alerts | None:
-    keys = read_group(file, node, name, ("to",))
-    return None if keys is None else Alerts(keys.get("to", any_number(_alert_url), ()))
+    keys = read_group(file, node, name, ("to", "silent_after", "stream_orders"))
+    if keys is None:
+        return None
+    shipped = Alerts()
+    return Alerts(
+        to=keys.get("to", any_number(_alert_url), ()),
+        silent_after=keys.get("silent_after", SOME_TIME, shipped.silent_after),
+        stream_orders=keys.get("stream_orders", whole(1), shipped.stream_orders),
+    )
 
 
 def _alert_url(file: Source, node: Node, name: str) -> str | None:
@@ -695,13 +704,15 @@ def _channels(file: Source, node: Node, name: str) -> Mapping[str, ChannelRules]
         return None
     channels: dict[str, ChannelRules] = shipped_channels()
     for channel, value in keys.values.items():
-        entry = read_group(file, value, f"{name}.{channel}", ("start_rate", "max_rate", "concurrency", "carrier_names"))
+        fields = ("start_rate", "max_rate", "creep_after", "concurrency", "carrier_names")
+        entry = read_group(file, value, f"{name}.{channel}", fields)
         if entry is None:
             continue
         shipped = channels[channel]
         rules = ChannelRules(
             start_rate=entry.get("start_rate", read_rate, shipped.start_rate),
             max_rate=entry.get("max_rate", read_rate, shipped.max_rate),
+            creep_after=entry.get("creep_after", SOME_TIME, shipped.creep_after),
             concurrency=entry.get("concurrency", whole(1, 64), shipped.concurrency),
             carrier_names={**CARRIER_NAMES[channel], **entry.get("carrier_names", _carrier_names, {})},
         )
@@ -734,10 +745,17 @@ def _printing(file: Source, node: Node, name: str) -> Printing | None:
 
 
 def _seller_center(file: Source, node: Node, name: str) -> SellerCenter | None:
-    keys = read_group(file, node, name, ("status_words",))
+    keys = read_group(file, node, name, ("status_words", "headers"))
     if keys is None:
         return None
-    return SellerCenter({**STATUS_WORDS, **keys.get("status_words", _status_words, {})})
+    return SellerCenter(
+        {**STATUS_WORDS, **keys.get("status_words", _status_words, {})}, keys.get("headers", _headers, {})
+    )
+
+
+def _headers(file: Source, node: Node, name: str) -> dict[str, str] | None:
+    keys = read_group(file, node, name)
+    return None if keys is None else {header: keys.get(header, read_text, "") for header in keys.values}
 
 
 def _status_words(file: Source, node: Node, name: str) -> dict[str, str] | None:

@@ -9,6 +9,7 @@ Names, addresses, notes and the buyer's id stay out of every `repr`: facts end u
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -41,6 +42,9 @@ class UnitFacts:
     product_name: str | None = None
     variant_name: str | None = None
     price_minor: int | None = None
+    original_price_minor: int | None = None  # before any discount
+    platform_discount_minor: int | None = None
+    seller_discount_minor: int | None = None
     status: str  # the unit's own word where the channel gives one, else the order's
     channel_package_id: str | None = None
     tracking_number: str | None = None
@@ -50,6 +54,9 @@ class UnitFacts:
     creator: str | None = None
     content_type: str | None = None
     content_id: str | None = None
+    cancelled_by: str | None = None  # BUYER, SELLER, OPERATOR, SYSTEM
+    cancel_reason: str | None = None
+    is_returned: bool | None = None  # only files tell; None: not told
     components: tuple[tuple[str, int], ...] = ()  # a virtual bundle's (seller SKU, count): what to pick
 
 
@@ -74,6 +81,11 @@ class OrderFacts:
     tts_sla_at: datetime | None = None
     shipping_due_at: datetime | None = None
     cancel_sla_at: datetime | None = None
+    collection_due_at: datetime | None = None  # cancelled by the channel when not scanned by then
+    delivery_due_at: datetime | None = None  # cancelled by the channel when not delivered by then
+    delivery_sla_at: datetime | None = None
+    handling_days: int | None = None  # made-to-order and back-order: days that the seller may take
+    handling_days_kind: str | None = None  # CALENDAR_DAY or BUSINESS_DAY
     release_at: datetime | None = None
     shipping_type: str | None = None
     fulfillment_type: str | None = None
@@ -82,7 +94,12 @@ class OrderFacts:
     warehouse_id: str | None = None
     is_on_hold_order: bool | None = None
     cancel_requested: bool = False
+    cancel_requested_at: datetime | None = None
+    cancelled_by: str | None = None
+    cancel_reason: str | None = None
+    split_or_combine: str | None = None  # COMBINED or SPLIT, as the channel has it
     is_sample: bool = False
+    is_refundable_sample: bool = False
     is_replacement: bool = False
     is_exchange: bool = False
     is_presale: bool = False
@@ -98,6 +115,9 @@ class OrderFacts:
     seller_discount_minor: int | None = None
     shipping_platform_discount_minor: int | None = None
     shipping_seller_discount_minor: int | None = None
+    other_amounts: Mapping[str, int] = field(
+        default_factory=dict
+    )  # further amounts that are not 0, by the channel's names
     buyer_note: str | None = field(default=None, repr=False)
     seller_note: str | None = field(default=None, repr=False)
     recipient: RecipientFacts | None = None

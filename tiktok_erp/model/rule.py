@@ -547,11 +547,20 @@ class Shop:
 
 @dataclass(frozen=True, slots=True)
 class Sync:
-    """How often to fetch, how far to look back over the last fetch, and after how many failures to alert."""
+    """How often to fetch, how far to look back over the last fetch, and after how many failures to alert.
+
+    `sweep_every`: how often to look for what the search by change may have missed, `sweep_back` far by time of the order.
+    Products, creators and cancellations have a pace of their own.
+    """
 
     every: timedelta = timedelta(seconds=60)
     overlap: timedelta = timedelta(minutes=5)
     alert_after_failures: int = 3
+    sweep_every: timedelta = timedelta(minutes=15)
+    sweep_back: timedelta = timedelta(hours=24)
+    products_every: timedelta = timedelta(hours=6)
+    creators_every: timedelta = timedelta(hours=1)
+    cancellations_every: timedelta = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -652,6 +661,9 @@ class Alerts:
     """Where alarms go, as apprise URLs. They contain passwords, so they are left out of `repr`."""
 
     to: tuple[str, ...] = field(default=(), repr=False)
+    # Nothing succeeded for so long, while orders came in at `stream_orders` an hour or more: a stream is unattended.
+    silent_after: timedelta = timedelta(minutes=10)
+    stream_orders: int = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -660,6 +672,7 @@ class ChannelRules:
 
     start_rate: float = 10.0
     max_rate: float = 20.0
+    creep_after: timedelta = timedelta(seconds=30)  # without a refusal the rate grows by a tenth
     concurrency: int = 8
     carrier_names: Mapping[str, str] = field(default_factory=dict)
 
@@ -679,9 +692,13 @@ class Printing:
 
 @dataclass(frozen=True, slots=True)
 class SellerCenter:
-    """What Seller Center's exports call the order statuses in the languages it was seen in."""
+    """What Seller Center's exports call the order statuses in the languages it was seen in.
+
+    `headers` says which column of ours a header of a translated export stands for: the file's text -> the English header.
+    """
 
     status_words: Mapping[str, str] = field(default_factory=lambda: dict(STATUS_WORDS))
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

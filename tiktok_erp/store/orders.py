@@ -29,6 +29,10 @@ _TIMES = (
     "tts_sla_at",
     "shipping_due_at",
     "cancel_sla_at",
+    "collection_due_at",
+    "delivery_due_at",
+    "delivery_sla_at",
+    "cancel_requested_at",
 )
 _PLAIN = (
     "order_type",
@@ -50,11 +54,17 @@ _PLAIN = (
     "weight_g",
     "buyer_note",
     "seller_note",
+    "handling_days",
+    "handling_days_kind",
+    "split_or_combine",
+    "cancelled_by",
+    "cancel_reason",
 )
 _FLAGS = ("is_presale", "cancel_requested", "has_updated_address")
-_MAYBE_FLAGS = ("is_sample", "is_replacement", "is_exchange")
+_MAYBE_FLAGS = ("is_sample", "is_refundable_sample", "is_replacement", "is_exchange")
 _DERIVED = (
     "status",
+    "other_amounts",
     "channel_warehouse_id",
     "base_state",
     "is_open",
@@ -92,6 +102,12 @@ _UNIT_COLUMNS = (
     "content_type",
     "content_id",
     "package_id",
+    "original_price_minor",
+    "platform_discount_minor",
+    "seller_discount_minor",
+    "cancelled_by",
+    "cancel_reason",
+    "is_returned",
 )
 _RECIPIENT_COLUMNS = (
     "name",
@@ -148,10 +164,15 @@ _SAVE_UNIT = (
             "creator",
             "content_type",
             "content_id",
+            "original_price_minor",
+            "platform_discount_minor",
+            "seller_discount_minor",
+            "cancelled_by",
+            "cancel_reason",
         )
     )
     + ", status = excluded.status, state = excluded.state, is_gift = max(is_gift, excluded.is_gift),"
-    " package_id = excluded.package_id"
+    " is_returned = max(is_returned, excluded.is_returned), package_id = excluded.package_id"
 )
 # A masked address never replaces a readable one.
 _SAVE_RECIPIENT = (
@@ -296,6 +317,7 @@ def _order_row(change: OrderChange, now: str) -> tuple[Any, ...]:
         int(facts.has_updated_address),
         *(int(bool(getattr(facts, column))) for column in _MAYBE_FLAGS),
         facts.status,
+        json.dumps(facts.other_amounts, sort_keys=True) if facts.other_amounts else None,
         facts.warehouse_id,
         change.base_state,
         int(change.base_state in STILL_PROMISED),
@@ -332,6 +354,12 @@ def _unit_row(order_id: str, unit: Any) -> tuple[Any, ...]:
         facts.content_type,
         facts.content_id,
         unit.package_id,
+        facts.original_price_minor,
+        facts.platform_discount_minor,
+        facts.seller_discount_minor,
+        facts.cancelled_by,
+        facts.cancel_reason,
+        int(bool(facts.is_returned)),
     )
 
 

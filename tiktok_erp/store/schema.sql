@@ -27,7 +27,7 @@ CREATE TABLE runs (
 -- How far each resource of a channel has been read, and as of when our copy is true.
 CREATE TABLE cursors (
   channel  TEXT NOT NULL,
-  resource TEXT NOT NULL,  -- orders, products
+  resource TEXT NOT NULL,  -- orders, orders_file, open_orders, new_orders (sweeps), listings, creators, cancellations
   cursor   TEXT,           -- the next window starts here
   as_of    TEXT NOT NULL CHECK (as_of GLOB '????-??-??T??:??:??Z'),
   PRIMARY KEY (channel, resource)
@@ -61,6 +61,14 @@ CREATE TABLE listings (
   pushed_quantity   INTEGER CHECK (pushed_quantity >= 0),
   pushed_at         TEXT CHECK (pushed_at GLOB '????-??-??T??:??:??Z'),
   seen_at           TEXT CHECK (seen_at GLOB '????-??-??T??:??:??Z'),
+  price_minor       INTEGER,
+  currency          TEXT,
+  weight_g          INTEGER CHECK (weight_g > 0),    -- packed, as the channel has it; a weight of the SKU itself wins
+  length_mm         INTEGER CHECK (length_mm > 0),
+  width_mm          INTEGER CHECK (width_mm > 0),
+  height_mm         INTEGER CHECK (height_mm > 0),
+  changed_at        TEXT CHECK (changed_at GLOB '????-??-??T??:??:??Z'),  -- the product's last change, by the channel's clock
+  measured_at       TEXT CHECK (measured_at GLOB '????-??-??T??:??:??Z'),  -- the product's change that weight and size were read after
   PRIMARY KEY (channel, listing_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX listings_by_sku ON listings (sku);
@@ -119,6 +127,17 @@ CREATE TABLE orders (
   digest                 BLOB,                   -- of the channel's answer: equal means unchanged
   first_seen_at          TEXT NOT NULL CHECK (first_seen_at GLOB '????-??-??T??:??:??Z'),
   synced_at              TEXT NOT NULL CHECK (synced_at GLOB '????-??-??T??:??:??Z'),
+  collection_due_at      TEXT CHECK (collection_due_at GLOB '????-??-??T??:??:??Z'),  -- cancelled by the channel when not scanned by then
+  delivery_due_at        TEXT CHECK (delivery_due_at GLOB '????-??-??T??:??:??Z'),
+  delivery_sla_at        TEXT CHECK (delivery_sla_at GLOB '????-??-??T??:??:??Z'),
+  handling_days          INTEGER,                -- made-to-order, back-order
+  handling_days_kind     TEXT,                   -- CALENDAR_DAY, BUSINESS_DAY
+  is_refundable_sample   INTEGER NOT NULL DEFAULT 0 CHECK (is_refundable_sample IN (0, 1)),
+  split_or_combine       TEXT,                   -- COMBINED, SPLIT: what the channel did with the order
+  cancel_requested_at    TEXT CHECK (cancel_requested_at GLOB '????-??-??T??:??:??Z'),
+  cancelled_by           TEXT,                   -- BUYER, SELLER, SYSTEM
+  cancel_reason          TEXT,
+  other_amounts          TEXT,                   -- JSON object: further amounts that are not 0, in minor units, by the channel's names
   UNIQUE (channel_order_id, channel)
 ) STRICT;
 CREATE INDEX orders_open ON orders (ship_by) WHERE is_open = 1;
@@ -171,13 +190,78 @@ CREATE TABLE units (
   creator            TEXT,
   content_type       TEXT,
   content_id         TEXT,
-  package_id         TEXT REFERENCES packages
+  package_id         TEXT REFERENCES packages,
+  original_price_minor    INTEGER,
+  platform_discount_minor INTEGER,
+  seller_discount_minor   INTEGER,
+  cancelled_by       TEXT,                       -- BUYER, SELLER, OPERATOR, SYSTEM
+  cancel_reason      TEXT,
+  should_restock     INTEGER CHECK (should_restock IN (0, 1)),  -- the channel puts a cancelled piece back on sale; NULL: not told
+  is_returned        INTEGER NOT NULL DEFAULT 0 CHECK (is_returned IN (0, 1))  -- as an export tells it
 ) STRICT;
 CREATE INDEX units_by_order ON units (order_id);
 CREATE INDEX units_by_package ON units (package_id);
 -- Units that the API told first have the channel's id in their own.
 CREATE UNIQUE INDEX units_by_channel_id ON units (order_id, channel_unit_id)
   WHERE channel_unit_id IS NOT NULL AND unit_id GLOB '*/*/*';
+
+-- What happened to an order and matters later: cancel_requested, cancel_withdrawn, address_changed, on_hold_again,
+-- combined, split, cancelled, reopened.
+CREATE TABLE order_events (
+  event_id INTEGER PRIMARY KEY AUTOINCREMENT,
+  order_id TEXT NOT NULL REFERENCES orders,
+  kind     TEXT NOT NULL,
+  at       TEXT NOT NULL CHECK (at GLOB '????-??-??T??:??:??Z'),       -- by the channel's clock where it told one
+  seen_at  TEXT NOT NULL CHECK (seen_at GLOB '????-??-??T??:??:??Z'),
+  detail   TEXT,                                 -- no personal data
+  run_id   INTEGER REFERENCES runs,
+  UNIQUE (order_id, kind, at)
+) STRICT;
+
+-- Cancellations as the channel tells them; the order may not be here yet.
+CREATE TABLE cancellations (
+  channel        TEXT NOT NULL,
+  cancel_id      TEXT NOT NULL,
+  order_id       TEXT NOT NULL,
+  kind           TEXT,                           -- CANCEL, BUYER_CANCEL
+  status         TEXT NOT NULL,                  -- the channel's own word
+  is_pending     INTEGER NOT NULL CHECK (is_pending IN (0, 1)),  -- waits for the seller's answer
+  role           TEXT,                           -- BUYER, SELLER, OPERATOR, SYSTEM
+  reason         TEXT,                           -- the channel's code
+  created_at     TEXT CHECK (created_at GLOB '????-??-??T??:??:??Z'),
+  updated_at     TEXT CHECK (updated_at GLOB '????-??-??T??:??:??Z'),
+  answer_by      TEXT CHECK (answer_by GLOB '????-??-??T??:??:??Z'),
+  should_restock INTEGER CHECK (should_restock IN (0, 1)),
+  refund_minor   INTEGER,
+  currency       TEXT,
+  channel_unit_ids TEXT NOT NULL DEFAULT '[]',   -- JSON array of the channel's line item ids; empty: the whole order
+  fetched_at     TEXT NOT NULL CHECK (fetched_at GLOB '????-??-??T??:??:??Z'),
+  PRIMARY KEY (channel, cancel_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX cancellations_by_order ON cancellations (order_id);
+
+-- What creators earn of an order, a row per SKU and creator; the order may not be here yet.
+CREATE TABLE commissions (
+  channel          TEXT NOT NULL,
+  order_id         TEXT NOT NULL,
+  channel_sku_id   TEXT NOT NULL,
+  creator          TEXT NOT NULL,
+  content_type     TEXT NOT NULL,                -- SHOP, VIDEO, LIVE, ...; empty: not told
+  content_id       TEXT NOT NULL,
+  quantity         INTEGER NOT NULL CHECK (quantity >= 0),
+  commission_rate_bp INTEGER,                    -- hundredths of a per cent
+  estimated_commission_minor INTEGER,
+  actual_commission_minor    INTEGER,            -- NULL: not settled
+  partner_commission_minor   INTEGER,            -- actual where settled, else estimated
+  shop_ads_commission_minor  INTEGER,
+  currency         TEXT,
+  settlement_status TEXT,
+  is_fully_returned INTEGER CHECK (is_fully_returned IN (0, 1)),
+  is_on_units      INTEGER NOT NULL CHECK (is_on_units IN (0, 1)),  -- the order's units carry creator and content
+  fetched_at       TEXT NOT NULL CHECK (fetched_at GLOB '????-??-??T??:??:??Z'),
+  PRIMARY KEY (channel, order_id, channel_sku_id, creator, content_type, content_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX commissions_to_place ON commissions (order_id) WHERE is_on_units = 0;
 
 -- Personal data, apart so that it can leave on request.
 CREATE TABLE recipients (
@@ -330,7 +414,7 @@ BEGIN SELECT RAISE(ABORT, 'a reservation is never deleted; release it'); END;
 -- Every write to the outside but label purchases (those are in labels): recorded before it is sent.
 CREATE TABLE outbox (
   outbox_id       INTEGER PRIMARY KEY AUTOINCREMENT,
-  kind            TEXT NOT NULL CHECK (kind IN ('mark_shipped', 'ship_package', 'set_quantity')),
+  kind            TEXT NOT NULL,                 -- mark_shipped, ship_package, set_quantity, answer_cancel
   subject         TEXT NOT NULL,                 -- order id, or listing id
   package_id      TEXT REFERENCES packages,
   idempotency_key TEXT NOT NULL UNIQUE,          -- names the intended effect
@@ -371,6 +455,30 @@ CREATE TABLE quarantine (
 CREATE UNIQUE INDEX quarantine_one_case ON quarantine (coalesce(package_id, ''), coalesce(order_id, ''), cause) WHERE resolved_at IS NULL;
 CREATE INDEX quarantine_by_package ON quarantine (package_id) WHERE resolved_at IS NULL;
 
+-- How the channel answered, one row a request: what `status` and `doctor` say of the connection. Old rows are dropped.
+CREATE TABLE api_calls (
+  at         TEXT NOT NULL CHECK (at GLOB '????-??-??T??:??:??Z'),
+  channel    TEXT NOT NULL,
+  endpoint   TEXT NOT NULL,                      -- the path's template: no ids
+  outcome    TEXT NOT NULL CHECK (outcome IN ('ok', 'refused', 'throttled', 'failed')),  -- refused: answered, and no
+  latency_ms INTEGER NOT NULL CHECK (latency_ms >= 0)
+) STRICT;
+CREATE INDEX api_calls_by_time ON api_calls (at);
+
+-- Alarms to people. One of a kind is open at a time; each of its two messages goes out once.
+CREATE TABLE alerts (
+  alert_id        INTEGER PRIMARY KEY AUTOINCREMENT,
+  kind            TEXT NOT NULL,                 -- sync_failing, sync_silent
+  detail          TEXT NOT NULL,                 -- no personal data
+  opened_at       TEXT NOT NULL CHECK (opened_at GLOB '????-??-??T??:??:??Z'),
+  claimed_at      TEXT CHECK (claimed_at GLOB '????-??-??T??:??:??Z'),       -- a process is sending the alarm
+  sent_at         TEXT CHECK (sent_at GLOB '????-??-??T??:??:??Z'),
+  closed_at       TEXT CHECK (closed_at GLOB '????-??-??T??:??:??Z'),        -- all is well again
+  clear_claimed_at TEXT CHECK (clear_claimed_at GLOB '????-??-??T??:??:??Z'),
+  clear_sent_at   TEXT CHECK (clear_sent_at GLOB '????-??-??T??:??:??Z')     -- NULL with sent_at NULL: nobody was alarmed
+) STRICT;
+CREATE UNIQUE INDEX alerts_one_open ON alerts (kind) WHERE closed_at IS NULL;
+
 CREATE VIEW v_orders AS
 SELECT o.order_id, o.channel, o.channel_order_id,
   CASE
@@ -387,13 +495,19 @@ SELECT o.order_id, o.channel, o.channel_order_id,
   (SELECT CASE WHEN count(DISTINCT u.content_id) > 1 THEN 'several' ELSE max(u.content_id) END
      FROM units u WHERE u.order_id = o.order_id) AS content_id,
   o.synced_at, o.shipping_type, o.fulfillment_type, o.delivery_option, o.is_sample, o.auto_combine_group_id,
-  o.rts_sla_at, o.tts_sla_at, o.shipping_due_at, o.updated_at, o.source, o.as_of
+  o.rts_sla_at, o.tts_sla_at, o.shipping_due_at, o.updated_at, o.source, o.as_of,
+  o.collection_due_at, o.delivery_sla_at, o.release_at, o.is_replacement, o.is_exchange, o.split_or_combine,
+  o.cancel_requested_at, o.cancelled_by, o.cancel_reason, o.subtotal_minor, o.tax_minor, o.other_amounts,
+  (SELECT min(c.answer_by) FROM cancellations c WHERE c.order_id = o.order_id AND c.is_pending = 1) AS answer_by,
+  (SELECT sum(coalesce(c.actual_commission_minor, c.estimated_commission_minor)) FROM commissions c
+     WHERE c.channel = o.channel AND c.order_id = o.order_id) AS commission_minor
 FROM orders o;
 
 CREATE VIEW v_line_items AS
 SELECT min(u.unit_id) AS line_item_id, u.order_id, u.sku, u.channel_sku_id, max(u.product_name) AS product_name,
   count(*) AS quantity, u.price_minor, u.package_id, u.state,
-  max(u.variant_name) AS variant_name, max(u.is_gift) AS is_gift
+  max(u.variant_name) AS variant_name, max(u.is_gift) AS is_gift, sum(u.is_returned) AS returned,
+  CASE WHEN count(DISTINCT u.creator) > 1 THEN 'several' ELSE max(u.creator) END AS creator
 FROM units u
 GROUP BY u.order_id, u.channel_sku_id, u.sku, u.price_minor, u.package_id, u.state;
 
@@ -432,13 +546,26 @@ SELECT package_id, channel, channel_package_id, order_ids,
   bought_at AS labelled_at, printed_at, uploaded_at, scanned_at, quarantine_cause, delivered_at, wait_until, merged_into
 FROM facts;
 
+CREATE VIEW v_order_events AS
+SELECT order_id, kind, at, seen_at, detail FROM order_events;
+
+CREATE VIEW v_cancellations AS
+SELECT channel, cancel_id, order_id, kind, status, is_pending, role, reason, created_at, updated_at, answer_by, should_restock,
+  refund_minor, currency FROM cancellations;
+
+CREATE VIEW v_commissions AS
+SELECT channel, order_id, channel_sku_id, creator, content_type, content_id, quantity, commission_rate_bp,
+  estimated_commission_minor, actual_commission_minor, partner_commission_minor, shop_ads_commission_minor, currency,
+  settlement_status, is_fully_returned FROM commissions;
+
 CREATE VIEW v_stock AS
 SELECT s.sku, s.warehouse, s.on_hand, s.reserved, coalesce(k.quantity, 0) AS safety_stock,
   max(0, s.on_hand - s.reserved - coalesce(k.quantity, 0)) AS available_to_sell
 FROM stock s LEFT JOIN safety_stock k USING (sku, warehouse);
 
 CREATE VIEW v_listings AS
-SELECT channel, listing_id, sku, wanted_quantity, pushed_quantity, pushed_at, product_id, channel_quantity, seen_at
+SELECT channel, listing_id, sku, wanted_quantity, pushed_quantity, pushed_at, product_id, channel_quantity, seen_at,
+  title, status, price_minor, currency, weight_g
 FROM listings;
 
 CREATE VIEW v_labels AS
