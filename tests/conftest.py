@@ -385,6 +385,14 @@ def wait_until_() -> Callable[[subprocess.Popen[str], Callable[[], bool]], None]
     return wait_until
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the rate budgets of the tests out of the home of whoever runs them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def make_folder() -> Callable[[Path], Folder]:
     """Make a seller's folder of a directory: without credentials, and the way to the network leads to a closed port."""

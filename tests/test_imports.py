@@ -15,7 +15,7 @@ PACKAGE = ROOT / "tiktok_erp"
 
 BASE = frozenset({"errors", "messages"})
 SHARED_FILES = frozenset({"pdf", "table_file"})  # file formats that several edges read or write
-STAGES = frozenset({"sync", "stock", "allocation", "labels", "tracking"})
+STAGES = frozenset({"sync", "stock", "allocation", "labels", "tracking", "alerts"})
 EDGES = frozenset({"store", "channels", "carriers", "config", "transport"})
 
 # What a part may import beside itself. `plan` stands for every stage's plan.py, `draw` for the drawing modules of labels.

@@ -10,22 +10,31 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from array import array
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from tiktok_erp.errors import InputFileError
 from tiktok_erp.messages import tr
 
 if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+    from zipfile import ZipFile
+
     from openpyxl.workbook import Workbook
 
 _ZIP_MAGIC = b"PK\x03\x04"
 _OLD_EXCEL_MAGIC = b"\xd0\xcf\x11\xe0"  # .xls, and any Office file with a password
 _SNIFFED_BYTES = 65536
+_PIECE_BYTES = 1 << 16
+_ROWS_IN_A_BLOCK = 500
 _NO_NUMBERS: frozenset[int] = frozenset()
+_ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
 
 # A spreadsheet program keeps 15 significant digits and shows longer numbers as 5.76461E+17.
 _EXPONENT = re.compile(r"[+-]?\d+([.,]\d*)?[eE][+-]?\d+", re.ASCII)
@@ -54,6 +63,7 @@ class TableFile:
     def __init__(self, path: Path, *, delimiters: Sequence[str] = (",",), sheet: str | None = None) -> None:
         self.path = path
         self._sheet = sheet
+        self._kept: _KeptRows | None = None
         start, self._seen = self._read_start()
         self.is_xlsx = start.startswith(_ZIP_MAGIC)
         if not self.is_xlsx:
@@ -163,47 +173,355 @@ class TableFile:
         return None
 
     def _xlsx_rows(self) -> Iterator[TableRow]:
-        """Read the sheet row by row; whole when its rows are malformed.
-
-        Some of Seller Center's files give a stale dimension, or put each header cell into a row element of its own,
-        which only the reader of whole sheets puts together (TikTok reference, section 8.1).
-        """
-        found = self._xlsx_rows_of(read_only=True)
-        header = next(found, None)
-        if header is not None and sum(1 for cell in header.cells if cell.strip()) <= 1:
-            found.close()
-            yield from self._xlsx_rows_of(read_only=False)
-            return
-        if header is not None:
-            yield header
-            yield from found
-
-    def _xlsx_rows_of(self, *, read_only: bool) -> Generator[TableRow, None, None]:
-        try:
-            workbook = open_workbook(self.path, read_only=read_only, data_only=True)
+        """Yield the sheet's rows. They are unpacked once and kept aside: unpacking takes longer than all the rest."""
+        if self._kept is None:
+            kept = _KeptRows()
             try:
-                named = self._sheet is not None and self._sheet in workbook.sheetnames
-                sheet = workbook[self._sheet] if named and self._sheet is not None else workbook.worksheets[0]
-                if read_only:
-                    sheet.reset_dimensions()
-                for line, values in enumerate(sheet.iter_rows(values_only=True), start=1):
-                    row = _xlsx_row(line, values)
-                    if not row.is_blank():
-                        yield row
-            finally:
-                workbook.close()
-        except Exception as cause:  # openpyxl answers to a broken file with whatever its parsers raise
-            raise self.fault(
-                tr("this is not a whole XLSX workbook"),
-                next_step=tr("the file is cut off or damaged: download or save it again"),
-            ) from cause
+                with _without_cycle_search():
+                    self._unpack(kept)
+            except OSError as cause:
+                raise self._unreadable(cause) from cause
+            except Exception as cause:  # a broken file is answered with whatever the parsers of its parts raise
+                raise self.fault(
+                    tr("this is not a whole XLSX workbook"),
+                    next_step=tr("the file is cut off or damaged: download or save it again"),
+                ) from cause
+            self._kept = kept
+        return iter(self._kept)
+
+    def _unpack(self, kept: _KeptRows) -> None:
+        """Read the sheet row by row; whole when its rows come in no order.
+
+        Some of Seller Center's files give a stale dimension, or put each header cell into a row element of its own
+        (TikTok reference, section 8.1): cells go by their own references, never by what stands around them.
+        """
+        workbook = _Workbook(self.path)
+        before = 0
+        for row in workbook.rows(self._sheet):
+            if row.line <= before:
+                kept.clear()
+                break
+            before = row.line
+            if not row.is_blank():
+                kept.add(row)
+        else:
+            return kept.finish()
+        whole: dict[int, TableRow] = {}
+        for row in workbook.rows(self._sheet):
+            whole[row.line] = _joined(whole[row.line], row) if row.line in whole else row
+        for line in sorted(whole):
+            if not whole[line].is_blank():
+                kept.add(whole[line])
+        return kept.finish()
+
+
+@contextmanager
+def _without_cycle_search() -> Iterator[None]:
+    """Keep Python from searching for cycles: XML elements have none, and there are so many that it takes a quarter of the time."""
+    import gc
+
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+class _KeptRows:
+    """Rows put aside in a nameless temporary file, packed, to be read again and again. It goes with the object."""
+
+    def __init__(self) -> None:
+        import tempfile
+        import weakref
+
+        self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the object
+        weakref.finalize(self, self._file.close)
+        self._block: list[tuple[int, Sequence[str], tuple[int, ...]]] = []
+        self._blocks: list[tuple[int, int]] = []
+
+    def add(self, row: TableRow) -> None:
+        self._block.append((row.line, row.cells, tuple(row.numbers)))
+        if len(self._block) >= _ROWS_IN_A_BLOCK:
+            self.finish()
+
+    def finish(self) -> None:
+        """Write what is still in memory."""
+        import marshal
+        import zlib
+
+        if self._block:
+            packed = zlib.compress(marshal.dumps(self._block), 1)
+            self._blocks.append((self._file.tell(), len(packed)))
+            self._file.write(packed)
+            self._block = []
+
+    def clear(self) -> None:
+        self._file.seek(0)
+        self._file.truncate()
+        self._block, self._blocks = [], []
+
+    def __iter__(self) -> Iterator[TableRow]:
+        import marshal
+        import zlib
+
+        for start, length in self._blocks:
+            self._file.seek(start)  # each time: two readers may take turns
+            for line, cells, numbers in marshal.loads(zlib.decompress(self._file.read(length))):
+                yield TableRow(line, cells, frozenset(numbers) if numbers else _NO_NUMBERS)
+
+
+class _Workbook:
+    """The parts of an XLSX file that hold text and numbers, read as a stream: openpyxl keeps every text in memory.
+
+    Namespaces are not looked at, since there are two sets of them (ECMA-376, transitional and strict). Raises whatever
+    the zip and XML readers raise, and KeyError for a missing part.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def rows(self, sheet: str | None) -> Iterator[TableRow]:
+        """Yield the rows of the sheet of that name, else of the first; a row's `line` is its number in the sheet."""
+        from zipfile import ZipFile
+
+        with ZipFile(self._path) as archive:
+            main = next(iter(_related(archive, "", "officeDocument").values()), "xl/workbook.xml")
+            book = _parse(archive, main)
+            sheets = _related(archive, main, "worksheet")
+            parts = {
+                element.get("name", ""): sheets[_relation_id(element)]
+                for element in book.iter()
+                if _local(element.tag) == "sheet" and _relation_id(element) in sheets
+            }
+            target = parts[sheet] if sheet in parts else next(iter(parts.values()))
+            cells = _CellReader(
+                texts=_SharedTexts(archive, main),
+                dates=_date_styles(archive, main),
+                is_1904=any(
+                    element.get("date1904") in ("1", "true")
+                    for element in book.iter()
+                    if _local(element.tag) == "workbookPr"
+                ),
+            )
+            yield from _sheet_rows(archive, target, cells)
+
+
+def _sheet_rows(archive: ZipFile, part: str, reader: _CellReader) -> Iterator[TableRow]:
+    """Yield the rows of a sheet; row elements that follow each other with cells of one row are one row."""
+    waiting: TableRow | None = None
+    line = 0
+    for element in _elements(archive, part, "sheetData"):
+        row = reader.row(element, line + 1)
+        line = row.line
+        if waiting is not None and waiting.line == line:
+            waiting = _joined(waiting, row)
+            continue
+        if waiting is not None:
+            yield waiting
+        waiting = row
+    if waiting is not None:
+        yield waiting
+
+
+def _joined(first: TableRow, second: TableRow) -> TableRow:
+    width = max(len(first.cells), len(second.cells))
+    padded = [[*row.cells, *[""] * (width - len(row.cells))] for row in (first, second)]
+    return TableRow(first.line, [b or a for a, b in zip(*padded, strict=True)], first.numbers | second.numbers)
+
+
+def _elements(archive: ZipFile, part: str, container: str | None = None) -> Iterator[Element]:
+    """Yield the children of the root, or of its child `container`, each once it is whole, and forget them."""
+    from xml.etree.ElementTree import TreeBuilder, XMLParser
+
+    builder = TreeBuilder()
+    document = builder.start("document", {})  # our own element around the root: through it the tree is seen growing
+    parser = XMLParser(target=builder)
+    holder: Element | None = None
+    with archive.open(part) as source:
+        while piece := source.read(_PIECE_BYTES):
+            parser.feed(piece)
+            if holder is None and len(document):
+                root = document[0]
+                holder = root if container is None else next((e for e in root if _local(e.tag) == container), None)
+            if holder is not None:
+                whole = holder[:-1]  # the last one may still be growing
+                del holder[: len(whole)]
+                yield from whole
+    builder.end("document")
+    parser.close()
+    if holder is not None:
+        yield from holder
+
+
+class _SharedTexts:
+    """A workbook's table of texts: one buffer and the places in it, a tenth of what as many `str` would take."""
+
+    def __init__(self, archive: ZipFile, main: str) -> None:
+        self._buffer = bytearray()
+        self._ends = array("Q", [0])
+        part = next(iter(_related(archive, main, "sharedStrings").values()), None)
+        if part is not None:
+            for item in _elements(archive, part):
+                self._buffer += _rich_text(item).encode("utf-8", "surrogatepass")
+                self._ends.append(len(self._buffer))
+
+    def __getitem__(self, index: int) -> str:
+        if index < 0:
+            raise IndexError(index)
+        return self._buffer[self._ends[index] : self._ends[index + 1]].decode("utf-8", "surrogatepass")
+
+
+class _CellReader:
+    """Turns row elements into rows: a cell is text, a number, a time, or empty."""
+
+    def __init__(self, texts: _SharedTexts, dates: frozenset[str], *, is_1904: bool) -> None:
+        self._texts = texts
+        self._dates = dates
+        self._is_1904 = is_1904
+        self._columns: dict[str, int] = {}
+
+    def row(self, element: Element, line: int) -> TableRow:
+        """Return the row; the reference of its first cell tells its number, else its own, else it is `line`.
+
+        Called for every row and looking at every cell of a file: hence one flat loop.
+        """
+        value_tag = element.tag[: -len("row")] + "v"  # with the namespace that this file uses
+        cells: list[str] = []
+        numbers: list[int] = []
+        columns = self._columns
+        texts = self._texts
+        tail = 0
+        column = -1
+        line = int(element.get("r") or line)
+        for cell in element:
+            place = cell.get("r")
+            if place is None:
+                column += 1
+            else:
+                if not tail:
+                    digits = place[len(place.rstrip("0123456789")) :]
+                    line, tail = int(digits), len(digits)
+                letters = place[:-tail]
+                found = columns.get(letters)
+                column = columns.setdefault(letters, _column_index(letters)) if found is None else found
+            kind = cell.get("t")
+            if kind == "s":
+                value = cell.findtext(value_tag)
+                text = texts[int(value)] if value else ""
+            elif kind is None or kind == "n":
+                value = cell.findtext(value_tag)
+                if not value:
+                    continue
+                number = self._number(value, cell.get("s"))
+                text = _xlsx_text(number)
+                if isinstance(number, int | float):
+                    numbers.append(column)
+            else:
+                text = self._other(cell, kind, value_tag)
+            if text:
+                missing = column - len(cells)
+                if missing == 0:
+                    cells.append(text)
+                elif missing > 0:
+                    cells += [""] * missing
+                    cells.append(text)
+                else:
+                    cells[column] = text
+        return TableRow(line, cells, frozenset(numbers) if numbers else _NO_NUMBERS)
+
+    def _other(self, cell: Element, kind: str, value_tag: str) -> str:
+        if kind == "inlineStr":
+            return _rich_text(cell[0]) if len(cell) else ""
+        text = cell.findtext(value_tag) or ""
+        if kind == "b":
+            return str(text == "1") if text else ""
+        return _unescaped(text)  # a formula's text, an error, an ISO date
+
+    def _number(self, text: str, style: str | None) -> object:
+        number = float(text) if any(mark in text for mark in ".eE") else int(text)
+        if style is None or style not in self._dates:
+            return number
+        from openpyxl.utils.datetime import CALENDAR_MAC_1904, CALENDAR_WINDOWS_1900, from_excel
+
+        moment = from_excel(number, CALENDAR_MAC_1904 if self._is_1904 else CALENDAR_WINDOWS_1900)
+        # A day is a float there: whole seconds come back as 41.9999.
+        return moment + timedelta(milliseconds=500) if isinstance(moment, datetime) else moment
+
+
+def _date_styles(archive: ZipFile, main: str) -> frozenset[str]:
+    """Return the style numbers whose numbers are times."""
+    from openpyxl.styles.numbers import BUILTIN_FORMATS, is_date_format
+
+    part = next(iter(_related(archive, main, "styles").values()), None)
+    if part is None:
+        return frozenset()
+    styles = _parse(archive, part)
+    formats = {str(number): text for number, text in BUILTIN_FORMATS.items()}
+    for element in styles.iter():
+        if _local(element.tag) == "numFmt" and element.get("numFmtId"):
+            formats[element.get("numFmtId", "")] = element.get("formatCode", "")
+    uses = next((element for element in styles if _local(element.tag) == "cellXfs"), ())
+    return frozenset(
+        str(index) for index, use in enumerate(uses) if is_date_format(formats.get(use.get("numFmtId", ""), ""))
+    )
+
+
+def _related(archive: ZipFile, part: str, kind: str) -> dict[str, str]:
+    """Return the parts of one kind that `part` names in its relationships, by their ids."""
+    import posixpath
+
+    folder, name = posixpath.split(part)
+    try:
+        relations = _parse(archive, posixpath.join(folder, "_rels", f"{name}.rels"))
+    except KeyError:
+        return {}
+    return {
+        relation.get("Id", ""): posixpath.normpath(posixpath.join("/", folder, relation.get("Target", ""))).lstrip("/")
+        for relation in relations
+        if relation.get("Type", "").rpartition("/")[2] == kind
+    }
+
+
+def _parse(archive: ZipFile, part: str) -> Element:
+    from xml.etree.ElementTree import fromstring
+
+    return fromstring(archive.read(part))
+
+
+def _local(tag: str) -> str:
+    return tag.rpartition("}")[2]
+
+
+def _relation_id(element: Element) -> str:
+    return next((value for name, value in element.attrib.items() if name.endswith("}id")), "")
+
+
+def _rich_text(element: Element) -> str:
+    """Return the text of an `si` or `is` element: plain, or in runs. What is to be read above the signs is left out."""
+    if len(element) == 1 and element[0].text:
+        return _unescaped(element[0].text)  # plain, as nearly all are; a run has no text of its own
+    parts: list[str] = []
+    for child in element:
+        name = _local(child.tag)
+        if name == "t":
+            parts.append(child.text or "")
+        elif name == "r":
+            parts.extend(run.text or "" for run in child if _local(run.tag) == "t")
+    return _unescaped("".join(parts))
+
+
+def _unescaped(text: str) -> str:
+    """Return `text` with the characters that XML cannot hold, which the format writes as _x000D_."""
+    return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text) if "_x" in text else text
 
 
 def _give_another() -> str:
     return tr("give the path of a CSV or XLSX file")
 
 
-def open_workbook(path: Path, *, read_only: bool = False, data_only: bool = False) -> Workbook:
+def open_workbook(path: Path) -> Workbook:
     """Return the workbook as openpyxl opens it, without its warnings. Raises whatever openpyxl raises."""
     import warnings
 
@@ -212,24 +530,24 @@ def open_workbook(path: Path, *, read_only: bool = False, data_only: bool = Fals
     with warnings.catch_warnings():
         # No default style, extensions that openpyxl does not know: Seller Center's files have them, we need none.
         warnings.simplefilter("ignore", UserWarning)
-        return load_workbook(path, read_only=read_only, data_only=data_only)
-
-
-def _xlsx_row(line: int, values: Sequence[object]) -> TableRow:
-    numbers = frozenset(
-        index for index, value in enumerate(values) if isinstance(value, int | float) and not isinstance(value, bool)
-    )
-    return TableRow(line, [_xlsx_text(value) for value in values], numbers)
+        return load_workbook(path)
 
 
 def _xlsx_text(value: object) -> str:
-    if value is None:
-        return ""
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%d %H:%M:%S")
     if isinstance(value, float) and value.is_integer() and abs(value) < 10**_KEPT_DIGITS:
         return str(int(value))
     return str(value)
+
+
+@lru_cache(maxsize=1024)
+def _column_index(letters: str) -> int:
+    """Return 0 for A, 26 for AA."""
+    index = 0
+    for letter in letters.upper():
+        index = index * 26 + ord(letter) - 64
+    return index - 1
 
 
 def plain_header(text: str) -> str:

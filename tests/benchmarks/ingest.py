@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tiktok_erp.channels.base import OrderPage
+from tiktok_erp.channels.base import OrderPage, OrderSearch
 from tiktok_erp.channels.tiktok import TikTokShop, _Reply
 from tiktok_erp.config.rules_file import default_rules_text, load_rules_text
 from tiktok_erp.model.credentials import TikTokCredentials
@@ -20,7 +20,7 @@ from tiktok_erp.sync.run import OrderWriter
 from tiktok_erp.transport.client import HttpClient
 from tiktok_erp.transport.pace import Pace
 
-_EVERYTHING_UNTIL = datetime(2100, 1, 1, tzinfo=UTC)
+_EVERYTHING = OrderSearch("update_time", None, datetime(2100, 1, 1, tzinfo=UTC))
 
 
 class _Mute:
@@ -106,7 +106,7 @@ class Ingest:
         bodies = iter(self._bodies)
         shop = _shop(http, "http://127.0.0.1:1", "http://127.0.0.1:1", "", "", "", "")
         shop._read = lambda *arguments, **options: _Reply(next(bodies), "")  # type: ignore[method-assign]
-        return list(shop.search_orders(updated_from=None, updated_to=_EVERYTHING_UNTIL))
+        return [shop.find_orders(_EVERYTHING) for _body in self._bodies]
 
     def _record(self) -> list[list[tuple[str, Sequence[Any]]]]:
         pages: list[list[tuple[str, Sequence[Any]]]] = []
@@ -152,8 +152,9 @@ def _fetch_pages(orders: int) -> list[bytes]:
             return reply
 
         shop._read = keep  # type: ignore[method-assign]
-        for _page in shop.search_orders(updated_from=None, updated_to=_EVERYTHING_UNTIL):
-            pass
+        token = ""
+        while not bodies or token:
+            token = shop.find_orders(_EVERYTHING, token).next_page_token
     return bodies
 
 

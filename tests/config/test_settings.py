@@ -63,6 +63,22 @@ def test_a_refresh_token_alone_is_enough_to_sign_in() -> None:
     assert Settings(partial).tiktok().app_key == "6jq1u0t5s2e"
 
 
+def test_after_a_login_the_app_alone_is_enough() -> None:
+    app = {name: WHOLE[name] for name in ("TIKTOK_SHOP_APP_KEY", "TIKTOK_SHOP_APP_SECRET")}
+    assert Settings(app).tiktok(has_tokens=True).app_key == "6jq1u0t5s2e"
+    with pytest.raises(SignInError) as caught:
+        Settings(app).tiktok()
+    assert caught.value.cause == "no_credentials"
+    assert "auth login" in caught.value.next_step
+
+
+def test_a_login_needs_the_app() -> None:
+    with pytest.raises(SignInError) as caught:
+        Settings({}).tiktok(has_tokens=True)
+    assert "TIKTOK_SHOP_APP_SECRET" in caught.value.what
+    assert "ACCESS_TOKEN" not in caught.value.what
+
+
 def test_an_empty_setting_counts_as_not_set() -> None:
     with pytest.raises(SignInError, match="TIKTOK_SHOP_APP_SECRET"):
         Settings(WHOLE | {"TIKTOK_SHOP_APP_SECRET": ""}).tiktok()

@@ -8,10 +8,13 @@ import stat
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tiktok_erp.config.settings import Settings
 from tiktok_erp.config.tokens import TokenFile
+from tiktok_erp.config.tokens import open_tokens as open_tokens_of
 from tiktok_erp.errors import SettingsError, SignInError
 from tiktok_erp.model.credentials import TokenPair
 from tiktok_erp.model.secret import Secret
@@ -26,6 +29,12 @@ def path(tmp_path: Path) -> Path:
 
 def open_tokens(path: Path, access: str = "access-0", refresh: str = "refresh-0") -> TokenFile:
     return TokenFile(path, access_token=Secret(access), refresh_token=Secret(refresh))
+
+
+def newest(path: Path) -> dict[str, Any]:
+    """Return the entry of the newest consent in the file."""
+    entry: dict[str, Any] = json.loads(path.read_text())["consents"][0]
+    return entry
 
 
 def pair(number: int, *, ends: datetime | None = None) -> TokenPair:
@@ -65,7 +74,7 @@ def test_the_next_renewal_uses_the_renewed_refresh_token(path: Path) -> None:
 
 def test_the_pair_before_is_kept_beside_the_new_one(path: Path) -> None:
     open_tokens(path).renew(Secret("access-0"), Exchange())
-    before = json.loads(path.read_text())["before"]
+    before = newest(path)["before"]
     assert before == {"access_token": "access-0", "refresh_token": "refresh-0"}
 
 
@@ -128,7 +137,7 @@ def test_a_crash_while_writing_leaves_the_old_file_whole(path: Path, monkeypatch
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", crash)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(SettingsError, match="No space"):
         tokens.renew(Secret("access-1"), Exchange())
     assert path.read_bytes() == before
 
@@ -138,8 +147,8 @@ def test_the_file_is_replaced_and_never_written_over(path: Path) -> None:
     tokens.renew(Secret("access-0"), exchange)
     with path.open() as reader:
         tokens.renew(Secret("access-1"), exchange)
-        assert json.load(reader)["access_token"] == "access-1"
-    assert json.loads(path.read_text())["access_token"] == "access-2"
+        assert json.load(reader)["consents"][0]["access_token"] == "access-1"
+    assert newest(path)["access_token"] == "access-2"
 
 
 def test_a_fresh_consent_in_the_environment_wins_over_what_was_stored(path: Path) -> None:
@@ -191,7 +200,19 @@ def test_a_file_of_garbage_is_a_setting_to_correct(path: Path, content: bytes) -
     assert caught.value.exit_code == 5
 
 
-@pytest.mark.parametrize("content", ["[]", "null", '"text"', "{}", '{"origin": 5}', '{"origin": "another"}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[]",
+        "null",
+        '"text"',
+        "{}",
+        '{"origin": 5}',
+        '{"origin": "another", "access_token": "x"}',
+        '{"consents": 5}',
+        '{"consents": [5, {"marks": 5}, {"marks": [5]}, {"access_token": "x"}]}',
+    ],
+)
 def test_a_file_of_somebody_elses_pair_counts_for_nothing(path: Path, content: str) -> None:
     path.write_text(content)
     assert open_tokens(path).current() == Secret("access-0")
@@ -200,7 +221,7 @@ def test_a_file_of_somebody_elses_pair_counts_for_nothing(path: Path, content: s
 def test_an_unreadable_time_in_the_file_means_that_it_is_not_known(path: Path) -> None:
     tokens = open_tokens(path)
     tokens.renew(Secret("access-0"), lambda refresh_token: pair(1, ends=NOON))
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"access_expires_at": "next week", "facts": []}))
+    path.write_text(json.dumps({"consents": [newest(path) | {"access_expires_at": "next week", "facts": []}]}))
     reader = open_tokens(path)
     assert reader.current() == Secret("access-1")
     assert not reader.is_ending(NOON)
@@ -214,3 +235,212 @@ def test_no_token_is_in_any_error(path: Path) -> None:
     with pytest.raises(SettingsError) as caught:
         open_tokens(path, "TTP_given", "TTP_given_refresh")
     assert "TTP_" not in f"{caught.value} {caught.value.subject} {caught.value.next_step}"
+
+
+# After `auth login`
+
+
+def log_in(path: Path, number: int, access: str = "access-0", refresh: str = "refresh-0") -> None:
+    open_tokens(path, access, refresh).log_in(pair(number))
+
+
+def test_the_pair_of_a_login_counts_although_the_environment_still_has_the_older_one(path: Path) -> None:
+    log_in(path, 40)
+    assert open_tokens(path).current() == Secret("access-40")
+
+
+def test_the_pair_of_a_login_needs_no_tokens_in_the_environment(path: Path) -> None:
+    log_in(path, 40, "", "")
+    tokens = open_tokens(path, "", "")
+    assert (tokens.current(), tokens.is_stored, tokens.is_empty) == (Secret("access-40"), True, False)
+
+
+def test_the_pair_of_a_login_stays_when_the_older_tokens_leave_the_environment(path: Path) -> None:
+    log_in(path, 40)
+    assert open_tokens(path, "", "").current() == Secret("access-40")
+
+
+def test_a_fresh_consent_in_the_environment_wins_over_a_login(path: Path) -> None:
+    log_in(path, 40)
+    assert open_tokens(path, "access-50", "refresh-50").current() == Secret("access-50")
+
+
+def test_a_consent_that_was_left_behind_does_not_come_back(path: Path) -> None:
+    open_tokens(path).renew(Secret("access-0"), Exchange())
+    log_in(path, 40, "access-20", "refresh-20")
+    for known in (0, 20):
+        assert open_tokens(path, f"access-{known}", f"refresh-{known}").current() == Secret("access-40")
+
+
+def test_a_login_without_tokens_in_the_environment_supersedes_those_that_cron_still_has(path: Path) -> None:
+    open_tokens(path).remember("shop", "7495")
+    log_in(path, 40, "", "")
+    assert open_tokens(path).current() == Secret("access-40")
+
+
+def test_a_login_of_tokens_that_were_copied_into_the_environment_is_renewed_as_one(path: Path) -> None:
+    log_in(path, 40)
+    open_tokens(path, "access-40", "refresh-40").renew(Secret("access-40"), Exchange())
+    for access, refresh in (("access-40", "refresh-40"), ("access-0", "refresh-0"), ("", "")):
+        assert open_tokens(path, access, refresh).current() == Secret("access-41")
+
+
+def test_a_process_that_still_has_the_older_pair_takes_that_of_the_login(path: Path) -> None:
+    running, exchange = open_tokens(path), Exchange()
+    log_in(path, 40)
+    assert running.renew(Secret("access-0"), exchange) == Secret("access-40")
+    assert exchange.asked == []
+
+
+def test_a_login_is_renewed_from_its_own_refresh_token(path: Path) -> None:
+    log_in(path, 40)
+    exchange = Exchange()
+    assert open_tokens(path).renew(Secret("access-40"), exchange) == Secret("access-41")
+    assert exchange.asked == ["refresh-40"]
+
+
+def test_a_login_forgets_what_was_known_about_the_shops_of_the_consent_before(path: Path) -> None:
+    open_tokens(path).remember("shop", "7495")
+    log_in(path, 40)
+    assert open_tokens(path).recall("shop") is None
+
+
+def test_the_pair_before_a_login_is_kept_beside_it(path: Path) -> None:
+    log_in(path, 40)
+    assert newest(path)["before"] == {"access_token": "access-0", "refresh_token": "refresh-0"}
+
+
+def test_other_credentials_that_are_tried_here_do_not_cost_the_stored_pair(path: Path) -> None:
+    open_tokens(path).renew(Secret("access-0"), Exchange())
+    stranger = open_tokens(path, "access-90", "refresh-90")
+    stranger.remember("shop", "another")
+    stranger.renew(Secret("access-90"), Exchange())
+    assert open_tokens(path).current() == Secret("access-1")
+    assert open_tokens(path, "access-90", "refresh-90").current() == Secret("access-91")
+
+
+def test_a_pair_is_known_however_often_it_was_renewed_since(path: Path) -> None:
+    exchange = Exchange()
+    for _week in range(120):
+        tokens = open_tokens(path)
+        tokens.renew(tokens.current(), exchange)
+    assert open_tokens(path).current() == Secret("access-120")
+    assert len(newest(path)["marks"]) == 100
+
+
+def test_no_token_is_in_the_marks(path: Path) -> None:
+    log_in(path, 40)
+    assert not any("refresh" in mark or "access" in mark for mark in newest(path)["marks"])
+
+
+def test_without_any_token_there_is_nothing_to_use(path: Path) -> None:
+    tokens = open_tokens(path, "", "")
+    assert (tokens.is_empty, tokens.is_stored) == (True, False)
+    tokens.remember("shop", "7495")
+    assert open_tokens(path, "", "").is_empty
+
+
+def test_a_refresh_token_alone_is_something_to_use(path: Path) -> None:
+    assert not open_tokens(path, "", "refresh-0").is_empty
+
+
+def test_the_token_file_stands_beside_the_database(tmp_path: Path) -> None:
+    settings = Settings({"TIKTOK_SHOP_ACCESS_TOKEN": "access-0", "TIKTOK_SHOP_REFRESH_TOKEN": "refresh-0"})
+    tokens = open_tokens_of(tmp_path / "beauty.db", settings)
+    assert tokens.path == tmp_path / "beauty.db.tokens"
+    assert tokens.current() == Secret("access-0")
+
+
+def test_a_file_of_the_first_version_is_read_and_renewed(path: Path) -> None:
+    marks = newest_marks_of(path)
+    path.write_text(json.dumps({"origin": marks[0], "access_token": "access-7", "refresh_token": "refresh-7"}))
+    assert open_tokens(path).current() == Secret("access-7")
+    assert open_tokens(path, "access-90", "refresh-90").current() == Secret("access-90")
+    open_tokens(path).renew(Secret("access-7"), Exchange())
+    assert open_tokens(path).current() == Secret("access-8")
+    assert "origin" not in json.loads(path.read_text())
+
+
+def newest_marks_of(path: Path) -> list[str]:
+    """Return the marks of the plain pair of the environment."""
+    open_tokens(path).remember("shop", "1")
+    marks: list[str] = newest(path)["marks"]
+    return marks
+
+
+# What a token answer tells
+
+
+TOLD = TokenPair(
+    Secret("access-1"),
+    Secret("refresh-1"),
+    NOON,
+    NOON + timedelta(days=365),
+    ("seller.order.info", "seller.logistics"),
+    "Glow Inc.",
+    "US",
+    "open-1",
+)
+
+
+def test_what_an_answer_tells_about_the_consent_is_kept(path: Path) -> None:
+    tokens = open_tokens(path)
+    tokens.renew(Secret("access-0"), lambda refresh_token: TOLD)
+    assert tokens.pair == TOLD
+    assert open_tokens(path).pair == TOLD
+
+
+def test_what_a_later_answer_leaves_out_stays_as_it_was_told(path: Path) -> None:
+    open_tokens(path).log_in(TOLD)
+    open_tokens(path).renew(Secret("access-1"), lambda refresh_token: pair(2))
+    kept = open_tokens(path).pair
+    assert (kept.granted_scopes, kept.seller_name, kept.region) == (TOLD.granted_scopes, "Glow Inc.", "US")
+    assert (kept.access_expires_at, kept.refresh_expires_at) == (None, TOLD.refresh_expires_at)
+
+
+def test_a_login_takes_nothing_over_from_the_consent_before(path: Path) -> None:
+    open_tokens(path).log_in(TOLD)
+    open_tokens(path).log_in(pair(2))
+    assert open_tokens(path).pair == pair(2)
+
+
+def test_scopes_that_nobody_told_are_unknown_and_not_none(path: Path) -> None:
+    assert open_tokens(path).pair.granted_scopes is None
+    open_tokens(path).log_in(pair(1))
+    assert open_tokens(path).pair.granted_scopes is None
+
+
+# The state of a consent link
+
+
+def test_a_state_is_known_to_another_process_for_a_while(path: Path) -> None:
+    open_tokens(path).expect_state("s1", NOON)
+    open_tokens(path).expect_state("s2", NOON + timedelta(minutes=1))
+    tokens = open_tokens(path)
+    assert tokens.expects_state("s1", NOON + timedelta(minutes=40))
+    assert tokens.expects_state("s2", NOON + timedelta(minutes=40))
+    assert not tokens.expects_state("s1", NOON + timedelta(hours=3))
+    assert not tokens.expects_state("s3", NOON)
+
+
+def test_a_login_uses_the_states_up(path: Path) -> None:
+    open_tokens(path).expect_state("s1", NOON)
+    log_in(path, 40)
+    assert not open_tokens(path).expects_state("s1", NOON)
+
+
+def test_expecting_a_state_changes_no_token(path: Path) -> None:
+    open_tokens(path).renew(Secret("access-0"), Exchange())
+    open_tokens(path).expect_state("s1", NOON)
+    open_tokens(path).remember("shop", "7495")
+    tokens = open_tokens(path)
+    assert (tokens.current(), tokens.recall("shop")) == (Secret("access-1"), "7495")
+    assert tokens.expects_state("s1", NOON)
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_the_exchange(tmp_path: Path) -> None:
+    exchange = Exchange()
+    tokens = open_tokens(tmp_path / "none" / "shop.db.tokens")
+    with pytest.raises(SettingsError, match="cannot be written"):
+        tokens.renew(Secret("access-0"), exchange)
+    assert exchange.asked == []

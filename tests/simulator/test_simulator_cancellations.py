@@ -56,6 +56,29 @@ def test_rejecting_keeps_the_order(request_pending):
     assert after["cancel_status"] == "CANCELLATION_REQUEST_CANCEL"
 
 
+@pytest.mark.parametrize("what", ["approve", "reject"])
+def test_an_answer_takes_an_idempotency_key_and_a_second_answer_is_refused(request_pending, what):
+    wire, row = request_pending
+    path = f"/return_refund/202309/cancellations/{row['cancel_id']}/{what}"
+    body = {"reject_reason": "seller_reject_apply_product_has_been_packed"} if what == "reject" else None
+    codes = [wire.post(path, body, idempotency_key="answer-1").code for attempt in range(2)]
+    assert codes == [0, 25001051]
+    assert wire.post(path, body, idempotency_key="answer-2").code == 25001051
+
+
+def test_an_answered_request_asks_for_nothing_more_and_its_stock_is_back(request_pending):
+    wire, row = request_pending
+    assert row["should_replenish_stock"] is True
+    shop = wire.simulator.shop
+    skus = [shop.catalogue.skus[line["sku_id"]] for line in row["cancel_line_items"]]
+    free = sum(sum(sku.available.values()) for sku in shop.catalogue.skus.values())
+    assert answer(wire, row, "approve").code == 0
+    (after,) = wire.post(SEARCH, {"cancel_ids": [row["cancel_id"]]}).data["cancellations"]
+    assert after["seller_next_action_response"] == []
+    assert after["update_time"] == int(wire.clock())
+    assert sum(sum(sku.available.values()) for sku in shop.catalogue.skus.values()) == free + len(skus)
+
+
 def test_an_unanswered_request_is_granted_after_48_hours(request_pending):
     wire, row = request_pending
     wire.clock.advance(48 * 3600)

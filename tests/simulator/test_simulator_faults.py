@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import re
+import threading
+import time
 from email.utils import parsedate_to_datetime
 
 import pytest
@@ -108,6 +110,37 @@ def test_a_slow_answer_waits_scaled(start_shop):
     wire = start_shop(faults="slow_answer:1", time_scale=1000)
     assert wire.search().code == 0
     assert wire.ledger["faults"]["slow_answer"] == 1
+
+
+@pytest.mark.parametrize(("fault", "seconds"), [("slow_answer", 5), ("stalled_answer", 10)])
+def test_a_delay_comes_after_the_work_and_is_divided_by_the_time_scale(start_shop, fault, seconds):
+    wire = start_shop(faults=f"{fault}:1", time_scale=20, carrier="tiktok")
+    orders = wire.simulator.shop.orders.values()
+    order = next(row for row in orders if row.status == "AWAITING_SHIPMENT" and not row.is_platform_fulfilled)
+    started = time.perf_counter()
+    buying = threading.Thread(target=wire.buy, args=(order.id,))
+    buying.start()
+    while order.status == "AWAITING_SHIPMENT" and buying.is_alive():
+        pass
+    assert order.status == "AWAITING_COLLECTION"
+    assert time.perf_counter() - started < seconds / 20
+    buying.join()
+    assert time.perf_counter() - started >= seconds / 20
+    assert wire.ledger["faults"] == {fault: 1}
+
+
+def test_a_stalled_answer_holds_up_nobody_else(start_shop):
+    wire = start_shop(faults="stalled_answer:1", time_scale=5)
+    other = type(wire)(wire.simulator, wire.clock)
+    stalled = threading.Thread(target=wire.search)
+    stalled.start()
+    while not wire.ledger["faults"].get("stalled_answer") and stalled.is_alive():
+        pass
+    wire.simulator.dice.probabilities["stalled_answer"] = 0.0
+    assert other.search().code == 0
+    assert stalled.is_alive()
+    stalled.join()
+    other.close()
 
 
 def test_a_burst_of_429_shows_retry_after_in_all_its_forms(start_shop):
@@ -274,3 +307,77 @@ def test_a_skewed_clock_shows_in_the_date_header_and_following_it_helps(start_sh
     assert server_time - int(wire.clock()) == 400
     path = "/order/202309/orders/search"
     assert wire.call("POST", path, {}, {}, change={"timestamp": str(server_time)}).code == 0
+
+
+CLOCKS = [("clock_skew", 400), ("clock_4min_ahead", 240), ("clock_4min_behind", -240)]
+
+
+def at_the_gateways_time(wire, method, path, body=None, **query):
+    """Call as a client does that learned the time from the Date header."""
+    refused = wire.send("GET", "/order/202309/orders")
+    stamp = str(int(parsedate_to_datetime(refused.headers["date"]).timestamp()))
+    return wire.call(method, path, query, body if method == "POST" else None, change={"timestamp": stamp})
+
+
+@pytest.mark.parametrize(("fault", "ahead"), CLOCKS)
+def test_a_wrong_gateway_clock_is_in_the_date_header(start_shop, fault, ahead):
+    wire = start_shop(faults=f"{fault}:1")
+    server_time = parsedate_to_datetime(wire.search().headers["date"]).timestamp()
+    assert server_time - int(wire.clock()) == ahead
+
+
+@pytest.mark.parametrize(("fault", "accepted"), [("clock_4min_ahead", True), ("clock_4min_behind", False)])
+def test_four_minutes_are_too_many_only_where_the_gateway_is_behind(start_shop, fault, accepted):
+    reply = start_shop(faults=f"{fault}:1").search()
+    assert (reply.code == 0) is accepted
+    if not accepted:
+        assert reply.code == 36009004
+        assert "timestamp" in reply.message
+
+
+@pytest.mark.parametrize(("fault", "ahead"), CLOCKS)
+def test_all_times_of_an_order_follow_the_gateways_clock(start_shop, fault, ahead):
+    wire = start_shop(faults=f"{fault}:1", orders=40, minutes=1)
+    plain = start_shop(orders=40, minutes=1)
+    for each in (wire, plain):
+        each.clock.advance(3700)
+
+    def times(each):
+        names = ("create_time", "paid_time", "update_time", "request_cancel_time", "cancel_time")
+        path = "/order/202309/orders/search"
+        orders = at_the_gateways_time(each, "POST", path, {}, page_size="100").data["orders"]
+        return {order["id"]: {name: order.get(name) for name in names} for order in orders}
+
+    expected = {
+        order_id: {name: at + ahead if at else at for name, at in found.items()}
+        for order_id, found in times(plain).items()
+    }
+    assert len(expected) >= 30
+    assert times(wire) == expected
+
+
+@pytest.mark.parametrize(("fault", "ahead"), CLOCKS)
+def test_what_changes_later_is_stamped_by_the_gateways_clock_too(start_shop, fault, ahead):
+    wire = start_shop(faults=f"{fault}:1", orders=100, carrier="tiktok")
+    path = "/order/202309/orders/search"
+    orders = at_the_gateways_time(wire, "POST", path, {"order_status": "AWAITING_SHIPMENT"}, page_size="100").data
+    order = next(
+        row
+        for row in orders["orders"]
+        if row["fulfillment_type"] == "FULFILLMENT_BY_SELLER" and not row["is_buyer_request_cancel"]
+    )
+    wire.clock.advance(50)
+    now = int(wire.clock()) + ahead
+    body = {"ship_type": "1", "order_id": order["id"]}
+    assert at_the_gateways_time(wire, "POST", "/fulfillment/202512/packages", body).code == 0
+    after = at_the_gateways_time(wire, "GET", "/order/202507/orders", ids=order["id"]).data["orders"][0]
+    assert after["rts_time"] == after["update_time"] == now
+    assert wire.ledger["purchases"][0]["time"] == now
+    token = wire.simulator.accounts.newest()
+    assert token.expires_at == int(wire.clock()) - 50 + ahead + 7 * 86400
+
+
+def test_one_wrong_clock_at_most(start_shop):
+    wire = start_shop(faults=",".join(f"{fault}:1" for fault, ahead in CLOCKS))
+    server_time = parsedate_to_datetime(wire.search().headers["date"]).timestamp()
+    assert server_time - int(wire.clock()) == 400

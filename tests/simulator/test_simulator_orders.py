@@ -271,3 +271,23 @@ def test_affiliate_rows_are_paged_before_they_are_grouped(start_shop):
             assert sku["estimated_commission_base"]["amount"].startswith("$")
     long = {"create_time_ge": int(wire.clock()) - 120 * 86400}
     assert wire.post(path, long).code == 98001004
+
+
+def test_affiliate_amounts_are_display_texts_and_the_actual_ones_come_with_completion(start_shop):
+    wire = start_shop(orders=300, seed=4)
+    path = "/affiliate_seller/202410/orders/search"
+    rows = wire.walk(path, {"create_time_ge": int(wire.clock()) - 60 * 86400}, "orders", page_size="7")
+    status = {order["id"]: order["status"] for order in wire.all_orders()}
+    settled = [(row["id"], sku) for row in rows for sku in row["skus"] if sku["settlement_status"] == "SETTLED"]
+    assert settled
+    for order_id, sku in settled:
+        assert status[order_id] == "COMPLETED"
+        assert re.fullmatch(r"\$[\d,]+\.\d\d", sku["actual_commission_base"]["amount"])
+        assert sku["actual_commission_base"] == sku["estimated_commission_base"]
+        base = Decimal(sku["actual_commission_base"]["amount"].lstrip("$").replace(",", ""))
+        due = base * Decimal(sku["commission_rate"]) / 10_000
+        assert abs(Decimal(sku["actual_paid_commission"]["amount"]) - due) < Decimal("0.01")
+    for row in rows:
+        for sku in row["skus"]:
+            assert re.fullmatch(r"\$[\d,]+\.\d\d", sku["estimated_commission_base"]["amount"])
+            assert (sku["actual_commission_base"]["amount"] == "") is (status[row["id"]] != "COMPLETED")

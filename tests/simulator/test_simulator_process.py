@@ -37,6 +37,7 @@ def test_a_process_tells_when_it_is_ready_and_stops_cleanly_on_a_signal(tmp_path
         line = process.stderr.readline()
         book = json.loads(ready.read_text(encoding="utf-8"))
         assert set(book) >= READY_KEYS
+        assert book.pop("ciphers") == [book["cipher"]]
         assert all(isinstance(value, str) and value for value in book.values())
         assert book["api_url"] in line
         assert ready.stat().st_mode & 0o077 == 0

@@ -56,11 +56,42 @@ def test_product_search_filters(wire):
     assert wire.post(path, {"create_time_le": created - 1}).data["total_count"] == 0
 
 
+def test_an_edited_product_moves_its_update_time_and_is_found_by_it(wire):
+    product_id, sku = one_warehouse(wire)
+    path = "/product/202502/products/search"
+    before = wire.get(f"/product/202309/products/{product_id}").data["update_time"]
+    wire.clock.advance(60)
+    now = int(wire.clock())
+    assert wire.post(path, {"update_time_ge": before + 1}).data["products"] == []
+    assert update(wire, product_id, {"id": sku["id"], "inventory": [{"quantity": 3}]}).data == {}
+    for window in ({"update_time_ge": now}, {"update_time_ge": before + 1, "update_time_le": now}):
+        (row,) = wire.post(path, window).data["products"]
+        assert (row["id"], row["update_time"], row["create_time"]) == (product_id, now, before)
+    assert wire.post(path, {"update_time_ge": now + 1}).data["total_count"] == 0
+    assert wire.post(path, {"update_time_le": now - 1}).data["total_count"] == 11
+    assert wire.get(f"/product/202309/products/{product_id}").data["update_time"] == now
+
+
+def test_a_refused_edit_leaves_the_update_time_alone(wire):
+    product_id, sku = one_warehouse(wire)
+    wire.clock.advance(60)
+    assert update(wire, product_id, {"id": sku["id"], "inventory": [{"quantity": -1}]}).data["errors"]
+    assert wire.post("/product/202502/products/search", {"update_time_ge": int(wire.clock())}).data["products"] == []
+
+
+def test_product_search_rows_carry_no_weight(wire):
+    for row in wire.walk("/product/202502/products/search", {}, "products", page_size="5"):
+        assert not {"package_weight", "package_dimensions"} & set(row)
+        assert not any("sku_weight" in sku for sku in row["skus"])
+
+
 def test_product_detail_knows_weights(wire):
     product_id, sku = one_warehouse(wire)
     product = wire.get(f"/product/202309/products/{product_id}").data
     assert float(product["package_weight"]["value"]) > 0
     assert product["package_weight"]["unit"] == "POUND"
+    assert product["package_dimensions"]["unit"] == "INCH"
+    assert all(product["package_dimensions"][side].isdecimal() for side in ("length", "width", "height"))
     assert sku["id"] in {row["id"] for row in product["skus"]}
     assert wire.get("/product/202309/products/17295").code == 12052032
     assert wire.get("/product/202309/products/abc").code == 12019008

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from tiktok_erp.channels.base import OrderPage, RawOrder
-from tiktok_erp.channels.tiktok_orders import read_order
+from tiktok_erp.channels.base import CommissionPage, OrderPage, OrderSearch, RawOrder
+from tiktok_erp.channels.tiktok_orders import moment, read_order
 from tiktok_erp.errors import ChannelDown, InputFileError
 from tiktok_erp.model.facts import OrderFacts, UnitFacts
 from tiktok_erp.model.moment import to_text
@@ -73,7 +73,15 @@ def raw_order(order: dict[str, Any] | bytes, *, as_of: datetime = AS_OF) -> RawO
     body = order if isinstance(order, bytes) else json.dumps(order).encode()
     order_id = "576666" if isinstance(order, bytes) else str(order["id"])
     digest = hashlib.blake2b(body, digest_size=8).digest()
-    return RawOrder(order_id, body, digest, partial(read_order, body, as_of=as_of))
+    times = {} if isinstance(order, bytes) else order
+    return RawOrder(
+        order_id,
+        body,
+        digest,
+        partial(read_order, body, as_of=as_of),
+        moment(times.get("create_time")),
+        moment(times.get("update_time")),
+    )
 
 
 def write(store: Store, told: Any, *orders: dict[str, Any] | bytes, **options: Any) -> OrderWriter:
@@ -457,95 +465,145 @@ def test_a_faulty_row_leaves_nothing_of_the_file_behind(store: Store, told: Any,
 
 
 class Shop:
-    """A channel that plays back pages, one list a call, and keeps what it was asked for."""
+    """A channel with orders, `size` a page. Before each answer it does what `between` says, once each."""
 
     name = "tiktok"
 
-    def __init__(self, *rounds: Sequence[OrderPage | Exception]) -> None:
-        self.rounds = list(rounds)
-        self.windows: list[tuple[datetime | None, datetime]] = []
+    def __init__(self, *orders: dict[str, Any], size: int = 100) -> None:
+        self.orders = {str(order["id"]): order for order in orders}
+        self.size = size
+        self.searches: list[tuple[OrderSearch, str]] = []
+        self.details: list[Sequence[str]] = []
+        self.between: list[Callable[[], None]] = []
+        self.total: int | None = None
+        self.unreadable = 0
 
-    def search_orders(
-        self, *, updated_from: datetime | None, updated_to: datetime, status: str | None = None
-    ) -> Iterator[OrderPage]:
-        self.windows.append((updated_from, updated_to))
-        for page in self.rounds.pop(0) if len(self.rounds) > 1 else self.rounds[0]:
-            if isinstance(page, Exception):
-                raise page
-            yield page
+    def now(self) -> datetime:
+        return utc_now()
 
+    def latency_s(self) -> float:
+        return 0.0
 
-def a_page(*orders: dict[str, Any], total: int | None = None, unreadable: int = 0) -> OrderPage:
-    return OrderPage(tuple(raw_order(order) for order in orders), total, unreadable)
+    def find_orders(self, search: OrderSearch, page_token: str = "") -> OrderPage:
+        self.searches.append((search, page_token))
+        if self.between:
+            self.between.pop(0)()
+        found = sorted(
+            (order for order in self.orders.values() if self._fits(order, search)),
+            key=lambda o: (o[search.by], o["id"]),
+        )
+        start = int(page_token or 0)
+        page = found[start : start + self.size]
+        following = str(start + self.size) if start + self.size < len(found) else ""
+        total = self.total if self.total is not None else len(found) + self.unreadable
+        return OrderPage(tuple(raw_order(order) for order in page), total, self.unreadable, following, utc_now())
+
+    def _fits(self, order: dict[str, Any], search: OrderSearch) -> bool:
+        at = datetime.fromtimestamp(order[search.by], UTC)
+        return (
+            (search.start is None or search.start <= at)
+            and (search.end is None or at < search.end)
+            and search.status in (None, order["status"])
+        )
+
+    def fetch_orders(self, ids: Sequence[str]) -> list[RawOrder]:
+        self.details.append(ids)
+        return [raw_order(self.orders[order_id]) for order_id in ids if order_id in self.orders]
+
+    def search_listings(self) -> Iterator[list[Any]]:
+        return iter(())
+
+    def find_commissions(self, start: datetime, end: datetime, page_token: str = "") -> CommissionPage:
+        return CommissionPage((), 0)
+
+    def search_cancellations(self, **options: Any) -> Iterator[list[Any]]:
+        return iter(())
 
 
 def run_sync(store: Store, told: Any, shop: Shop, **options: Any) -> Any:
-    rules = Rules(sync=Sync(overlap=timedelta(minutes=5)))
+    rules = Rules(sync=Sync(overlap=timedelta(minutes=5), **options.pop("sync", {})))
     return sync_channel(store, shop, rules, told, run_id=None, **options)  # type: ignore[arg-type]
 
 
+def ids_in(store: Store) -> list[str]:
+    return [row[0] for row in store.query("SELECT channel_order_id FROM orders ORDER BY 1")]
+
+
 def test_the_first_sync_asks_since_the_shop_began(store: Store, told: Any) -> None:
-    shop = Shop([a_page(wire(1), total=2), a_page(wire(2), total=2)])
+    shop = Shop(wire(1), wire(2))
     assert run_sync(store, told, shop).new == 2
-    assert [start for start, end in shop.windows] == [None]
-    assert shop.windows[0][1] >= utc_now()
+    [(search, _token)] = shop.searches
+    assert (search.by, search.start) == ("update_time", None)
+    assert search.end is not None and search.end >= utc_now()
     as_of = load_as_of(store, "tiktok", "orders")
     assert as_of is not None and utc_now() - as_of < timedelta(minutes=1)
 
 
 def test_the_next_sync_overlaps_the_one_before(store: Store, told: Any) -> None:
-    run_sync(store, told, Shop([a_page(wire(1))]))
+    run_sync(store, told, Shop(wire(1)))
     cursor = load_cursor(store, "tiktok", "orders")
     assert cursor == datetime.fromtimestamp(PAID + 3600, UTC)  # the channel's own clock, not ours
-    shop = Shop([a_page()])
+    shop = Shop()
     run_sync(store, told, shop)
-    assert shop.windows[0][0] == cursor - timedelta(minutes=5)
+    assert shop.searches[0][0].start == cursor - timedelta(minutes=5)
+    assert load_cursor(store, "tiktok", "orders") == cursor
 
 
 def test_a_sync_that_breaks_off_keeps_its_pages_but_not_the_cursor(store: Store, told: Any) -> None:
-    down = ChannelDown("down", subject="", next_step="")
+    shop = Shop(*[wire(number, update_time=PAID + number) for number in range(1, 31)], size=10)
+
+    def fail() -> None:
+        raise ChannelDown("down", subject="", next_step="")
+
+    shop.between = [lambda: None, lambda: None, fail]
     with pytest.raises(ChannelDown):
-        run_sync(store, told, Shop([a_page(wire(1), total=3), a_page(wire(2), total=3), down]))
+        run_sync(store, told, shop)
     assert load_cursor(store, "tiktok", "orders") is None
     assert load_as_of(store, "tiktok", "orders") is None
-    assert run_sync(store, told, Shop([a_page(wire(1), wire(2), wire(3), total=3)])).new >= 1
-    assert store.scalar("SELECT count(*) FROM orders") == 3
-
-
-def test_an_order_that_slipped_between_two_pages_is_found_by_reading_again(store: Store, told: Any) -> None:
-    shop = Shop([a_page(wire(1), total=3), a_page(wire(3), total=3)], [a_page(wire(1), wire(2), wire(3), total=3)])
+    assert ids_in(store)
     run_sync(store, told, shop)
-    assert len(shop.windows) == 2
-    assert shop.windows[0] == shop.windows[1]
-    assert store.scalar("SELECT count(*) FROM orders") == 3
+    assert len(ids_in(store)) == 30
 
 
-def test_an_order_that_is_on_two_pages_is_one_order(store: Store, told: Any) -> None:
-    shop = Shop([a_page(wire(1), wire(2), total=3), a_page(wire(2), wire(3), total=3)])
-    assert run_sync(store, told, shop).new == 3
-    assert len(shop.windows) == 1
+def test_an_order_that_slips_between_two_pages_is_found(store: Store, told: Any) -> None:
+    shop = Shop(*[wire(number, update_time=PAID + number) for number in range(1, 41)], size=10)
+
+    def move_one() -> None:
+        shop.orders["576002"]["update_time"] = int(utc_now().timestamp())
+
+    shop.between = [lambda: None, lambda: None, move_one]
+    assert run_sync(store, told, shop).new == 40
+    assert len(ids_in(store)) == 40
+
+
+def test_an_order_that_comes_twice_is_told_once(store: Store, told: Any) -> None:
+    shop = Shop(*[wire(number, update_time=PAID + number) for number in range(1, 31)], size=10)
+    count = run_sync(store, told, shop)
+    assert (count.new, count.changed, count.unchanged) == (30, 0, 0)
 
 
 def test_orders_that_never_appear_are_told_after_some_readings(store: Store, told: Any) -> None:
-    shop = Shop([a_page(wire(1), total=2)])
+    shop = Shop(wire(1))
+    shop.total = 2
     run_sync(store, told, shop)
-    assert len(shop.windows) == 3
-    assert any("2" in warning and "1" in warning for warning in told.warnings)
+    assert 2 <= len(shop.searches) <= 5
+    assert any("counts 1 orders more" in warning for warning in told.warnings)
 
 
 def test_orders_without_an_id_are_told_and_do_not_cause_reading_again(store: Store, told: Any) -> None:
-    shop = Shop([a_page(wire(1), total=3, unreadable=2)])
+    shop = Shop(wire(1))
+    shop.unreadable = 2
     count = run_sync(store, told, shop)
-    assert (count.new, count.failed, len(shop.windows)) == (1, 2, 1)
+    assert (count.new, count.failed, len(shop.searches)) == (1, 2, 1)
 
 
 def test_a_later_start_leaves_what_lies_before_unread(store: Store, told: Any) -> None:
-    run_sync(store, told, Shop([a_page(wire(1))]))
+    run_sync(store, told, Shop(wire(1)))
     cursor = load_cursor(store, "tiktok", "orders")
     assert cursor is not None
-    run_sync(store, told, Shop([a_page(wire(2, update_time=PAID + 99999))]), since=cursor + timedelta(hours=1))
+    run_sync(store, told, Shop(wire(2, update_time=PAID + 99999)), since=cursor + timedelta(hours=1))
     assert load_cursor(store, "tiktok", "orders") == cursor
-    run_sync(store, told, Shop([a_page(wire(3, update_time=PAID + 99999))]), since=cursor - timedelta(hours=1))
+    run_sync(store, told, Shop(wire(3, update_time=PAID + 99999)), since=cursor - timedelta(hours=1))
     moved = load_cursor(store, "tiktok", "orders")
     assert moved is not None and moved > cursor
 
@@ -553,10 +611,121 @@ def test_a_later_start_leaves_what_lies_before_unread(store: Store, told: Any) -
 def test_a_dry_sync_moves_nothing(store: Store, told: Any) -> None:
     save_cursor(store, "tiktok", "orders", cursor=AS_OF, as_of=AS_OF)
     before = dump(store)
-    run_sync(store, told, Shop([a_page(wire(1), total=9)]), dry_run=True)
+    run_sync(store, told, Shop(wire(1)), dry_run=True)
     assert dump(store) == before
 
 
+# Sweeps
+
+
+def test_an_order_whose_change_was_dated_back_is_found_by_the_sweep(store: Store, told: Any) -> None:
+    now = int(utc_now().timestamp())
+    shop = Shop(wire(1, create_time=now - 60, update_time=now))
+    run_sync(store, told, shop)
+    shop.orders["576002"] = wire(2, "ON_HOLD", create_time=now - 3600, update_time=now - 3600)
+    run_sync(store, told, shop)
+    assert ids_in(store) == ["576001"]
+    run_sync(store, told, shop, sync={"sweep_every": timedelta(0)})
+    assert ids_in(store) == ["576001", "576002"]
+
+
+def test_an_order_that_left_unseen_is_asked_for_by_its_id(store: Store, told: Any) -> None:
+    shop = Shop(wire(1))
+    run_sync(store, told, shop)
+    store.execute("UPDATE orders SET synced_at = ?", (to_text(AS_OF),))
+    shop.orders["576001"] = wire(1, "CANCELLED", update_time=PAID + 3600)
+    save_cursor(store, "tiktok", "orders", cursor=utc_now(), as_of=utc_now())
+    run_sync(store, told, shop, sync={"sweep_every": timedelta(0)})
+    assert shop.details == [["576001"]]
+    assert one(store, "SELECT state FROM v_orders") == ("cancelled",)
+
+
+def test_sweeps_are_not_made_before_they_are_due(store: Store, told: Any) -> None:
+    shop = Shop(wire(1))
+    for _time in range(3):
+        run_sync(store, told, shop)
+    assert {search.by for search, token in shop.searches} == {"update_time"}
+    assert len(shop.searches) == 3
+
+
+# Events
+
+
+def events(store: Store) -> list[tuple[Any, ...]]:
+    return [tuple(row) for row in store.query("SELECT kind, at FROM v_order_events ORDER BY at, kind")]
+
+
+def test_a_wish_to_cancel_and_its_withdrawal_are_events_with_the_channels_time(store: Store, told: Any) -> None:
+    write(store, told, wire())
+    asked = wire(is_buyer_request_cancel=True, request_cancel_time=PAID + 4000, update_time=PAID + 4100)
+    write(store, told, asked)
+    write(store, told, asked | {"seller_note": "looked at"})
+    write(store, told, wire(update_time=PAID + 5000))
+    at = [to_text(datetime.fromtimestamp(PAID + seconds, UTC)) for seconds in (4000, 5000)]
+    assert events(store) == [("cancel_requested", at[0]), ("cancel_withdrawn", at[1])]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "kind"),
+    [
+        (wire(), wire(status="CANCELLED", update_time=PAID + 9000, cancel_time=PAID + 9000), "cancelled"),
+        (wire(), wire(status="ON_HOLD", update_time=PAID + 9000), "on_hold_again"),
+        (wire(status="CANCELLED"), wire(update_time=PAID + 9000), "reopened"),
+        (wire(), wire(split_or_combine_tag="COMBINED", update_time=PAID + 9000), "combined"),
+        (wire(), wire(split_or_combine_tag="SPLIT", update_time=PAID + 9000), "split"),
+        (wire(), wire(has_updated_recipient_address=True, update_time=PAID + 9000), "address_changed"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_matters_later_becomes_an_event(
+    store: Store, told: Any, before: dict[str, Any], after: dict[str, Any], kind: str
+) -> None:
+    write(store, told, before)
+    earlier = events(store)
+    write(store, told, after)
+    new = [event for event in events(store) if event not in earlier]
+    assert new == [(kind, to_text(datetime.fromtimestamp(PAID + 9000, UTC)))]
+
+
+# Further facts
+
+
+def test_further_amounts_deadlines_and_flags_are_kept(store: Store, told: Any) -> None:
+    payment = {
+        "currency": "USD",
+        "total_amount": "43.28",
+        "original_total_product_price": "49.98",
+        "retail_delivery_fee": "0.29",
+        "small_order_fee": "0",
+        "brand_new_fee": "1.00",
+    }
+    write(
+        store,
+        told,
+        wire(
+            payment=payment,
+            collection_due_time=PAID + 1,
+            delivery_due_time=PAID + 2,
+            delivery_sla_time=PAID + 3,
+            handling_duration={"days": "7", "type": "BUSINESS_DAY"},
+            is_refundable_sample=True,
+            line_items=[line(11, original_price="24.99", platform_discount="1.50", seller_discount="3.50")],
+        ),
+    )
+    kept = store.query_one("SELECT * FROM orders")
+    assert kept is not None
+    assert json.loads(kept["other_amounts"]) == {
+        "original_total_product_price": 4998,
+        "retail_delivery_fee": 29,
+        "brand_new_fee": 100,
+    }
+    times = [kept[name] for name in ("collection_due_at", "delivery_due_at", "delivery_sla_at")]
+    assert times == [to_text(datetime.fromtimestamp(PAID + seconds, UTC)) for seconds in (1, 2, 3)]
+    assert (kept["handling_days"], kept["handling_days_kind"], kept["is_refundable_sample"]) == (7, "BUSINESS_DAY", 1)
+    unit = one(store, "SELECT original_price_minor, platform_discount_minor, seller_discount_minor FROM units")
+    assert unit == (2499, 150, 350)
+
+
 def test_an_unknown_word_is_told_once_for_all_its_orders(store: Store, told: Any) -> None:
-    run_sync(store, told, Shop([a_page(wire(1, "BRAND_NEW"), wire(2, "BRAND_NEW"))]))
+    run_sync(store, told, Shop(wire(1, "BRAND_NEW"), wire(2, "BRAND_NEW")))
     assert [warning for warning in told.warnings if "BRAND_NEW" in warning and "2" in warning]

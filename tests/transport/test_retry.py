@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 import stamina
@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tiktok_erp.errors import ChannelDown, ChannelRefused, ChannelThrottled, OutcomeUnknown
-from tiktok_erp.transport.retry import parse_retry_after, with_retries
+from tiktok_erp.transport.retry import LONGEST_WAIT_S, RetryPolicy, parse_retry_after, with_retries
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 
@@ -80,6 +80,24 @@ def test_every_form_of_retry_after_is_read(value: str | None, seconds: float | N
     assert parse_retry_after(value, NOW) == seconds
 
 
+@pytest.mark.parametrize(
+    ("date", "seconds"),
+    [
+        (None, 241.0),
+        ("", 241.0),
+        ("just now", 241.0),
+        ("Sun, 22 Nov 2026 09:34:00 GMT", 1.0),
+        ("Sun, 22 Nov 2026 09:35:00 GMT", 0.0),
+    ],
+)
+def test_a_moment_is_read_by_the_clock_of_the_server(date: str | None, seconds: float) -> None:
+    assert parse_retry_after("Sun, 22 Nov 2026 09:34:01 GMT", NOW, date=date) == seconds
+
+
+def test_a_number_without_end_stays_a_number_that_can_be_shown() -> None:
+    assert parse_retry_after("9" * 500, NOW) == 365 * 86400
+
+
 @given(st.text())
 def test_no_header_breaks_the_reading(value: str) -> None:
     seconds = parse_retry_after(value, NOW)
@@ -129,9 +147,24 @@ def test_a_wish_for_no_wait_is_repeated_too(slept: list[float]) -> None:
     assert sum(slept) <= 1.0
 
 
-def test_a_wish_for_very_long_is_cut(slept: list[float]) -> None:
-    with_retries(Call(throttled(86400.0)), is_down)
-    assert slept == [60.0]
+def test_the_longest_wish_that_is_sat_out(slept: list[float]) -> None:
+    with_retries(Call(throttled(LONGEST_WAIT_S)), is_down)
+    assert slept == [LONGEST_WAIT_S]
+
+
+def test_a_wish_for_longer_comes_out_at_once(slept: list[float]) -> None:
+    call = Call(throttled(3600.0))
+    with pytest.raises(ChannelThrottled) as caught:
+        with_retries(call, is_down, RetryPolicy(total_s=86400.0))
+    assert caught.value.retry_after_s == 3600.0
+    assert (call.count, slept) == (1, [])
+
+
+def test_no_wait_begins_that_would_pass_the_total(slept: list[float]) -> None:
+    call = Call(*[throttled(50.0) for _attempt in range(9)])
+    with pytest.raises(ChannelThrottled):
+        with_retries(call, is_down, RetryPolicy(total_s=49.0))
+    assert (call.count, slept) == (1, [])
 
 
 def test_without_a_wish_the_waits_grow(slept: list[float]) -> None:
@@ -139,5 +172,25 @@ def test_without_a_wish_the_waits_grow(slept: list[float]) -> None:
         with_retries(Call(*[down() for _attempt in range(9)]), is_down)
     assert len(slept) == 5
     for index, wait in enumerate(slept):
-        assert 0.5 * 2**index <= wait <= 0.5 * 2**index + 0.5
-    assert sum(slept) < timedelta(minutes=2).total_seconds()
+        assert 0.4 * 2**index <= wait <= 0.4 * 2**index + 0.4
+    assert sum(slept) < 15.0
+
+
+def test_a_small_wish_does_not_shorten_the_waits(slept: list[float]) -> None:
+    with pytest.raises(ChannelThrottled):
+        with_retries(Call(*[throttled(1.0) for _attempt in range(9)]), is_down)
+    assert slept[0] == 1.0
+    assert slept[4] >= 6.4
+
+
+def test_a_caller_chooses_tries_and_waits(slept: list[float]) -> None:
+    call = Call(*[down() for _attempt in range(9)])
+    with pytest.raises(ChannelDown):
+        with_retries(call, is_down, RetryPolicy(attempts=3, total_s=10.0, first_wait_s=0.001))
+    assert call.count == 3
+    assert sum(slept) <= 0.005
+
+
+def test_faults_at_random_practically_never_end_a_run() -> None:
+    per_request = 0.05 ** RetryPolicy().attempts
+    assert 1 - (1 - per_request) ** 10_000 < 0.001

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol
 
 from tiktok_erp.model.credentials import TokenPair
 from tiktok_erp.model.facts import OrderFacts
+from tiktok_erp.model.moment import to_text
 from tiktok_erp.model.secret import Secret
 
 
@@ -26,24 +28,115 @@ class ShopFacts:
 
 @dataclass(frozen=True, slots=True)
 class RawOrder:
-    """One order as the wire had it: `digest` tells whether anything changed, `facts()` reads it."""
+    """One order as the wire had it: `digest` tells whether anything changed, `facts()` reads it.
+
+    `placed_at` and `updated_at` are the two times that a search can go by.
+    """
 
     order_id: str
     raw: bytes
     digest: bytes
     facts: Callable[[], OrderFacts]
+    placed_at: datetime | None = None
+    updated_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OrderSearch:
+    """Which orders to list: those whose time `by` lies in `[start, end)`. None leaves an end open."""
+
+    by: Literal["update_time", "create_time"]
+    start: datetime | None
+    end: datetime | None
+    status: str | None = None
+    newest_first: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class OrderPage:
     """One page of orders. `total_count` is what the channel says there are in all, None when it says nothing.
 
-    `unreadable` counts elements that are no order object with an id.
+    `unreadable` counts elements that are no order object with an id. `server_time` is the channel's clock when it
+    answered, None when it did not tell. An empty `next_page_token` says that this is the last page.
     """
 
     orders: tuple[RawOrder, ...]
     total_count: int | None
     unreadable: int = 0
+    next_page_token: str = ""
+    server_time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Commission:
+    """What a creator earns of one SKU of an order. Amounts are minor units of `currency`, None where not told."""
+
+    channel_order_id: str
+    channel_sku_id: str
+    creator: str
+    content_type: str
+    content_id: str
+    quantity: int
+    rate_bp: int | None
+    estimated_minor: int | None
+    actual_minor: int | None
+    partner_minor: int | None
+    shop_ads_minor: int | None
+    currency: str | None
+    settlement_status: str | None
+    is_fully_returned: bool | None
+    placed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CommissionPage:
+    """One page of commissions; an order may be on two pages. `total_count` counts rows (TikTok reference, section 4.12)."""
+
+    rows: tuple[Commission, ...]
+    total_count: int | None
+    next_page_token: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancellation:
+    """A cancellation or a buyer's wish for one. `is_pending`: it waits for the seller's answer until `answer_by`."""
+
+    cancel_id: str
+    channel_order_id: str
+    kind: str | None
+    status: str
+    is_pending: bool
+    role: str | None
+    reason: str | None
+    created_at: datetime | None
+    updated_at: datetime | None
+    answer_by: datetime | None
+    should_restock: bool | None
+    refund_minor: int | None
+    currency: str | None
+    channel_unit_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ProductMeasures:
+    """Weight (grams) and outer size (millimetres) of a product's parcel, and of single SKUs where the channel tells them."""
+
+    product_id: str
+    weight_g: int | None
+    length_mm: int | None
+    width_mm: int | None
+    height_mm: int | None
+    sku_weights_g: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ApiCall:
+    """How one request was answered: `outcome` is ok, refused (answered, and no), throttled or failed."""
+
+    at: datetime
+    endpoint: str
+    outcome: str
+    latency_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +149,25 @@ class Listing:
     title: str
     status: str
     quantities: tuple[tuple[str, int], ...]
+    price_minor: int | None = None
+    currency: str | None = None
+    changed_at: datetime | None = None
+
+    def row(self) -> tuple[str | int | None, ...]:
+        """Return what the store keeps of it, as `store.stock.save_listings` takes it."""
+        return (
+            self.listing_id,
+            self.product_id,
+            self.seller_sku,
+            self.seller_sku or self.listing_id,
+            self.title,
+            self.status,
+            json.dumps([warehouse for warehouse, quantity in self.quantities if warehouse]),
+            sum(quantity for warehouse, quantity in self.quantities),
+            self.price_minor,
+            self.currency,
+            to_text(self.changed_at) if self.changed_at is not None else None,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +249,8 @@ class Channel(Protocol):
 
     name: str
 
-    def search_orders(
-        self, *, updated_from: datetime | None, updated_to: datetime, status: str | None = None
-    ) -> Iterator[OrderPage]:
-        """Yield every page of the orders whose last change lies in `[updated_from, updated_to)`, oldest first."""
+    def find_orders(self, search: OrderSearch, page_token: str = "") -> OrderPage:
+        """Return one page of the orders that `search` names."""
         ...
 
     def fetch_orders(self, channel_order_ids: Sequence[str]) -> list[RawOrder]:

@@ -1,7 +1,7 @@
 """Read Seller Center's order export (CSV or XLSX) as `OrderFacts`. Edge; layout: TikTok reference, sections 8.1, 8.2.
 
-The file is checked whole before the first order is handed out, and read again to hand them out, so that memory does not
-grow with it: an export may hold 200,000 orders.
+The file is checked whole before the first order is handed out, and read again to hand them out, so that of each order
+only its id stays in memory: an export may hold 200,000 orders.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import ROUND_CEILING, Decimal
 from functools import lru_cache
+from operator import itemgetter
 from pathlib import Path
 from types import MappingProxyType
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -26,9 +27,9 @@ from tiktok_erp.model.us_states import STATES_WITH_ZERO_ZIPS, is_united_states, 
 from tiktok_erp.table_file import TableFile, TableRow, find_columns, is_exponent, is_rounded, plain_header
 
 _COLUMNS: Mapping[str, Sequence[str]] = {
-    "order_id": ("Order ID",),
-    "status": ("Order Status",),
-    "substatus": ("Order Substatus",),
+    "order_id": ("Order ID", "注文ID"),
+    "status": ("Order Status", "注文状況"),
+    "substatus": ("Order Substatus", "注文のサブ状況"),
     "cancel_type": ("Cancelation/Return Type", "Cancellation/Return Type"),
     "order_type": ("Normal or Pre-order",),
     "sku_id": ("SKU ID",),
@@ -38,6 +39,7 @@ _COLUMNS: Mapping[str, Sequence[str]] = {
     "variation": ("Variation",),
     "bundle_sku": ("Virtual Bundle Seller SKU",),
     "quantity": ("Quantity",),
+    "return_quantity": ("Sku Quantity of return",),
     "unit_price": ("SKU Unit Original Price",),
     "before_discount": ("SKU Subtotal Before Discount",),
     "platform_discount": ("SKU Platform Discount",),
@@ -48,12 +50,26 @@ _COLUMNS: Mapping[str, Sequence[str]] = {
     "shipping_platform_discount": ("Shipping Fee Platform Discount",),
     "tax": ("Taxes",),
     "total": ("Order Amount",),
+    "original_shipping_fee": ("Original Shipping Fee",),
+    "shipping_fee_cofunded_discount": ("Co-Funded Shipping Fee Discount",),
+    "payment_platform_discount": ("Payment platform discount",),
+    "retail_delivery_fee": ("Retail Delivery Fee",),
+    "small_order_fee": ("Small Order Fee",),
+    "buyer_service_fee": ("Buyer Service Fee",),
+    "handling_fee": ("Handling Fee",),
+    "shipping_insurance_fee": ("Shipping Insurance",),
+    "item_insurance_fee": ("Item Insurance",),
+    "distance_shipping_fee": ("Distance Shipping Fee",),
+    "distance_fee": ("Distance Fee",),
+    "refund_amount": ("Order Refund Amount",),
     "created": ("Created Time",),
     "paid": ("Paid Time",),
     "rts": ("RTS Time",),
     "shipped": ("Shipped Time",),
     "delivered": ("Delivered Time",),
     "cancelled": ("Cancelled Time", "Canceled Time"),
+    "cancelled_by": ("Cancel By",),
+    "cancel_reason": ("Cancel Reason",),
     "fulfillment": ("Fulfillment Type",),
     "tracking": ("Tracking ID",),
     "option_type": ("Delivery Option Type",),
@@ -65,7 +81,13 @@ _COLUMNS: Mapping[str, Sequence[str]] = {
     "phone": ("Phone #",),
     "country": ("Country",),
     "state": ("State", "Province"),
-    "city": ("City",),
+    "region": ("Region",),
+    "city": ("City", "Regency and City", "Municipality"),
+    "district": ("District",),
+    "districts": ("Districts",),
+    "villages": ("Villages",),
+    "commune": ("Commune",),
+    "barangay": ("Barangay",),
     "zip": ("Zipcode", "Zip Code"),
     "street1": ("Address Line 1", "Address Line", "Detail Address"),
     "street2": ("Address Line 2", "Additional address information"),
@@ -77,9 +99,39 @@ _COLUMNS: Mapping[str, Sequence[str]] = {
     "content": ("Order Channel",),
     "creator": ("Creator Handle",),
 }
+# Columns that exports are known to have and that tell nothing we keep.
+_UNUSED_HEADERS = (
+    "Warehouse Name",
+    "Buyer Nickname",
+    "Delivery Instruction",
+    "Payment Method",
+    "Product Category",
+    "Combined Listing",
+    "Purchase Channel",
+    "Checked Status",
+    "Checked Marked by",
+    "Tokopedia Invoice Number",
+    "Request Tax Invoice",
+)
+_TAX_INVOICE_START = "tax info - "  # Thailand: `Tax Info - ...`
 _REQUIRED = ("order_id", "status", "sku_id", "quantity")
 _ID_COLUMNS = ("order_id", "sku_id", "product_id", "package_id", "tracking")
 _TIME_COLUMNS = ("created", "paid", "rts", "shipped", "delivered", "cancelled")
+# Amounts without a field of their own, true of the whole order; their names are those of the API's `payment`.
+_OTHER_AMOUNTS = (
+    "original_shipping_fee",
+    "shipping_fee_cofunded_discount",
+    "payment_platform_discount",
+    "retail_delivery_fee",
+    "small_order_fee",
+    "buyer_service_fee",
+    "handling_fee",
+    "shipping_insurance_fee",
+    "item_insurance_fee",
+    "distance_shipping_fee",
+    "distance_fee",
+    "refund_amount",
+)
 _MONEY_COLUMNS = (
     "unit_price",
     "before_discount",
@@ -91,27 +143,72 @@ _MONEY_COLUMNS = (
     "shipping_platform_discount",
     "tax",
     "total",
+    *_OTHER_AMOUNTS,
 )
-_RECIPIENT_COLUMNS = ("name", "phone", "street1", "street2", "house", "city", "state", "zip", "country")
+_SMALL_PLACES = ("district", "districts", "villages", "commune", "barangay")  # largest first
+_RECIPIENT_COLUMNS = (
+    *("name", "phone", "street1", "street2", "house", "city", "state", "region", "zip", "country"),
+    *_SMALL_PLACES,
+)
 
 _DESCRIPTION_START = "platform unique order id"
 _MOST_UNITS_IN_A_ROW = 10_000  # beyond this a typing mistake is likelier than an order
 _FEWEST_ID_DIGITS = 6
+_MOST_HEADERS_TOLD = 30
+_LOOKS_LIKE_DATA = re.compile(r"\d{5}|\d[.:/]\d", re.ASCII)
 
 _TWELVE_HOUR_TIME = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4}) (\d{1,2}):(\d{2}):(\d{2}) ?([AaPp])[Mm]", re.ASCII)
 _DAY_FIRST_TIME = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4}) (\d{1,2}):(\d{2}):(\d{2})", re.ASCII)
 _CELL_TIME = re.compile(r"(\d{4})-(\d{2})-(\d{2}) (\d{2}):(\d{2}):(\d{2})", re.ASCII)  # a date cell of an XLSX file
 _NAME_TIME = re.compile(r"(\d{4})-(\d{2})-(\d{2})-(\d{2})_(\d{2})", re.ASCII)
 _MONEY = re.compile(
-    r"(?P<minus>-)?(?:US)?\$?\s*(?P<before>[A-Z]{3})?\s*(?P<inner>-)?\$?(?P<number>[\d.,]{1,15})\s*(?P<after>[A-Z]{3})?",
-    re.ASCII,
+    r"(?P<minus>-)?(?P<before>[A-Z]{3}|US\$|[$€£¥￥฿₱₫đ]|Rp\.?|RM)?\s*(?P<inner>-)?\$?"
+    r"(?P<number>[0-9.,]{1,15})\s*(?P<after>[A-Z]{3}|[€₫đ])?"
 )
+# Signs that stand for one currency among the channel's markets; a bare $ says nothing.
+_SIGNS = {
+    "US$": "USD",
+    "€": "EUR",
+    "£": "GBP",
+    "¥": "JPY",
+    "￥": "JPY",
+    "฿": "THB",
+    "₱": "PHP",
+    "₫": "VND",
+    "đ": "VND",
+    "Rp": "IDR",
+    "Rp.": "IDR",
+    "RM": "MYR",
+}
+# The channel's markets: ISO 3166 code and currency by the names that `Country` may have.
+_MARKETS: Mapping[str, tuple[str, str]] = {
+    name: (code, currency)
+    for code, currency, *names in (
+        ("ID", "IDR", "indonesia", "印度尼西亚"),
+        ("VN", "VND", "vietnam", "viet nam", "việt nam", "越南"),
+        ("TH", "THB", "thailand", "ไทย", "ประเทศไทย", "泰国"),
+        ("PH", "PHP", "philippines", "the philippines", "菲律宾"),
+        ("MY", "MYR", "malaysia", "马来西亚"),
+        ("SG", "SGD", "singapore", "新加坡"),
+        ("JP", "JPY", "japan", "日本"),
+        ("GB", "GBP", "united kingdom", "great britain", "uk", "英国"),
+        ("IE", "EUR", "ireland"),
+        ("ES", "EUR", "spain", "españa"),
+        ("DE", "EUR", "germany", "deutschland"),
+        ("FR", "EUR", "france"),
+        ("IT", "EUR", "italy", "italia"),
+        ("MX", "MXN", "mexico", "méxico"),
+        ("BR", "BRL", "brazil", "brasil"),
+    )
+    for name in (*names, code.casefold())
+}
 _PLAIN_NUMBER = re.compile(r"\d{1,12}(\.\d{1,12})?", re.ASCII)
 _COMMA_THOUSANDS = re.compile(r"\d{1,3}(,\d{3})+(\.\d+)?", re.ASCII)
 _ANY_THOUSANDS = re.compile(r"\d{1,3}([.,]\d{3})+", re.ASCII)
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 NO_MORE_WORDS: Mapping[str, str] = MappingProxyType({})
+_NO_MARKET: tuple[str | None, str | None] = (None, None)
 
 
 def read_order_export(
@@ -119,24 +216,102 @@ def read_order_export(
     *,
     time_zone: str = "America/Los_Angeles",
     status_words: Mapping[str, str] = NO_MORE_WORDS,
+    header_aliases: Mapping[str, str] = NO_MORE_WORDS,
     exported_at: datetime | None = None,
     currency: str = "USD",
 ) -> Iterator[OrderFacts]:
     """Return the orders of an export in the file's order. The whole file has been checked when this returns.
 
-    The file carries neither zone nor currency: its times are read in `time_zone`, amounts without a currency code as
-    `currency`. `as_of` is the time in the file's name (`All order-2026-11-21-19_40.csv`, also in `time_zone`), else
+    The file carries no zone: its times are read in `time_zone`. An amount is in the currency that the order's cells
+    name, else that of the order's country, else that which the rest of the file has, else `currency`.
+    `as_of` is the time in the file's name (`All order-2026-11-21-19_40.csv`, also in `time_zone`), else
     `exported_at` (the file's own time), but never later than `exported_at`: a name in another zone must not make the
     rows look newer than they are. `status_words` adds words of another language: status -> the API's word, or
-    `CANCEL` / `RETURN` for the column Cancelation/Return Type.
+    `CANCEL` / `RETURN` for the column Cancelation/Return Type. `header_aliases` does the same for headers: the file's
+    text -> the English header of section 8.1.
 
     A row's quantity becomes that many units. Raises InputFileError with file, line, column and order for anything that
-    cannot be taken as it stands (nothing is handed out then), SettingsError for an unknown zone or word.
+    cannot be taken as it stands (nothing is handed out then), SettingsError for an unknown zone, word or header.
     """
-    export = _Export(path, _zone(time_zone), Words(status_words), currency, is_day_first=_is_day_first(time_zone))
-    rows_of_order = export.count_rows()
-    newest = max((_newest_time(order) for order in export.orders(rows_of_order, _LONG_AGO)), default=_LONG_AGO)
-    return export.orders(rows_of_order, export.as_of(exported_at, newest))
+    export = OrderExport(
+        path,
+        time_zone=time_zone,
+        status_words=status_words,
+        header_aliases=header_aliases,
+        exported_at=exported_at,
+        currency=currency,
+    )
+    return (exported.facts for exported in export.orders())
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedOrder:
+    """An order of the export, and every status of the API that the file's words for it may stand for."""
+
+    facts: OrderFacts
+    statuses: frozenset[str]
+
+
+class OrderExport:
+    """An export that was checked whole. Arguments and errors are those of `read_order_export`.
+
+    `tells_tracking`: the file has the column of tracking numbers.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        time_zone: str = "America/Los_Angeles",
+        status_words: Mapping[str, str] = NO_MORE_WORDS,
+        header_aliases: Mapping[str, str] = NO_MORE_WORDS,
+        exported_at: datetime | None = None,
+        currency: str = "USD",
+    ) -> None:
+        self._file = _Export(
+            path,
+            _zone(time_zone),
+            Words(status_words),
+            currency,
+            names=_header_names(header_aliases),
+            is_day_first=_is_day_first(time_zone),
+        )
+        self._rows_of_order = self._file.count_rows()
+        checked = self._file.orders(self._rows_of_order, _LONG_AGO)
+        newest = max((_newest_time(order.facts) for order in checked), default=_LONG_AGO)
+        self.as_of = self._file.as_of(exported_at, newest)
+        self.tells_tracking = self._file.has_column("tracking")
+
+    def __len__(self) -> int:
+        return len(self._rows_of_order)
+
+    def __contains__(self, channel_order_id: object) -> bool:
+        return channel_order_id in self._rows_of_order
+
+    def orders(self) -> Iterator[ExportedOrder]:
+        """Yield the orders in the file's order."""
+        return self._file.orders(self._rows_of_order, self.as_of)
+
+
+def _header_names(aliases: Mapping[str, str]) -> Mapping[str, Sequence[str]]:
+    """Return the spellings of each column's header, those of the seller's settings behind ours."""
+    names = {field: list(spellings) for field, spellings in _COLUMNS.items()}
+    field_of = {plain_header(spelling): field for field, spellings in _COLUMNS.items() for spelling in spellings}
+    unused = {plain_header(header) for header in _UNUSED_HEADERS}
+    for alias, header in aliases.items():
+        if plain_header(header) in field_of:
+            names[field_of[plain_header(header)]].append(alias)
+        elif plain_header(header) not in unused:
+            raise SettingsError(
+                tr("seller_center.headers: no export has the column {header}", header=header),
+                subject="rules.yaml",
+                next_step=tr(
+                    "write the file's header and then the English one, such as seller_center: {{headers: {{{alias}: {example}}}}}",
+                    alias=alias,
+                    example=_COLUMNS["quantity"][0],
+                ),
+            )
+    return names
 
 
 def _zone(name: str) -> ZoneInfo:
@@ -161,31 +336,40 @@ def _newest_time(order: OrderFacts) -> datetime:
 
 
 class _Line(dict[str, str]):
-    """One row of the export: its cells, stripped, by field, its place in the file, and what the raw row proves.
+    """One row of the export: its cells, stripped, by field, and its place in the file.
 
     A field whose column the file lacks is empty. A dict itself, since cells are asked for 80 times an order.
     """
 
-    __slots__ = ("fingerprint", "has_text_id", "number")
+    __slots__ = ("number",)
 
-    def __init__(
-        self, cells: Mapping[str, str], *, number: int, fingerprint: int = 0, has_text_id: bool = False
-    ) -> None:
-        super().__init__(cells)
-        self.number = number
-        self.fingerprint = fingerprint
-        self.has_text_id = has_text_id  # the order id was text, never a number of a spreadsheet program
+    number: int
 
 
 class _Export:
     """One export file. Every method reads it from the start."""
 
-    def __init__(self, path: Path, zone: ZoneInfo, words: Words, currency: str, *, is_day_first: bool) -> None:
+    def __init__(
+        self,
+        path: Path,
+        zone: ZoneInfo,
+        words: Words,
+        currency: str,
+        *,
+        names: Mapping[str, Sequence[str]],
+        is_day_first: bool,
+    ) -> None:
         self._table = TableFile(path, sheet="OrderSKUList")
         self._zone = zone
         self._words = words
         self._currency = currency
+        self._names = names
+        self._id_headers = {plain_header(name) for name in names["order_id"]}
         self._is_day_first = is_day_first
+
+    def has_column(self, field: str) -> bool:
+        """Tell whether the file has the column."""
+        return field in self._columns(self._table.read()[0])
 
     def as_of(self, exported_at: datetime | None, newest: datetime) -> datetime:
         """Return when the rows were true; not before the `newest` time that they themselves tell."""
@@ -207,62 +391,103 @@ class _Export:
         An order's rows are expected side by side; counting them first allows for files where they are not.
         """
         counts: dict[str, int] = {}
-        seen_rows: dict[int, int] = {}
+        seen_rows: set[int] = set()
         unknown: dict[str, _UnknownWord] = {}
         rounded = _RoundedIds()
-        for line in self._lines((*_ID_COLUMNS, "status", "substatus", "bundle_sku")):
+        currency: str | None = None
+        fields = (*_ID_COLUMNS, "status", "substatus", "bundle_sku", "country", "total")
+        for line, row, is_text in self._lines(fields):
             order_id = self._checked_ids(line)
-            rounded.add(order_id, line.number, is_text=line.has_text_id)
-            first_line = seen_rows.setdefault(line.fingerprint, line.number)
-            if first_line != line.number:
-                raise self._fault(
-                    tr("this row repeats line {line} word for word", line=first_line),
-                    line,
-                    None,
-                    tr("the export has one row for each order and SKU: download it again, and join no files by hand"),
-                )
+            rounded.add(order_id, line.number, is_text=is_text)
+            fingerprint = hash(tuple(row.cells))
+            if fingerprint in seen_rows:
+                raise self._repeated(line, fingerprint)
+            seen_rows.add(fingerprint)
             for field in ("status", "substatus"):
                 if line[field] and self._words.status(line[field]) is None:
                     unknown.setdefault(line[field], _UnknownWord(line, field))
             counts[order_id] = counts.get(order_id, 0) + 1
+            currency = currency or _named_currency(line["total"]) or _market(line["country"])[1]
         if unknown:
             raise self._unknown_words(unknown)
         suspect = rounded.suspect()
         if suspect is not None:
             order_id, number = suspect
-            raise self._mangled(_Line({"order_id": order_id}, number=number), "order_id")
+            line = _Line(order_id=order_id)
+            line.number = number
+            raise self._mangled(line, "order_id")
+        self._currency = currency or self._currency
         return counts
 
-    def orders(self, rows_of_order: Mapping[str, int], as_of: datetime) -> Iterator[OrderFacts]:
+    def orders(self, rows_of_order: Mapping[str, int], as_of: datetime) -> Iterator[ExportedOrder]:
         """Yield each order once all its rows were read."""
         waiting: dict[str, list[_Line]] = {}
-        for line in self._lines(tuple(_COLUMNS)):
+        for line, _row, _is_text in self._lines(tuple(_COLUMNS)):
             lines = waiting.setdefault(line["order_id"], [])
             lines.append(line)
             if len(lines) == rows_of_order[line["order_id"]]:
                 del waiting[line["order_id"]]
                 yield self._order(lines, as_of)
 
-    def _lines(self, fields: Sequence[str]) -> Iterator[_Line]:
-        """Yield the rows that are about an order, with the cells of `fields` alone."""
+    def _lines(self, fields: Sequence[str]) -> Iterator[tuple[_Line, TableRow, bool]]:
+        """Yield the rows that are about an order: the cells of `fields`, the bare row, and whether its id is text."""
         header, rows = self._table.read()
-        columns = find_columns(self._table, header, _COLUMNS, required=_REQUIRED)
+        columns = self._columns(header)
         id_index = columns["order_id"]
         width = len(header.cells)
-        wanted = [(field, columns[field]) for field in fields if field in columns]
-        missing = dict.fromkeys((field for field in fields if field not in columns), "")
+        pick = itemgetter(*(columns.get(field, width) for field in fields))  # behind the last cell stands an empty one
         is_first = True
         for row in rows:
-            cells = self._whole(row, width)
-            line = _Line(
-                missing | {field: cells[index].strip() for field, index in wanted},
-                number=row.line,
-                fingerprint=hash(tuple(cells)),
-                has_text_id=id_index not in row.numbers if self._table.is_xlsx else cells[id_index].endswith("\t"),
-            )
+            cells = [*self._whole(row, width), ""]
+            line = _Line(zip(fields, map(str.strip, pick(cells)), strict=True))
+            line.number = row.line
             if not self._is_description(line["order_id"], is_first=is_first):
-                yield line
+                # An id that still has the export's tab was never a number of a spreadsheet program.
+                yield line, row, id_index not in row.numbers if self._table.is_xlsx else cells[id_index].endswith("\t")
             is_first = False
+
+    def _columns(self, header: TableRow) -> dict[str, int]:
+        columns = find_columns(self._table, header, self._names, required=())
+        missing = [self._names[field][0] for field in _REQUIRED if field not in columns]
+        if not missing:
+            return columns
+        unknown = self._unknown_headers(header)
+        raise self._table.fault(
+            tr("the header has no column {columns}", columns=", ".join(missing))
+            + (tr("; unknown in it: {headers}", headers=", ".join(unknown)) if unknown else ""),
+            line=header.line,
+            next_step=tr(
+                "take the export of orders with one row for each SKU, its header in the first row; if its headers are in another "
+                "language, say in rules.yaml what they mean, such as seller_center: {{headers: {{{alias}: {example}}}}}",
+                alias=unknown[0] if unknown else "数量",
+                example=missing[0],
+            ),
+        )
+
+    def _unknown_headers(self, header: TableRow) -> list[str]:
+        """Return the headers that are in no table; none when the row looks like data, which may be personal."""
+        if any(_LOOKS_LIKE_DATA.search(cell) for cell in header.cells):
+            return []
+        known = {plain_header(name) for names in (*self._names.values(), _UNUSED_HEADERS) for name in names}
+        unknown = [
+            " ".join(cell.split())
+            for cell in header.cells
+            if cell.strip()
+            and plain_header(cell) not in known
+            and not plain_header(cell).startswith(_TAX_INVOICE_START)
+        ]
+        return unknown[:_MOST_HEADERS_TOLD]
+
+    def _repeated(self, line: _Line, fingerprint: int) -> InputFileError:
+        first = next(
+            row.line for _line, row, _is_text in self._lines(_ID_COLUMNS) if hash(tuple(row.cells)) == fingerprint
+        )
+        return self._fault(
+            tr("this row repeats line {line} word for word", line=first),
+            line,
+            None,
+            tr("the export has one row for each order and SKU: download it again, and join no files by hand"),
+        )
 
     def _whole(self, row: TableRow, width: int) -> Sequence[str]:
         """Return the row's cells, as many as the header has. Raises InputFileError when it was cut or has more."""
@@ -296,7 +521,7 @@ class _Export:
             if is_exponent(line[field]) or (field == "tracking" and len(line[field]) > 19 and is_rounded(line[field])):
                 raise self._mangled(line, field)
         order_id = line["order_id"]
-        if plain_header(order_id) == plain_header(_COLUMNS["order_id"][0]):
+        if plain_header(order_id) in self._id_headers:
             raise self._fault(
                 tr("a second header row"), line, "order_id", tr("give each export on its own; do not join files")
             )
@@ -308,7 +533,7 @@ class _Export:
             raise self._fault(tr("the order status is missing"), line, "status")
         return order_id
 
-    def _order(self, lines: Sequence[_Line], as_of: datetime) -> OrderFacts:
+    def _order(self, lines: Sequence[_Line], as_of: datetime) -> ExportedOrder:
         first = lines[0]
         row_statuses = [self._row_status(line) for line in lines]
         for line in lines[1:]:
@@ -316,19 +541,28 @@ class _Export:
         status = wording.status_of_order(row_statuses)
         if status is None:
             raise self._contradiction(lines[-1], "substatus", first)
-        money = [self._amounts(line) for line in lines]
-        order_currency = next((amounts.currency for amounts in money if amounts.currency), self._currency)
+        currency = self._order_currency(lines)
+        money = [self._amounts(line, currency) for line in lines]
         quantities = [self._quantity(line) for line in lines]
         before = _sum([amounts["before_discount"] for amounts in money])
         is_sample = before == 0
         times = self._times(lines)
         order_type = wording.order_type(first["order_type"])
-        units = [
+        is_requested = self._is_cancel_requested(lines, row_statuses)
+        ends = is_requested or status == "CANCELLED"
+        units = tuple(
             unit
             for line, row_status, amounts, quantity in zip(lines, row_statuses, money, quantities, strict=True)
-            for unit in _units(line, row_status, amounts, quantity, is_gift=_is_free(amounts) and not is_sample)
-        ]
-        return OrderFacts(
+            for unit in _units(
+                line,
+                row_status,
+                amounts,
+                quantity,
+                returned=self._returned(line, quantity),
+                is_gift=_is_free(amounts) and not is_sample,
+            )
+        )
+        facts = OrderFacts(
             channel="tiktok",
             channel_order_id=first["order_id"],
             status=status,
@@ -345,11 +579,13 @@ class _Export:
             fulfillment_type=wording.fulfillment_type(first["fulfillment"]),
             delivery_option=first["option"] or None,
             is_on_hold_order=True if status == "ON_HOLD" else None,
-            cancel_requested=self._is_cancel_requested(lines, row_statuses),
+            cancel_requested=is_requested,
+            cancelled_by=wording.initiator(_first_text(lines, "cancelled_by") or "") if ends else None,
+            cancel_reason=_first_text(lines, "cancel_reason") if ends else None,
             is_sample=is_sample,
             is_presale=order_type == "PRE_ORDER",
             buyer_id=first["buyer"] or None,
-            currency=order_currency,
+            currency=currency,
             total_minor=_agreed(money, "total"),
             subtotal_minor=_sum([amounts["after_discount"] for amounts in money]),
             tax_minor=_agreed(money, "tax"),
@@ -358,12 +594,30 @@ class _Export:
             seller_discount_minor=_sum([amounts["seller_discount"] for amounts in money]),
             shipping_platform_discount_minor=_agreed(money, "shipping_platform_discount"),
             shipping_seller_discount_minor=_agreed(money, "shipping_seller_discount"),
+            other_amounts=_other_amounts(money, before),
             buyer_note=_first_text(lines, "buyer_note"),
             seller_note=_first_text(lines, "seller_note"),
             recipient=_recipient(first),
-            units=tuple(units),
+            units=units,
             weight_g=_weight_g(lines, quantities),
         )
+        is_exact = all(line["substatus"] for line in lines)
+        return ExportedOrder(facts, wording.possible_statuses(status, row_statuses, len(units), is_exact=is_exact))
+
+    def _order_currency(self, lines: Sequence[_Line]) -> str:
+        """Return the currency of the order's amounts, those that name none included. Raises when its cells name two."""
+        named: str | None = None
+        for line in lines:
+            for field in _MONEY_COLUMNS:
+                own = _named_currency(line[field]) if line[field] else None
+                if own is None or own == named:
+                    continue
+                if named is not None:
+                    raise self._fault(
+                        tr("{currency} beside {other} in one order", currency=own, other=named), line, field
+                    )
+                named = own
+        return named or _market(lines[0]["country"])[1] or self._currency
 
     def _row_status(self, line: _Line) -> str:
         status = self._words.status(line["status"])
@@ -408,20 +662,26 @@ class _Export:
             )
         return int(text)
 
-    def _amounts(self, line: _Line) -> _Amounts:
+    def _returned(self, line: _Line, quantity: int) -> int | None:
+        """Return how many of the row's pieces came back, None where the file does not tell."""
+        text = line["return_quantity"]
+        if not text:
+            return None
+        if not _is_short_number(text):
+            raise self._fault(
+                tr("the returned quantity {found} is not a whole number", found=text), line, "return_quantity"
+            )
+        return min(int(text), quantity)
+
+    def _amounts(self, line: _Line, currency: str) -> Mapping[str, int | None]:
         minors: dict[str, int | None] = {}
-        code = None
         for field in _MONEY_COLUMNS:
             text = line[field]
-            if not text:
-                minors[field] = None
-                continue
-            amount = _parse_amount(text, self._currency)
-            if amount is None:
+            minor = _parse_amount(text, currency) if text else None
+            if text and minor is None:
                 raise self._fault(tr("{found} is not an amount", found=text), line, field)
-            minors[field], own_code = amount
-            code = code or own_code
-        return _Amounts(minors, code)
+            minors[field] = minor
+        return minors
 
     def _times(self, lines: Sequence[_Line]) -> dict[str, datetime | None]:
         """Return each time of the order, the first row that has it telling.
@@ -499,17 +759,6 @@ class _UnknownWord:
     field: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Amounts:
-    """The amounts of one row in minor units, and the currency that the cells themselves named."""
-
-    minors: Mapping[str, int | None]
-    currency: str | None
-
-    def __getitem__(self, field: str) -> int | None:
-        return self.minors[field]
-
-
 class _RoundedIds:
     """Whether order ids lost digits in a spreadsheet program.
 
@@ -555,32 +804,39 @@ def _parse_time(text: str, *, is_day_first: bool) -> datetime | None:
     """Return the local time of a cell, without a zone; None for any other text."""
     try:
         if found := _TWELVE_HOUR_TIME.fullmatch(text):
-            month, day, year, hour, minute, second = (int(part) for part in found.groups()[:6])
+            month, day, year, hour, minute, second = map(int, found.groups()[:6])
             if not 1 <= hour <= 12:
                 return None
             return datetime(year, month, day, hour % 12 + (12 if found[7] in "Pp" else 0), minute, second)
         if is_day_first and (found := _DAY_FIRST_TIME.fullmatch(text)):
-            day, month, year, hour, minute, second = (int(part) for part in found.groups())
+            day, month, year, hour, minute, second = map(int, found.groups())
             return datetime(year, month, day, hour, minute, second)
         if found := _CELL_TIME.fullmatch(text):
-            year, month, day, hour, minute, second = (int(part) for part in found.groups())
+            year, month, day, hour, minute, second = map(int, found.groups())
             return datetime(year, month, day, hour, minute, second)
     except ValueError:
         return None
-    return None
+    spaced = " ".join(text.split())  # some programs put a narrow no-break space before PM
+    return None if spaced == text else _parse_time(spaced, is_day_first=is_day_first)
 
 
 @lru_cache(maxsize=4096)
-def _parse_amount(text: str, default_currency: str) -> tuple[int, str | None] | None:
-    """Return (minor units, currency named in the cell) of `41`, `$1,234.50`, `THB 1`, `IDR 12.000`; None if unreadable.
+def _named_currency(text: str) -> str | None:
+    """Return the currency that an amount's cell names itself, by code or sign."""
+    found = _MONEY.fullmatch(text)
+    word = None if found is None else found["before"] or found["after"]
+    return None if word in (None, "$") else _SIGNS.get(word, word)
+
+
+@lru_cache(maxsize=4096)
+def _parse_amount(text: str, currency: str) -> int | None:
+    """Return the minor units of `41`, `$1,234.50`, `THB 1`, `IDR 12.000`, an amount in `currency`; None if unreadable.
 
     A dot or comma before three digits is a thousands mark only where no decimals can be meant: `8,99` is refused.
     """
     found = _MONEY.fullmatch(text)
     if found is None:
         return None
-    code = found["before"] or found["after"]
-    currency = code or default_currency
     number = found["number"]
     if minor_digits(currency) == 0 and _ANY_THOUSANDS.fullmatch(number):
         number = re.sub(r"[.,]", "", number)
@@ -589,7 +845,15 @@ def _parse_amount(text: str, default_currency: str) -> tuple[int, str | None] | 
     elif _PLAIN_NUMBER.fullmatch(number) is None:
         return None
     minor = to_minor(Decimal(number), currency).minor
-    return (-minor if found["minus"] or found["inner"] else minor), code
+    return -minor if found["minus"] or found["inner"] else minor
+
+
+@lru_cache(maxsize=1024)
+def _market(country: str) -> tuple[str | None, str | None]:
+    """Return the ISO code and the currency of a country, (None, None) for one that is not told or not known."""
+    if is_united_states(country):
+        return "US", "USD"
+    return _MARKETS.get(country.casefold(), _NO_MARKET)
 
 
 def _sum(amounts: Sequence[int | None]) -> int | None:
@@ -598,13 +862,15 @@ def _sum(amounts: Sequence[int | None]) -> int | None:
     return sum(known) if len(known) == len(amounts) else None
 
 
-def _agreed(money: Sequence[_Amounts], field: str) -> int | None:
+def _agreed(money: Sequence[Mapping[str, int | None]], field: str) -> int | None:
     """Return an amount that is true of the whole order and repeated in each row; None when the rows do not agree."""
+    if len(money) == 1:
+        return money[0][field]
     values = {amounts[field] for amounts in money}
     return values.pop() if len(values) == 1 else None
 
 
-def _is_free(amounts: _Amounts) -> bool:
+def _is_free(amounts: Mapping[str, int | None]) -> bool:
     return amounts["before_discount"] == 0 or (amounts["before_discount"] is None and amounts["unit_price"] == 0)
 
 
@@ -612,10 +878,32 @@ def _first_text(lines: Sequence[_Line], field: str) -> str | None:
     return next((line[field] for line in lines if line[field]), None)
 
 
-def _units(line: _Line, status: str, amounts: _Amounts, quantity: int, *, is_gift: bool) -> Iterator[UnitFacts]:
-    """Yield the row's units. What the row sold for is spread over them so that not a cent is lost or made."""
+def _other_amounts(money: Sequence[Mapping[str, int | None]], before: int | None) -> dict[str, int]:
+    """Return the amounts without a field of their own that are not 0. Those of the order stand in each of its rows."""
+    found = {name: _agreed(money, name) for name in _OTHER_AMOUNTS}
+    found["original_total_product_price"] = before
+    return {name: minor for name, minor in found.items() if minor}
+
+
+def _units(
+    line: _Line,
+    status: str,
+    amounts: Mapping[str, int | None],
+    quantity: int,
+    *,
+    returned: int | None,
+    is_gift: bool,
+) -> Iterator[UnitFacts]:
+    """Yield the row's units. What the row sold for is spread over them so that not a cent is lost or made.
+
+    A row does not say which of its equal pieces came back: it is the first ones.
+    """
     sold_for = amounts["after_discount"]
-    each, rest = divmod(sold_for, quantity) if sold_for is not None else (amounts["unit_price"], 0)
+    unit_prices: Sequence[int | None] = [amounts["unit_price"]] * quantity
+    prices = unit_prices if sold_for is None else _spread(sold_for, quantity)
+    originals = _spread(amounts["before_discount"], quantity) if amounts["unit_price"] is None else unit_prices
+    platform_discounts = _spread(amounts["platform_discount"], quantity)
+    seller_discounts = _spread(amounts["seller_discount"], quantity)
     for number in range(quantity):
         yield UnitFacts(
             channel_sku_id=line["sku_id"] or line["bundle_sku"],
@@ -623,7 +911,10 @@ def _units(line: _Line, status: str, amounts: _Amounts, quantity: int, *, is_gif
             seller_sku=line["seller_sku"] or line["sku_id"] or line["bundle_sku"],
             product_name=line["product_name"] or None,
             variant_name=line["variation"] or None,
-            price_minor=each if each is None or number >= rest else each + 1,
+            price_minor=prices[number],
+            original_price_minor=originals[number],
+            platform_discount_minor=platform_discounts[number],
+            seller_discount_minor=seller_discounts[number],
             status=status,
             channel_package_id=line["package_id"] or None,
             tracking_number=line["tracking"] or None,
@@ -631,26 +922,40 @@ def _units(line: _Line, status: str, amounts: _Amounts, quantity: int, *, is_gif
             is_gift=is_gift,
             creator=line["creator"].removeprefix("@") or None,
             content_type=wording.content_type(line["content"]),
+            cancelled_by=wording.initiator(line["cancelled_by"]),
+            cancel_reason=line["cancel_reason"] or None,
+            is_returned=None if returned is None else number < returned,
         )
+
+
+def _spread(amount: int | None, count: int) -> Sequence[int | None]:
+    """Return `count` parts that add up to `amount` and differ by one at most, the larger ones first."""
+    if amount is None:
+        return [None] * count
+    each, rest = divmod(amount, count)
+    return [each + 1] * rest + [each] * (count - rest)
 
 
 def _recipient(line: _Line) -> RecipientFacts | None:
     if not any(line[field] for field in _RECIPIENT_COLUMNS):
         return None
     is_american = is_united_states(line["country"])
-    state = line["state"] or None
+    state = line["state"] or line["region"] or None
     if state is not None and (is_american or not line["country"]):
         state = state_code(state) or state
+    small_places = [line[field] for field in _SMALL_PLACES if line[field]]
+    # Where no column is called a city, the largest place below the province is one (Vietnam, Thailand).
+    city = line["city"] or (small_places.pop(0) if small_places else None)
     second = " ".join(part for part in (line["street2"], line["house"]) if part)
     return RecipientFacts(
         name=line["name"] or None,
         phone=line["phone"] or None,
         street1=line["street1"] or None,
-        street2=second or None,
-        city=line["city"] or None,
+        street2=", ".join(part for part in (second, *reversed(small_places)) if part) or None,
+        city=city,
         state=state,
         zip=_zip(line["zip"], state) if is_american else line["zip"] or None,
-        country="US" if is_american else line["country"] or None,
+        country=_market(line["country"])[0] or line["country"] or None,
         is_masked=any("*" in line[field] for field in _RECIPIENT_COLUMNS),
     )
 

@@ -79,6 +79,24 @@ _ORDER_TYPES = {
     "普通": "NORMAL",
     "预售": "PRE_ORDER",
 }
+_INITIATORS = {
+    "buyer": "BUYER",
+    "user": "BUYER",
+    "customer": "BUYER",
+    "买家": "BUYER",
+    "用户": "BUYER",
+    "seller": "SELLER",
+    "merchant": "SELLER",
+    "卖家": "SELLER",
+    "商家": "SELLER",
+    "system": "SYSTEM",
+    "系统": "SYSTEM",
+    "operator": "OPERATOR",
+    "platform": "OPERATOR",
+    "tiktok": "OPERATOR",
+    "tiktok shop": "OPERATOR",
+    "平台": "OPERATOR",
+}
 _CONTENT_TYPES = {"live": "LIVE", "video": "VIDEO", "直播": "LIVE", "短视频": "VIDEO"}
 
 _BY_PLATFORM = re.compile(
@@ -92,6 +110,11 @@ _BY_SELLER = re.compile(
 _FULFILLED_BY_PLATFORM = re.compile(r"tiktok|\bfbt\b|platform|平台|官方仓")
 _FULFILLED_BY_SELLER = re.compile(r"seller|merchant|卖家|商家")
 
+# What a word of the column Order Status alone may stand for: Seller Center's tabs are coarser than the API.
+_COARSE = {
+    "AWAITING_SHIPMENT": frozenset({"ON_HOLD", "AWAITING_SHIPMENT", "PARTIALLY_SHIPPING", "AWAITING_COLLECTION"}),
+    "AWAITING_COLLECTION": frozenset({"AWAITING_COLLECTION", "IN_TRANSIT", "DELIVERED"}),
+}
 # How far an order is; an order of several rows stands where its slowest row stands.
 _PROGRESS = ("AWAITING_COLLECTION", "IN_TRANSIT", "DELIVERED", "COMPLETED")
 _STILL_TO_SHIP = frozenset({"AWAITING_SHIPMENT", "PARTIALLY_SHIPPING"})
@@ -164,6 +187,25 @@ def status_of_order(rows: Iterable[str]) -> str | None:
     if words & _STILL_TO_SHIP:
         return "PARTIALLY_SHIPPING"
     return min(words, key=_PROGRESS.index)
+
+
+def possible_statuses(status: str, rows: Iterable[str], units: int, *, is_exact: bool) -> frozenset[str]:
+    """Return every status of the API that an order of `units` pieces may have whose rows the export describes so.
+
+    `status` is that of the order as we read it, `rows` those of its rows; `is_exact`: each row had a substatus. A row
+    of several pieces has one word for all of them, so that it cannot tell when only some have left.
+    """
+    found = {status}
+    if not is_exact:
+        found.update(*(_COARSE.get(row, ()) for row in rows))
+    if units > 1 and found & {"AWAITING_SHIPMENT", "AWAITING_COLLECTION"}:
+        found.add("PARTIALLY_SHIPPING")
+    return frozenset(found)
+
+
+def initiator(word: str) -> str | None:
+    """Return BUYER, SELLER, SYSTEM, OPERATOR or the word as it came for `Cancel By`, None for none."""
+    return _INITIATORS.get(_plain(word), word or None)
 
 
 def allows_cancel_request(status: str) -> bool:

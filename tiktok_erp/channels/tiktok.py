@@ -11,7 +11,9 @@ import json
 import re
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -23,10 +25,15 @@ import msgspec
 
 from tiktok_erp.channels import tiktok_errors as errors
 from tiktok_erp.channels.base import (
+    ApiCall,
+    Cancellation,
     ChannelStock,
+    CommissionPage,
     Document,
     Listing,
     OrderPage,
+    OrderSearch,
+    ProductMeasures,
     Purchase,
     QuantityRefusal,
     RawOrder,
@@ -36,6 +43,7 @@ from tiktok_erp.channels.base import (
     Told,
 )
 from tiktok_erp.channels.tiktok_orders import amount, flag, moment, read_order, text
+from tiktok_erp.channels.tiktok_resources import read_cancellation, read_commission, read_measures
 from tiktok_erp.channels.tiktok_signing import sign
 from tiktok_erp.errors import (
     ChannelDown,
@@ -52,7 +60,7 @@ from tiktok_erp.model.credentials import TikTokCredentials, TokenPair
 from tiktok_erp.model.secret import Secret
 from tiktok_erp.transport.client import HttpAnswer, HttpClient, require_safe_url
 from tiktok_erp.transport.pace import Pace
-from tiktok_erp.transport.retry import LONGEST_WAIT_S, parse_retry_after, with_retries
+from tiktok_erp.transport.retry import parse_retry_after, with_retries
 
 # One table for all versions (TikTok reference, section 1.6): a retired one is replaced here and nowhere else.
 SHOPS = "/authorization/202309/shops"
@@ -67,7 +75,12 @@ MARK_SHIPPED = "/fulfillment/202610/orders/{order_id}/packages"
 MARK_SHIPPED_BEFORE = "/fulfillment/202309/orders/{order_id}/packages"
 SHIP_PACKAGE = "/fulfillment/202309/packages/{package_id}/ship"
 SHIPPING_PROVIDERS = "/logistics/202309/delivery_options/{delivery_option_id}/shipping_providers"
+AFFILIATE_ORDERS = "/affiliate_seller/202410/orders/search"
+CANCELLATION_SEARCH = "/return_refund/202602/cancellations/search"
+CANCELLATION_APPROVE = "/return_refund/202309/cancellations/{cancel_id}/approve"
+CANCELLATION_REJECT = "/return_refund/202309/cancellations/{cancel_id}/reject"
 PRODUCT_SEARCH = "/product/202502/products/search"
+PRODUCT_DETAIL = "/product/202309/products/{product_id}"
 INVENTORY_SEARCH = "/product/202309/inventory/search"
 INVENTORY_UPDATE = "/product/202309/products/{product_id}/inventory/update"
 
@@ -78,8 +91,11 @@ ORDERS_A_PAGE = 100
 ORDERS_A_DETAIL = 50
 PRODUCTS_A_PAGE = 100
 SKUS_AN_INVENTORY_SEARCH = 600
+COMMISSIONS_A_PAGE = 100
+CANCELLATIONS_A_PAGE = 50
 _PAGES_AT_MOST = 100_000
 _CLOCK_OF_THE_TOKEN = timedelta(minutes=10)
+_CALLS_KEPT = 100_000
 
 
 class _Envelope(msgspec.Struct):
@@ -97,6 +113,8 @@ class _OrderPageData(msgspec.Struct):
 
 class _OrderHead(msgspec.Struct):
     id: str | int
+    create_time: Any = None
+    update_time: Any = None
 
 
 # An escaped backslash, a pair of surrogates, or half a pair: the last is no character and no JSON reader takes it.
@@ -112,6 +130,7 @@ _head_decoder = msgspec.json.Decoder(_OrderHead)
 class _Reply:
     data: bytes
     request_id: str
+    server_time: datetime | None = None
 
     def json(self) -> dict[str, Any]:
         try:
@@ -150,12 +169,39 @@ class TikTokShop:
         self._pace = pace
         self._clock = clock
         self._clock_offset_s = 0.0
+        self._skew_s: float | None = None
+        self._calls: deque[ApiCall] = deque(maxlen=_CALLS_KEPT)
         self._cipher = credentials.cipher
         self._token_lock = threading.Lock()
 
     def use_cipher(self, cipher: Secret) -> None:
         """Send every later call to the shop of this cipher."""
         self._cipher = cipher
+
+    def clock_skew_s(self) -> float | None:
+        """Return how far the channel's clock is ahead of ours, in seconds, by its `Date`; None before it told one."""
+        return self._skew_s
+
+    def now(self) -> datetime:
+        """Return the channel's time as far as it is known, else ours."""
+        return datetime.fromtimestamp(self._clock() + (self._skew_s or 0.0), UTC).replace(microsecond=0)
+
+    def latency_s(self) -> float:
+        """Return how long the last answers took, the median; 0 before the first."""
+        latest = sorted(call.latency_ms for call in list(self._calls)[-9:])
+        return latest[len(latest) // 2] / 1000 if latest else 0.0
+
+    def take_calls(self) -> list[ApiCall]:
+        """Return how the requests since the last time were answered, oldest first."""
+        taken = []
+        while self._calls:
+            taken.append(self._calls.popleft())
+        return taken
+
+    def let_renewal_finish(self) -> None:
+        """Wait for a token that is just being renewed: a process that ends in between would lose it."""
+        with self._token_lock:
+            return
 
     # Sign-in
 
@@ -184,37 +230,24 @@ class TikTokShop:
 
     # Orders
 
-    def search_orders(
-        self, *, updated_from: datetime | None, updated_to: datetime, status: str | None = None
-    ) -> Iterator[OrderPage]:
-        """Yield every page of the orders whose last change lies in `[updated_from, updated_to)`, oldest first."""
+    def find_orders(self, search: OrderSearch, page_token: str = "") -> OrderPage:
+        """Return one page of the orders that `search` names."""
         body: dict[str, Any] = {}
-        if status is not None:
-            body["order_status"] = status
-        if updated_from is not None:
-            body["update_time_ge"] = int(updated_from.timestamp())
-        body["update_time_lt"] = int(updated_to.timestamp())
-        query = {"page_size": str(ORDERS_A_PAGE), "sort_field": "update_time", "sort_order": "ASC"}
-        content = json.dumps(body, separators=(",", ":")).encode()
-        page_token = ""
-        asked: set[str] = set()
-        for _page in range(_PAGES_AT_MOST):
-            page_query = query | ({"page_token": page_token} if page_token else {})
-            reply = self._read("POST", ORDER_SEARCH, query=page_query, content=content)
-            page = _decode(_page_decoder, reply, ORDER_SEARCH)
-            orders = self._raw_orders(page.orders or ())
-            yield OrderPage(orders, page.total_count, unreadable=len(page.orders or ()) - len(orders))
-            following = page.next_page_token or ""
-            if not following:
-                return
-            if following in asked:
-                raise _going_round(ORDER_SEARCH)
-            asked.add(following)
-            page_token = following
-        raise ChannelDown(
-            tr("the channel's pages do not end after {count}", count=_PAGES_AT_MOST),
-            subject=ORDER_SEARCH,
-            next_step=tr("use --since to ask for a shorter time"),
+        if search.status is not None:
+            body["order_status"] = search.status
+        body |= _window(search.by, search.start, search.end)
+        order = "DESC" if search.newest_first else "ASC"
+        query = {"page_size": str(ORDERS_A_PAGE), "sort_field": search.by, "sort_order": order}
+        query |= {"page_token": page_token} if page_token else {}
+        reply = self._read("POST", ORDER_SEARCH, query=query, content=json.dumps(body, separators=(",", ":")).encode())
+        page = _decode(_page_decoder, reply, ORDER_SEARCH)
+        orders = self._raw_orders(page.orders or ())
+        return OrderPage(
+            orders,
+            page.total_count,
+            unreadable=len(page.orders or ()) - len(orders),
+            next_page_token=page.next_page_token or "",
+            server_time=reply.server_time,
         )
 
     def fetch_orders(self, channel_order_ids: Sequence[str]) -> list[RawOrder]:
@@ -242,14 +275,76 @@ class TikTokShop:
         for element in elements:
             body = bytes(element)
             try:
-                order_id = str(_head_decoder.decode(body).id)
+                head = _head_decoder.decode(body)
             except msgspec.DecodeError:
                 continue
+            order_id = str(head.id)
             if not order_id.strip():
                 continue
             digest = hashlib.blake2b(body, digest_size=8).digest()
-            orders.append(RawOrder(order_id, body, digest, partial(read_order, body, as_of=as_of)))
+            orders.append(
+                RawOrder(
+                    order_id,
+                    body,
+                    digest,
+                    partial(read_order, body, as_of=as_of),
+                    placed_at=moment(head.create_time),
+                    updated_at=moment(head.update_time),
+                )
+            )
         return tuple(orders)
+
+    # Creators and cancellations
+
+    def find_commissions(self, start: datetime, end: datetime, page_token: str = "") -> CommissionPage:
+        """Return one page of what creators earn of orders placed in `[start, end)`, at most three months."""
+        body = _window("create_time", start, end)
+        query = {"page_size": str(COMMISSIONS_A_PAGE)} | ({"page_token": page_token} if page_token else {})
+        content = json.dumps(body, separators=(",", ":")).encode()
+        data = self._read("POST", AFFILIATE_ORDERS, query=query, content=content).json()
+        return CommissionPage(
+            tuple(
+                row
+                for order in _objects(data.get("orders"))
+                for sku in _objects(order.get("skus"))
+                if (row := read_commission(order, sku)) is not None
+            ),
+            _count_or_none(data.get("total_count")),
+            text(data.get("next_page_token")) or "",
+        )
+
+    def search_cancellations(
+        self,
+        *,
+        updated_from: datetime | None = None,
+        channel_order_ids: Sequence[str] = (),
+    ) -> Iterator[list[Cancellation]]:
+        """Yield pages of cancellations that changed since `updated_from`, or of the orders named."""
+        body: dict[str, Any] = _window("update_time", updated_from, None)
+        if channel_order_ids:
+            body["order_ids"] = list(channel_order_ids)
+        content = json.dumps(body, separators=(",", ":")).encode()
+        query = {"page_size": str(CANCELLATIONS_A_PAGE), "sort_field": "update_time", "sort_order": "ASC"}
+        page_token = ""
+        asked: set[str] = set()
+        for _page in range(_PAGES_AT_MOST):
+            page_query = query | ({"page_token": page_token} if page_token else {})
+            data = self._read("POST", CANCELLATION_SEARCH, query=page_query, content=content).json()
+            yield [row for item in _objects(data.get("cancellations")) if (row := read_cancellation(item)) is not None]
+            page_token = text(data.get("next_page_token")) or ""
+            if not page_token:
+                return
+            if page_token in asked:
+                raise _going_round(CANCELLATION_SEARCH)
+            asked.add(page_token)
+
+    def answer_cancellation(self, cancel_id: str, *, approve: bool, reason: str, idempotency_key: str) -> str:
+        """Grant or reject a buyer's wish to cancel; return the request id. `reason` goes with a rejection only."""
+        template = CANCELLATION_APPROVE if approve else CANCELLATION_REJECT
+        path = template.format(cancel_id=quote(cancel_id, safe=""))
+        body = {} if approve else {"reject_reason": reason}
+        query = {"idempotency_key": idempotency_key}
+        return self._write("POST", path, body, endpoint=template, query=query, subject=cancel_id).request_id
 
     # Labels bought from TikTok
 
@@ -410,6 +505,9 @@ class TikTokShop:
                         (text(stock.get("warehouse_id")) or "", _whole(stock.get("quantity")))
                         for stock in _objects(sku.get("inventory"))
                     ),
+                    price_minor=_price(sku.get("price")),
+                    currency=text(_object(sku.get("price")).get("currency")),
+                    changed_at=moment(product.get("update_time")),
                 )
                 for product in _objects(data.get("products"))
                 for sku in _objects(product.get("skus"))
@@ -421,6 +519,12 @@ class TikTokShop:
                 raise _going_round(PRODUCT_SEARCH)
             asked.add(following)
             page_token = following
+
+    def fetch_measures(self, product_id: str) -> ProductMeasures:
+        """Return weight and size of one product's parcel: the search does not tell them."""
+        path = PRODUCT_DETAIL.format(product_id=quote(product_id, safe=""))
+        data = self._read("GET", path, endpoint=PRODUCT_DETAIL, subject=product_id).json()
+        return read_measures(product_id, data)
 
     def fetch_stock(self, listing_ids: Sequence[str]) -> list[ChannelStock]:
         """Return what the channel holds of these SKUs, a row per warehouse, 600 SKUs a call."""
@@ -510,7 +614,16 @@ class TikTokShop:
 
         return with_retries(attempt, lambda error: isinstance(error, ChannelDown))
 
-    def _write(self, method: str, path: str, body: Mapping[str, Any], *, endpoint: str = "", subject: str) -> _Reply:
+    def _write(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any],
+        *,
+        endpoint: str = "",
+        query: Mapping[str, str] | None = None,
+        subject: str,
+    ) -> _Reply:
         content = json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
 
         def attempt() -> _Reply:
@@ -518,7 +631,7 @@ class TikTokShop:
                 method,
                 path,
                 endpoint=endpoint or path,
-                query=None,
+                query=query,
                 content=content,
                 cipher=True,
                 is_write=True,
@@ -545,8 +658,10 @@ class TikTokShop:
         while True:
             token = self._fresh_token()
             self._pace.wait(endpoint)
-            answer = self._exchange_once(method, path, query, content, cipher, token, subject)
-            reply, envelope = self._judge(answer, is_write=is_write, subject=subject or endpoint)
+            with self._noted(endpoint) as noted:
+                answer = self._exchange_once(method, path, query, content, cipher, token, subject)
+                reply, envelope = self._judge(answer, is_write=is_write, subject=subject or endpoint)
+                noted.envelope, noted.status = envelope, answer.status
             if envelope is None:
                 return reply
             if envelope.code == errors.TOKEN_EXPIRED and "token" not in corrected:
@@ -563,8 +678,21 @@ class TikTokShop:
                 continue
             error = self._error(envelope, answer, is_write=is_write, subject=subject or endpoint)
             if isinstance(error, ChannelThrottled):
-                self._pace.slow_down(endpoint, min(error.retry_after_s or 1.0, LONGEST_WAIT_S))
+                self._pace.slow_down(endpoint, error.retry_after_s or 1.0)
             raise error
+
+    @contextmanager
+    def _noted(self, endpoint: str) -> Iterator[_Noted]:
+        """Keep how one request went: what `status` and `doctor` say of the connection."""
+        noted, started = _Noted(), self._clock()
+        outcome = "failed"
+        try:
+            yield noted
+            outcome = noted.outcome()
+        finally:
+            at = datetime.fromtimestamp(started, UTC).replace(microsecond=0)
+            latency_ms = max(0, round((self._clock() - started) * 1000))
+            self._calls.append(ApiCall(at, endpoint, outcome, latency_ms))
 
     def _exchange_once(
         self,
@@ -583,7 +711,8 @@ class TikTokShop:
         params["timestamp"] = str(int(self._clock() + self._clock_offset_s))
         params["sign"] = sign(self._credentials.app_secret.reveal(), path, params, content)
         headers = {"x-tts-access-token": token.reveal(), "content-type": "application/json", "accept-encoding": "gzip"}
-        return self._http.send(
+        sent_at = self._clock()
+        answer = self._http.send(
             method,
             self._api_url + path,
             params=params,
@@ -591,6 +720,17 @@ class TikTokShop:
             content=content if method != "GET" else None,
             subject=subject,
         )
+        self._compare_clocks(answer, sent_at)
+        return answer
+
+    def _compare_clocks(self, answer: HttpAnswer, sent_at: float) -> None:
+        server = _server_time(answer)
+        if server is None:
+            return
+        # The date was written between sending and receiving, and is cut to whole seconds.
+        least, most = server.timestamp() - self._clock(), server.timestamp() + 1 - sent_at
+        skew = self._skew_s if self._skew_s is not None else 0.0
+        self._skew_s = min(max(skew, least), most) if least <= most else least
 
     def _judge(self, answer: HttpAnswer, *, is_write: bool, subject: str) -> tuple[_Reply, _Envelope | None]:
         """Return the reply, and the envelope too when it carries an error. Raises when it is no answer of the API."""
@@ -612,13 +752,15 @@ class TikTokShop:
                 if answer.status >= 500
                 else tr("check TIKTOK_SHOP_API_URL; if it is right, run this again later: the channel is out of order"),
             ) from error
-        reply = _Reply(bytes(envelope.data), envelope.request_id)
+        reply = _Reply(bytes(envelope.data), envelope.request_id, _server_time(answer))
         if envelope.code == 0 and answer.status < 400:
             return reply, None
         return reply, envelope
 
     def _error(self, envelope: _Envelope, answer: HttpAnswer, *, is_write: bool, subject: str) -> ErpError:
-        retry_after_s = parse_retry_after(answer.headers.get("retry-after"), datetime.now(UTC))
+        retry_after_s = parse_retry_after(
+            answer.headers.get("retry-after"), datetime.now(UTC), date=answer.headers.get("date")
+        )
         return errors.error_for(
             envelope.code,
             envelope.message,
@@ -630,12 +772,10 @@ class TikTokShop:
         )
 
     def _learn_clock(self, answer: HttpAnswer) -> bool:
-        try:
-            server = parsedate_to_datetime(answer.headers.get("date", ""))
-        except ValueError:
+        server = _server_time(answer)
+        if server is None:
             return False
-        aware = server if server.tzinfo else server.replace(tzinfo=UTC)
-        self._clock_offset_s = aware.timestamp() - self._clock()
+        self._clock_offset_s = server.timestamp() - self._clock()
         return True
 
     # Tokens
@@ -674,7 +814,7 @@ class TikTokShop:
             raise SignInError(
                 str(error),
                 subject="token",
-                next_step=tr("let the seller give consent again and set the new TIKTOK_SHOP_ tokens"),
+                next_step=tr("run `tiktok-erp auth login`: the seller has to give consent again"),
             )
         data = reply.json()
         access, refresh = text(data.get("access_token")), text(data.get("refresh_token"))
@@ -689,7 +829,34 @@ class TikTokShop:
             Secret(refresh),
             moment(data.get("access_token_expire_in")),
             moment(data.get("refresh_token_expire_in")),
+            granted_scopes=_scopes(data.get("granted_scopes")),
+            seller_name=text(data.get("seller_name")) or "",
+            region=text(data.get("seller_base_region")) or "",
+            open_id=text(data.get("open_id")) or "",
         )
+
+
+@dataclass(slots=True)
+class _Noted:
+    """How one request was answered, filled in when it was."""
+
+    envelope: _Envelope | None = None
+    status: int = 0
+
+    def outcome(self) -> str:
+        if self.envelope is None:
+            return "ok"
+        if self.envelope.code in errors.THROTTLED or self.status == 429:
+            return "throttled"
+        return "failed" if self.envelope.code in errors.TRANSIENT or self.status >= 500 else "refused"
+
+
+def _server_time(answer: HttpAnswer) -> datetime | None:
+    try:
+        server = parsedate_to_datetime(answer.headers.get("date", ""))
+    except (ValueError, OverflowError):
+        return None
+    return server if server.tzinfo else server.replace(tzinfo=UTC)
 
 
 def _decode_envelope(body: bytes) -> _Envelope:
@@ -703,6 +870,10 @@ def _decode_envelope(body: bytes) -> _Envelope:
     # Absent, empty and null are the same (TikTok reference, section 3.1): neither may hide what the code says.
     envelope.message, envelope.request_id = text(envelope.message) or "", text(envelope.request_id) or ""
     return envelope
+
+
+def _scopes(value: Any) -> tuple[str, ...] | None:
+    return tuple(name for item in value if (name := text(item))) if isinstance(value, list) else None
 
 
 def _going_round(endpoint: str) -> ChannelDown:
@@ -724,6 +895,29 @@ def _decode(decoder: Any, reply: _Reply, subject: str) -> Any:
             subject=subject,
             next_step=tr("run this again; if it stays so, install a newer tiktok-erp"),
         ) from error
+
+
+def _window(name: str, start: datetime | None, end: datetime | None) -> dict[str, Any]:
+    window = {}
+    if start is not None:
+        window[f"{name}_ge"] = int(start.timestamp())
+    if end is not None:
+        window[f"{name}_lt"] = int(end.timestamp())
+    return window
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _price(value: Any) -> int | None:
+    price = _object(value)
+    told = price.get("sale_price") or price.get("tax_exclusive_price")
+    return amount(told, text(price.get("currency")))
+
+
+def _count_or_none(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _objects(value: Any) -> list[dict[str, Any]]:

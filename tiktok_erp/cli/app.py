@@ -9,9 +9,12 @@ from typing import Annotated
 import typer
 
 from tiktok_erp.cli import (
+    alerts,
     allocate,
+    auth,
     check,
     demo,
+    doctor,
     init,
     labels,
     orders,
@@ -78,6 +81,9 @@ quarantine.register(app)
 rules.register(app)
 simulate.register(app)
 check.register(app)
+auth.register(app)
+doctor.register(app)
+alerts.register(app)
 
 
 def main() -> None:

@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from tiktok_erp.channels.tiktok import TikTokShop
     from tiktok_erp.config.settings import Settings
     from tiktok_erp.config.tokens import TokenFile
-    from tiktok_erp.model.rule import Rules
+    from tiktok_erp.model.credentials import TikTokCredentials
+    from tiktok_erp.model.rule import ChannelRules, Rules
     from tiktok_erp.store.database import Store
+    from tiktok_erp.transport.pace import Pace
 
 # The simulated shop says so in its shop code; no real shop has this one.
 _SIMULATED_CODE = "SIMULATED"
@@ -76,6 +78,15 @@ class Session:
         if self._shop is None:
             self._shop = _connect(self)
         return self._shop
+
+    def keep_calls(self) -> None:
+        """Write down how the channel answered since the last time; what is lost with a killed process is lost."""
+        if self._shop is None or self.dry_run:
+            return
+        from tiktok_erp.store.calls import save_calls
+
+        calls = self._shop.take_calls()
+        save_calls(self.store, [(call.at, call.endpoint, call.outcome, call.latency_ms) for call in calls])
 
     def read_back(self, order_ids: Sequence[str]) -> frozenset[str]:
         """Fetch orders as they are now, by our order ids, and write them; return those that the channel told."""
@@ -227,6 +238,8 @@ def _run(
         finally:
             if session.run_id is not None:
                 with suppress(ErpError):
+                    session.keep_calls()
+                with suppress(ErpError):
                     end_run(
                         store,
                         session.run_id,
@@ -289,28 +302,39 @@ def _tell_bug(out: Output, error: Exception) -> None:
 
 def _connect(session: Session) -> TikTokShop:
     from tiktok_erp.channels.tiktok import TikTokShop
-    from tiktok_erp.config.tokens import TokenFile
+    from tiktok_erp.config.tokens import open_tokens
     from tiktok_erp.model.secret import Secret
     from tiktok_erp.store.database import stamp_shop
     from tiktok_erp.transport.client import HttpClient
-    from tiktok_erp.transport.pace import Pace
 
     settings = session.settings()
-    credentials = settings.tiktok()
+    tokens = open_tokens(session.options.db, settings)
+    credentials = settings.tiktok(has_tokens=not tokens.is_empty)
     limits = session.rules().channels["tiktok"]
-    tokens = TokenFile(
-        session.options.db.with_name(session.options.db.name + ".tokens"),
-        access_token=Secret(settings.get("TIKTOK_SHOP_ACCESS_TOKEN")),
-        refresh_token=Secret(settings.get("TIKTOK_SHOP_REFRESH_TOKEN")),
-    )
     http = session._stack.enter_context(HttpClient())
-    shop = TikTokShop(credentials, tokens, http, Pace(start_rate=limits.start_rate, max_rate=limits.max_rate))
+    shop = TikTokShop(credentials, tokens, http, shared_pace(credentials, limits))
     facts = _which_shop(session, shop, tokens, credentials.cipher.reveal(), credentials.app_key)
     shop_id, name, kind, cipher = facts
     if cipher:
         shop.use_cipher(Secret(cipher))
     stamp_shop(session.store, shop_id, name=name, kind=kind, keep=not session.dry_run)
     return shop
+
+
+def shared_pace(credentials: TikTokCredentials, limits: ChannelRules) -> Pace:
+    """Return the pace of one app and shop, which all processes of this machine keep together, whatever their database."""
+    import hashlib
+
+    from tiktok_erp.transport.budget import budget_path
+    from tiktok_erp.transport.pace import Pace
+
+    who = f"{credentials.api_url}/{credentials.app_key}/{credentials.cipher.reveal()}"
+    return Pace(
+        start_rate=limits.start_rate,
+        max_rate=limits.max_rate,
+        path=budget_path(hashlib.sha256(who.encode()).hexdigest()[:16], os.environ),
+        creep_after_s=limits.creep_after.total_seconds(),
+    )
 
 
 def _which_shop(
@@ -342,16 +366,18 @@ def _which_shop(
 
 def _choose_shop(shops: Sequence[ShopFacts], cipher: str, owner: str | None) -> ShopFacts:
     if cipher:
-        matches = [shop for shop in shops if shop.cipher.reveal() == cipher]
+        from tiktok_erp.cli.sign_in import names_shop
+
+        matches = [shop for shop in shops if names_shop(cipher, shop)]
     else:
         matches = [shop for shop in shops if shop.shop_id == owner] or list(shops)
     if len(matches) == 1:
         return matches[0]
-    names = ", ".join(f"{shop.name} ({shop.region})" for shop in shops) or tr("none")
+    names = ", ".join(f"{shop.name} ({shop.region}, {shop.shop_id})" for shop in shops) or tr("none")
     raise SignInError(
         tr("the token opens these shops: {names}; TIKTOK_SHOP_CIPHER names none of them clearly", names=names),
         subject="TIKTOK_SHOP_CIPHER",
-        next_step=tr("set TIKTOK_SHOP_CIPHER to the cipher of one of them"),
+        next_step=tr("set TIKTOK_SHOP_CIPHER to the id of one of them; `tiktok-erp auth status` shows the ids"),
         cause="shop_not_chosen",
     )
 

@@ -44,6 +44,12 @@ def simulate(
     mode: Annotated[str, typer.Option("--mode", help="us-local or packages-first.")] = "us-local",
     carrier: Annotated[str, typer.Option("--carrier", help="tiktok, seller or mixed.")] = "mixed",
     faults: Annotated[str, typer.Option("--faults", help="NAME:PROBABILITY,... (names below).")] = "",
+    shops: Annotated[
+        int, typer.Option("--shops", help="Shops that the token opens; the first has the orders, the others are empty.")
+    ] = 1,
+    scopes: Annotated[
+        str, typer.Option("--scopes", help="SCOPE,... that the seller granted; a call outside them answers 105005.")
+    ] = "all",
     state: Annotated[
         Path | None,
         typer.Option(
@@ -57,6 +63,7 @@ def simulate(
     Examples:
       tiktok-erp simulate --orders 500 --ready-file ready.json
       tiktok-erp simulate --orders 2800 --minutes 120 --time-scale 60 --faults purchase_answer_lost:0.01
+      tiktok-erp simulate --shops 2 --scopes seller.authorization.info,seller.order.info
     """
     from tiktok_erp.simulator.server import SimulatorOptions, serve
 
@@ -74,6 +81,8 @@ def simulate(
             mode=mode,
             carrier=carrier,
             faults=faults,
+            shops=shops,
+            scopes=scopes,
             state=state,
         )
     except ValueError as error:

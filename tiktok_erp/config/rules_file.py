@@ -692,7 +692,7 @@ def _alerts(file: Source, node: Node, name: str) -> Alerts | None:
 
 def _alert_url(file: Source, node: Node, name: str) -> str | None:
     text = read_private_text(file, node, name)
-    if text is None or re.match(r"[a-z][a-z0-9+.-]*://\S", text, re.IGNORECASE):
+    if text is None or re.match(r"\$\{\w+\}$|[a-z][a-z0-9+.-]*://\S", text, re.IGNORECASE):
         return text
     file.fault(node, tr("`{name}` is a list of addresses such as mailto://user:password@mail.example", name=name))
     return None

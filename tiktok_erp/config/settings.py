@@ -15,6 +15,12 @@ from tiktok_erp.model.secret import Secret
 
 TIKTOK_API_URL = "https://open-api.tiktokglobalshop.com"
 TIKTOK_AUTH_URL = "https://auth.tiktok-shops.com"
+# TikTok reference, section 1.1. Which one an app must use depends on the market that it is registered for; the first of
+# a market is the one of the current documents.
+TIKTOK_CONSENT_URLS = {
+    "us": ("https://services.us.tiktokshop.com/open/authorize", "https://services.tiktokshops.us/open/authorize"),
+    "other": ("https://services.tiktokshop.com/open/authorize",),
+}
 _SECRETS_FILE = "TIKTOK_ERP_SECRETS"
 _KEYRING_SERVICE = "tiktok_erp"
 
@@ -35,11 +41,22 @@ class Settings:
         """Tell whether there are any TikTok credentials at all."""
         return bool(self.get("TIKTOK_SHOP_APP_KEY"))
 
-    def tiktok(self) -> TikTokCredentials:
-        """Return the TikTok credentials. Raises SignInError naming every setting that is missing."""
+    def tiktok(self, *, has_tokens: bool = False) -> TikTokCredentials:
+        """Return the TikTok credentials. Raises SignInError naming every setting that is missing.
+
+        With `has_tokens` (stored by `auth login`, or to be) the app's key and secret are enough.
+        """
         required = ("TIKTOK_SHOP_APP_KEY", "TIKTOK_SHOP_APP_SECRET")
         missing = [name for name in required if not self.get(name)]
-        if not self.get("TIKTOK_SHOP_ACCESS_TOKEN") and not self.get("TIKTOK_SHOP_REFRESH_TOKEN"):
+        has_tokens = has_tokens or bool(self.get("TIKTOK_SHOP_ACCESS_TOKEN") or self.get("TIKTOK_SHOP_REFRESH_TOKEN"))
+        if not missing and not has_tokens:
+            raise SignInError(
+                tr("there is no token for TikTok Shop: {name} is not set", name="TIKTOK_SHOP_ACCESS_TOKEN"),
+                subject="TIKTOK_SHOP_",
+                next_step=tr("run `tiktok-erp auth login`, or set the tokens of the seller's consent"),
+                cause="no_credentials",
+            )
+        if not has_tokens:
             missing.append("TIKTOK_SHOP_ACCESS_TOKEN")
         if missing:
             raise SignInError(

@@ -1,4 +1,4 @@
-"""Tokens that were renewed, in a file of mode 0600 beside the database; written whole or not at all, before their first use."""
+"""Tokens that were renewed or signed in for, in a file of mode 0600 beside the database; written whole or not at all, before their first use."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tiktok_erp.errors import SettingsError, SignInError
 from tiktok_erp.messages import tr
@@ -19,20 +19,42 @@ from tiktok_erp.model.credentials import TokenPair
 from tiktok_erp.model.moment import from_text, to_text
 from tiktok_erp.model.secret import Secret
 
+if TYPE_CHECKING:
+    from tiktok_erp.config.settings import Settings
+
+# A code lives 30 minutes (TikTok reference, section 1.2); the seller may have taken a while to reach the page.
+_STATE_LIFE = timedelta(hours=2)
+_CONSENTS_KEPT = 4
+_MARKS_KEPT = 100
+
 
 class TokenFile:
-    """The tokens of one app and seller. The pair from the environment counts until a newer one was stored for it.
+    """The tokens of one database. The pair from the environment counts until a newer one was stored for it.
 
-    The file remembers, as a hash, which pair of the environment its own descends from: a fresh consent in the
-    environment wins over everything stored before.
+    The file holds one entry for each consent, newest first. An entry remembers, as hashes (`marks`), every pair that
+    leads to its own: those of the environment and those that were renewed. So a pair in the environment that the file
+    has never seen is a fresh consent and wins; one that it knows is an old one. Without tokens in the environment the
+    newest stored pair counts.
     """
 
     def __init__(self, path: Path, *, access_token: Secret, refresh_token: Secret) -> None:
-        self._path = path
+        self.path = path
         self._given = TokenPair(access_token, refresh_token)
-        self._origin = _fingerprint(refresh_token or access_token)
+        self._mark = _mark_of(self._given)
         self._lock = threading.Lock()
-        self._pair = self._stored() or self._given
+        stored = self._stored()
+        self.is_stored = stored is not None
+        self._pair = stored or self._given
+
+    @property
+    def pair(self) -> TokenPair:
+        """The pair in use, with what is known about its consent."""
+        return self._pair
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no token at all: neither stored nor in the environment."""
+        return not (self._pair.access_token or self._pair.refresh_token)
 
     def current(self) -> Secret:
         """Return the access token to use now; empty when there is only a refresh token."""
@@ -59,93 +81,200 @@ class TokenFile:
                 raise SignInError(
                     tr("the access token has expired and there is no refresh token"),
                     subject="TIKTOK_SHOP_REFRESH_TOKEN",
-                    next_step=tr("set TIKTOK_SHOP_REFRESH_TOKEN, or let the seller give consent again"),
+                    next_step=tr("run `tiktok-erp auth login`, or set TIKTOK_SHOP_REFRESH_TOKEN"),
                 )
             fresh = exchange(old.refresh_token)
             self._write(fresh, before=old)
-            self._pair = fresh
             return fresh.access_token
+
+    def log_in(self, pair: TokenPair) -> None:
+        """Store the pair of a new consent: from now on it counts instead of every pair that was used here before."""
+        with self._lock, self._exclusive():
+            known = [mark for consent in _consents(self._read()) for mark in _marks(consent)]
+            marks = _longer(known, self._mark, _mark_of(pair))
+            self._replace({"consents": [{"marks": marks} | _written(pair, before=self._stored() or self._given)]})
+            self._pair, self.is_stored = pair, True
+
+    def expect_state(self, state: str, now: datetime) -> None:
+        """Remember the `state` of a consent link that is being shown, so that another process may take its answer."""
+        with self._lock, self._exclusive():
+            content = self._read()
+            content["states"] = _living_states(content, now) | {state: to_text(now)}
+            self._replace(content)
+
+    def expects_state(self, state: str, now: datetime) -> bool:
+        """Tell whether `state` belongs to a consent link that was shown lately and not used since."""
+        return state in _living_states(self._read(), now)
 
     def remember(self, key: str, value: str) -> None:
         """Keep a fact that belongs to these credentials, such as the shop's id; not a secret."""
         with self._lock, self._exclusive():
-            content = self._read() or {"origin": self._origin}
-            content["facts"] = _facts(content) | {key: value}
-            self._replace(content)
+            content = self._read()
+            own = self._own(content) or {"marks": _longer([], self._mark)}
+            self._put(content, own, own | {"facts": _facts(own) | {key: value}})
 
     def recall(self, key: str) -> str | None:
         """Return a fact that `remember` kept for these same credentials."""
-        content = self._read()
-        value = _facts(content).get(key) if content else None
+        own = self._own(self._read())
+        value = _facts(own).get(key) if own else None
         return value if isinstance(value, str) else None
 
-    def _stored(self) -> TokenPair | None:
-        content = self._read()
-        if content is None or "access_token" not in content:
-            return None
-        return TokenPair(
-            Secret(str(content["access_token"])),
-            Secret(str(content.get("refresh_token", ""))),
-            _moment(content.get("access_expires_at")),
-            _moment(content.get("refresh_expires_at")),
-        )
+    def _own(self, content: dict[str, Any]) -> dict[str, Any] | None:
+        """Return the entry that the pair of the environment leads to."""
+        consents = _consents(content)
+        if self._mark is None:
+            return next((consent for consent in consents if "access_token" in consent), None)
+        return next((consent for consent in consents if self._mark in _marks(consent)), None)
 
-    def _read(self) -> dict[str, Any] | None:
+    def _stored(self) -> TokenPair | None:
+        own = self._own(self._read())
+        return None if own is None or "access_token" not in own else _pair_in(own)
+
+    def _read(self) -> dict[str, Any]:
         try:
-            content = json.loads(self._path.read_text("utf-8"))
+            content = json.loads(self.path.read_text("utf-8"))
         except FileNotFoundError:
-            return None
+            return {}
         except (OSError, ValueError) as error:
             raise SettingsError(
                 tr("the token file cannot be read ({reason})", reason=type(error).__name__),
-                subject=str(self._path),
-                next_step=tr(
-                    "remove the file; set the tokens of a fresh consent in the environment if it held newer ones"
-                ),
+                subject=str(self.path),
+                next_step=tr("remove the file; if it held newer tokens than the settings, run `tiktok-erp auth login`"),
             ) from error
-        if not isinstance(content, dict) or content.get("origin") != self._origin:
-            return None
-        return content
+        return content if isinstance(content, dict) else {}
 
     def _write(self, pair: TokenPair, *, before: TokenPair) -> None:
-        content = self._read() or {}
-        content |= {
-            "origin": self._origin,
-            "access_token": pair.access_token.reveal(),
-            "refresh_token": pair.refresh_token.reveal(),
-            "access_expires_at": to_text(pair.access_expires_at) if pair.access_expires_at else None,
-            "refresh_expires_at": to_text(pair.refresh_expires_at) if pair.refresh_expires_at else None,
-            # Whether a used refresh token stays good is not documented (TikTok reference, section 1.2).
-            "before": {"access_token": before.access_token.reveal(), "refresh_token": before.refresh_token.reveal()},
-        }
-        self._replace(content)
+        content = self._read()
+        own = self._own(content) or {}
+        whole = _told_before(pair, before)
+        marks = _longer(_marks(own), self._mark, _mark_of(pair))
+        self._put(content, own, own | {"marks": marks} | _written(whole, before=before))
+        self._pair, self.is_stored = whole, True
+
+    def _put(self, content: dict[str, Any], old: dict[str, Any], new: dict[str, Any]) -> None:
+        others = [consent for consent in _consents(content) if consent != old]
+        states = {"states": content["states"]} if "states" in content else {}
+        self._replace({"consents": [new, *others][:_CONSENTS_KEPT]} | states)
 
     def _replace(self, content: dict[str, Any]) -> None:
-        fresh = self._path.with_name(self._path.name + ".new")
-        handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self._path)
+        fresh = self.path.with_name(self.path.name + ".new")
+        try:
+            handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                json.dump(content, file)
+                file.flush()
+                os.fsync(file.fileno())
+            fresh.replace(self.path)
+        except OSError as error:
+            raise self._unwritable(error) from error
 
     @contextmanager
     def _exclusive(self) -> Iterator[None]:
-        handle = os.open(self._path.with_name(self._path.name + ".lock"), os.O_WRONLY | os.O_CREAT, 0o600)
+        try:
+            handle = os.open(self.path.with_name(self.path.name + ".lock"), os.O_WRONLY | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise self._unwritable(error) from error
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
         finally:
             os.close(handle)
 
+    def _unwritable(self, error: OSError) -> SettingsError:
+        return SettingsError(
+            tr("the token file cannot be written ({reason})", reason=error.strerror),
+            subject=str(self.path),
+            next_step=tr("free space on the disk, or make the folder writable; then run `tiktok-erp auth status`"),
+        )
 
-def _fingerprint(secret: Secret) -> str:
-    return hashlib.sha256(secret.reveal().encode()).hexdigest()[:16]
+
+def open_tokens(database: Path, settings: Settings) -> TokenFile:
+    """Return the token file of one database, beside it: `shop.db` keeps its tokens in `shop.db.tokens`."""
+    return TokenFile(
+        database.with_name(database.name + ".tokens"),
+        access_token=Secret(settings.get("TIKTOK_SHOP_ACCESS_TOKEN")),
+        refresh_token=Secret(settings.get("TIKTOK_SHOP_REFRESH_TOKEN")),
+    )
 
 
-def _facts(content: dict[str, Any]) -> dict[str, Any]:
-    facts = content.get("facts")
+def _mark_of(pair: TokenPair) -> str | None:
+    secret = pair.refresh_token or pair.access_token
+    return hashlib.sha256(secret.reveal().encode()).hexdigest()[:16] if secret else None
+
+
+def _longer(marks: list[str], *more: str | None) -> list[str]:
+    """Return `marks` with `more` as the newest of them."""
+    fresh = [mark for mark in more if mark is not None]
+    return list(dict.fromkeys([*(mark for mark in marks if mark not in fresh), *fresh]))[-_MARKS_KEPT:]
+
+
+def _consents(content: dict[str, Any]) -> list[dict[str, Any]]:
+    if "origin" in content:  # the form of the first version: one consent
+        return [{**content, "marks": [content["origin"]]}]
+    consents = content.get("consents")
+    return [consent for consent in consents if isinstance(consent, dict)] if isinstance(consents, list) else []
+
+
+def _marks(consent: dict[str, Any]) -> list[str]:
+    marks = consent.get("marks")
+    return [mark for mark in marks if isinstance(mark, str)] if isinstance(marks, list) else []
+
+
+def _written(pair: TokenPair, *, before: TokenPair) -> dict[str, Any]:
+    """Return `pair` as the file has it, and the pair before it."""
+    return {
+        "access_token": pair.access_token.reveal(),
+        "refresh_token": pair.refresh_token.reveal(),
+        "access_expires_at": to_text(pair.access_expires_at) if pair.access_expires_at else None,
+        "refresh_expires_at": to_text(pair.refresh_expires_at) if pair.refresh_expires_at else None,
+        "granted_scopes": None if pair.granted_scopes is None else list(pair.granted_scopes),
+        "seller_name": pair.seller_name,
+        "region": pair.region,
+        "open_id": pair.open_id,
+        # Whether a used refresh token stays good is not documented (TikTok reference, section 1.2).
+        "before": {"access_token": before.access_token.reveal(), "refresh_token": before.refresh_token.reveal()},
+    }
+
+
+def _told_before(pair: TokenPair, before: TokenPair) -> TokenPair:
+    """Return a renewed pair with what only the answers before it told about the consent."""
+    return TokenPair(
+        pair.access_token,
+        pair.refresh_token,
+        pair.access_expires_at,
+        pair.refresh_expires_at or before.refresh_expires_at,
+        before.granted_scopes if pair.granted_scopes is None else pair.granted_scopes,
+        pair.seller_name or before.seller_name,
+        pair.region or before.region,
+        pair.open_id or before.open_id,
+    )
+
+
+def _pair_in(consent: dict[str, Any]) -> TokenPair:
+    scopes = consent.get("granted_scopes")
+    return TokenPair(
+        Secret(str(consent["access_token"])),
+        Secret(str(consent.get("refresh_token", ""))),
+        _moment(consent.get("access_expires_at")),
+        _moment(consent.get("refresh_expires_at")),
+        tuple(str(scope) for scope in scopes) if isinstance(scopes, list) else None,
+        str(consent.get("seller_name") or ""),
+        str(consent.get("region") or ""),
+        str(consent.get("open_id") or ""),
+    )
+
+
+def _facts(consent: dict[str, Any]) -> dict[str, Any]:
+    facts = consent.get("facts")
     return facts if isinstance(facts, dict) else {}
+
+
+def _living_states(content: dict[str, Any], now: datetime) -> dict[str, str]:
+    states = content.get("states")
+    if not isinstance(states, dict):
+        return {}
+    moments = {state: _moment(at) for state, at in states.items()}
+    return {state: to_text(at) for state, at in moments.items() if at is not None and now - at < _STATE_LIFE}
 
 
 def _moment(value: object) -> datetime | None:

@@ -10,12 +10,20 @@ from tiktok_erp.model.secret import Secret
 
 @dataclass(frozen=True, slots=True)
 class TokenPair:
-    """An access token and the token that renews it. An unknown end of life is None."""
+    """An access token and the token that renews it, with what the channel says about the consent behind them.
+
+    An unknown end of life is None, and so are scopes that nobody told. The refresh token ends with the seller's
+    consent. `region` is the seller's own, such as `US` or `CN`.
+    """
 
     access_token: Secret
     refresh_token: Secret
     access_expires_at: datetime | None = None
     refresh_expires_at: datetime | None = None
+    granted_scopes: tuple[str, ...] | None = None
+    seller_name: str = ""
+    region: str = ""
+    open_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

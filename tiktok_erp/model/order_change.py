@@ -44,6 +44,9 @@ class KnownOrder:
     digest: bytes | None
     has_updated_address: bool
     recipient: RecipientFacts | None
+    base_state: str = "open"
+    cancel_requested: bool = False
+    split_or_combine: str | None = None
     units: tuple[KnownUnit, ...] = ()
     packages: tuple[KnownPackage, ...] = ()
 
@@ -76,6 +79,15 @@ class Shipment:
 
 
 @dataclass(frozen=True, slots=True)
+class OrderEvent:
+    """Something that happened to an order and matters later; `kind` as in the table order_events."""
+
+    kind: str
+    at: datetime
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class OrderChange:
     """Everything that one order's new facts change."""
 
@@ -93,3 +105,4 @@ class OrderChange:
     channel_packages: tuple[tuple[str, str], ...] = ()  # (package id, the channel's id) of packages not shipped yet
     shipments: tuple[Shipment, ...] = ()
     cancelled_packages: tuple[str, ...] = ()
+    events: tuple[OrderEvent, ...] = ()

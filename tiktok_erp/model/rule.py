@@ -672,7 +672,7 @@ class ChannelRules:
 
     start_rate: float = 10.0
     max_rate: float = 20.0
-    creep_after: timedelta = timedelta(seconds=30)  # without a refusal the rate grows by a tenth
+    creep_after: timedelta = timedelta(seconds=5)  # without a refusal the rate grows by a tenth
     concurrency: int = 8
     carrier_names: Mapping[str, str] = field(default_factory=dict)
 

@@ -20,6 +20,8 @@ _HELP = {
     "rate_limit": "requests a second and endpoint; 0: no limit",
     "time_scale": "divides the shop's own waits: arrivals, payment, hold, documents",
     "faults": "NAME:PROBABILITY,... (names below)",
+    "shops": "shops that the token opens; the first has the orders, the others are empty",
+    "scopes": "SCOPE,... that the seller granted; a call outside them answers 105005",
     "state": "the shop's own ledger, JSON, replaced before a write is answered",
 }
 

@@ -3,26 +3,14 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from tiktok_erp.simulator.calls import ApiError, Call
-from tiktok_erp.simulator.options import SimulatorOptions
+from tiktok_erp.simulator.calls import ApiError
+from tiktok_erp.simulator.options import SimulatorOptions, parse_scopes
 from tiktok_erp.simulator.shop import DAY_S, Shop
 from tiktok_erp.simulator.wire import Json
 
-SCOPES = (
-    "seller.authorization.info",
-    "seller.order.info",
-    "seller.order.ext_ref.read",
-    "seller.order.ext_ref.write",
-    "seller.fulfillment.basic",
-    "seller.fulfillment.package.write",
-    "seller.logistics",
-    "seller.product.basic",
-    "seller.product.write",
-    "seller.return_refund.basic",
-    "seller.affiliate_collaboration.read",
-)
 AUTH_CODE_LIFE_S = 1800
 REFRESH_LIFE_S = 365 * DAY_S
 _SIGNS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
@@ -51,11 +39,11 @@ class Accounts:
 
     options: SimulatorOptions
     opened_at: float
-    scopes: tuple[str, ...] = SCOPES
     app_key: str = field(init=False)
     app_secret: str = field(init=False)
     service_id: str = field(init=False)
-    cipher: str = field(init=False)
+    scopes: tuple[str, ...] = field(init=False)
+    ciphers: list[str] = field(init=False)  # one for each shop, in their order
     open_id: str = field(init=False)
     grants: dict[str, Grant] = field(init=False, default_factory=dict)
     auth_codes: dict[str, float] = field(init=False, default_factory=dict)
@@ -66,9 +54,17 @@ class Accounts:
         self.app_key = _secret(self.dice, "sim", 9).lower()
         self.app_secret = f"{self.dice.getrandbits(160):040x}"
         self.service_id = f"7{self.dice.randrange(10**18):018d}"
-        self.cipher = _secret(self.dice, "ROW_", 32)
+        first = _secret(self.dice, "ROW_", 32)
+        further = random.Random(f"{self.options.seed}/ciphers")
+        self.ciphers = [first, *(_secret(further, "ROW_", 32) for number in range(1, self.options.shops))]
+        self.scopes = parse_scopes(self.options.scopes)
         self.open_id = _secret(self.dice, "", 40)
         self.grant(self.opened_at)
+
+    @property
+    def cipher(self) -> str:
+        """Return the cipher of the first shop."""
+        return self.ciphers[0]
 
     def grant(self, now: float, replaces: Grant | None = None) -> Grant:
         """Give out a new pair of tokens."""
@@ -147,22 +143,23 @@ def _token_data(accounts: Accounts, grant: Grant) -> Json:
     }
 
 
-def authorized_shops(shop: Shop, call: Call, cipher: str) -> Json:
-    """Get Authorized Shops: one shop, whose code says that it is simulated."""
+def authorized_shops(shops: Sequence[Shop], ciphers: Sequence[str]) -> Json:
+    """Get Authorized Shops: every shop of the seller; their code says that they are simulated."""
     return {
         "shops": [
             {
                 "id": shop.shop_id,
-                "name": "Simulated shop",
+                "name": shop.name,
                 "region": "US",
                 "seller_type": shop.options.seller_type,
                 "cipher": cipher,
                 "code": "SIMULATED",
             }
+            for shop, cipher in zip(shops, ciphers, strict=True)
         ]
     }
 
 
-def active_shops(shop: Shop, call: Call) -> Json:
+def active_shops(shops: Sequence[Shop]) -> Json:
     """Get Active Shops."""
-    return {"shops": [{"id": shop.shop_id, "region": "US"}]}
+    return {"shops": [{"id": shop.shop_id, "region": "US"} for shop in shops]}

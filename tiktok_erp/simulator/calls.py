@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import random
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, TypeVar
 
 Row = TypeVar("Row")
 PAGE_TOKEN_LIFE_S = 3600
@@ -145,11 +146,24 @@ def text_of(value: dict[str, Any], name: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a walk of pages stands: after the row with this key, or after so many rows."""
+
+    key: tuple[Any, ...] | None = None  # None: before the first row
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Cursor:
+    """What a page token stands for. `until` and `resume`: this page was overtaken by the next one and ends there."""
+
     asked: str
-    last: tuple[Any, ...]
+    start: Place
     window_end: int
     expires_at: int
+    by_offset: bool = False
+    until: Place | None = None
+    resume: Place | None = None
 
 
 @dataclass(slots=True)
@@ -185,21 +199,40 @@ class Pages:
         descending: bool,
         window_end: int = 0,
         step_back: Callable[[], bool] = lambda: False,
+        swap: Callable[[], bool] = lambda: False,
     ) -> tuple[list[Row], str]:
         """Return one page of `rows` and the token of the next one, empty at the end.
 
-        `step_back` may say that the next page is to repeat this page's last row.
+        `step_back` may say that the next page is to repeat this page's last row, `swap` that the next page comes first.
         """
-        cursor = self.cursor(call)
-        if cursor is not None:
-            last = cursor.last
-            rows = [row for row in rows if (key(row) < last if descending else key(row) > last)]
-        ordered = sorted(rows, key=key, reverse=descending)
-        page = ordered[:size]
-        if len(ordered) <= size:
+        now = self.cursor(call) or Cursor(_asked(call), Place(), window_end, 0)
+        ordered = _Ordered(rows, key, descending)
+
+        def go_on(start: Place, until: Place | None = None, resume: Place | None = None) -> str:
+            expires_at = call.now + PAGE_TOKEN_LIFE_S
+            return self._token(replace(now, start=start, until=until, resume=resume, expires_at=expires_at))
+
+        begin = ordered.index(now.start, now.by_offset)
+        if now.until is not None and now.resume is not None:
+            stop = ordered.index(now.until, now.by_offset)
+            end = min(begin + size, stop)
+            if end < stop:
+                return ordered.rows[begin:end], go_on(ordered.place(end), now.until, now.resume)
+            is_last = ordered.index(now.resume, now.by_offset) >= len(rows)
+            return ordered.rows[begin:end], "" if is_last else go_on(now.resume)
+        end = begin + size
+        page = ordered.rows[begin:end]
+        if end >= len(rows):
             return page, ""
-        end = page[-2] if len(page) > 1 and step_back() else page[-1]
-        return page, self._token(Cursor(_asked(call), key(end), window_end, call.now + PAGE_TOKEN_LIFE_S))
+        if swap():
+            far = min(end + size, len(rows))
+            return ordered.rows[end:far], go_on(now.start, ordered.place(end), ordered.place(far))
+        again = len(page) > 1 and step_back()
+        return page, go_on(ordered.place(end - again))
+
+    def count_rows_from_here(self, token: str) -> None:
+        """Let the walk of this token go on by offset: rows that come or go before it make it skip or repeat."""
+        self.cursors[token] = replace(self.cursors[token], by_offset=True)
 
     def _token(self, cursor: Cursor) -> str:
         # The signs that must be percent-encoded are there every time, so that no client gets away with forgetting.
@@ -212,6 +245,30 @@ class Pages:
                 name: kept for name, kept in self.cursors.items() if kept.expires_at >= cursor.expires_at - 3000
             }
         return token
+
+
+class _Ordered(Generic[Row]):
+    """The rows of a search in their order, and the places between them."""
+
+    def __init__(self, rows: list[Row], key: Callable[[Row], tuple[Any, ...]], descending: bool) -> None:
+        self._key = key
+        self._rising = sorted(rows, key=key)
+        self._descending = descending
+        self.rows = self._rising[::-1] if descending else self._rising
+
+    def index(self, place: Place, by_offset: bool) -> int:
+        """Return the index of the first row after `place`."""
+        if by_offset:
+            return min(place.offset, len(self.rows))
+        if place.key is None:
+            return 0
+        if self._descending:
+            return len(self.rows) - bisect_left(self._rising, place.key, key=self._key)
+        return bisect_right(self._rising, place.key, key=self._key)
+
+    def place(self, index: int) -> Place:
+        """Return the place before the row at `index`, which is not the first one."""
+        return Place(self._key(self.rows[index - 1]), index)
 
 
 def _asked(call: Call) -> str:

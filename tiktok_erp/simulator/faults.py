@@ -18,10 +18,14 @@ FAULTS: dict[str, str] = {
     "unavailable": "HTTP 503 without a body, nothing was done",
     "throttle_burst": "the endpoint answers 429 for its next five calls, Retry-After in changing forms",
     "truncated_json": "the JSON answer stops in the middle, after the work was done",
-    "slow_answer": "the answer takes 5 seconds (divided by the time scale)",
+    "slow_answer": "the answer takes 5 seconds (divided by the time scale), after the work was done",
+    "stalled_answer": "the answer takes 10 seconds (divided by the time scale), after the work was done",
     "duplicate_rows": "a row of an order page comes again, on the next page where there is one",
     "shuffled_rows": "the rows of an order page come out of order",
     "update_time_outside": "an order moves during the search: its update_time lies outside the window asked for",
+    "page_shift": "an order search pages by offset from here on, and an order of this page moves right after the answer",
+    "arrivals_between_pages": "between two pages of an order search somebody orders and pays, or an unpaid order is paid",
+    "out_of_order_pages": "two pages of an order search change places: the rows of the next one come first",
     "token_revoked": "the access token in use is revoked; a refresh helps",
     "document_not_ready": "the document of a package answers 11034037 three times more",
     "document_expired": "the document URL answers 403",
@@ -37,9 +41,17 @@ FAULTS: dict[str, str] = {
     "unknown_fields": "orders, lines and data carry fields that no document names (one throw per order)",
     "unknown_status": "an order and its lines are in a status that no document names (one throw per order)",
     "unknown_enum": "order_type and other words of an order are new (one throw per order)",
-    "clock_skew": "the gateway's clock is 400 s ahead; its Date header says so (one throw at the start)",
+    "clock_skew": "the gateway's clock is 400 s ahead, in its Date header and in all its times (one throw at the start)",
+    "clock_4min_ahead": "as clock_skew, 240 s ahead: within the window of timestamps",
+    "clock_4min_behind": "as clock_skew, 240 s behind: a client's right timestamp lies in the future",
     "giant_combine_group": "22 orders of one buyer share an auto_combine_group_id (one throw at the start)",
 }
+
+
+# Seconds by which the gateway's clock is ahead of the machine's; the first fault that strikes wins.
+CLOCK_FAULTS: dict[str, int] = {"clock_skew": 400, "clock_4min_ahead": 240, "clock_4min_behind": -240}
+# Seconds that an answer takes longer.
+DELAY_FAULTS: dict[str, float] = {"slow_answer": 5.0, "stalled_answer": 10.0}
 
 
 def parse_faults(text: str) -> dict[str, float]:
@@ -79,6 +91,14 @@ class Dice:
             struck = self._generators[name].random() < self.probabilities[name]
             self.hits[name] += struck
         return struck
+
+    def clock_skew_s(self) -> int:
+        """Throw for the clock faults; return by how many seconds the gateway's clock is ahead."""
+        return next((seconds for name, seconds in CLOCK_FAULTS.items() if self.roll(name)), 0)
+
+    def delay_s(self) -> float:
+        """Throw for the delays; return how many seconds longer this answer takes, before the time scale."""
+        return sum(seconds for name, seconds in DELAY_FAULTS.items() if self.roll(name))
 
     def marks(self, name: str, entity_id: str) -> bool:
         """Return whether fault `name` sticks to this entity: the same answer every time."""

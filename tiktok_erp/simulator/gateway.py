@@ -10,7 +10,7 @@ import html
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from typing import Any
@@ -26,8 +26,6 @@ from tiktok_erp.simulator.signing import signature_holds
 from tiktok_erp.simulator.wire import encode
 
 PAST_S, FUTURE_S = 300, 30
-SKEW_S = 400
-SLOW_S = 5.0
 BURST_CALLS = 5
 MAX_BODY = 5_000_000
 
@@ -66,7 +64,7 @@ class Bucket:
 
 @dataclass(slots=True)
 class Limits:
-    """Requests a second and endpoint, bursts of refusals, and the hourly quota of a sandbox. Under the shop's lock."""
+    """Requests a second, shop and endpoint, bursts of refusals, and the hourly quota of a sandbox. Under the shop's lock."""
 
     rate: float
     quota: int
@@ -76,7 +74,7 @@ class Limits:
     in_hour: int = 0
 
     def check(self, name: str, now: float) -> None:
-        """Take one request out of the allowance of endpoint `name`, or refuse it."""
+        """Take one request out of the allowance `name` (a shop and an endpoint), or refuse it."""
         if self.quota:
             if int(now // 3600) != self.hour:
                 self.hour, self.in_hour = int(now // 3600), 0
@@ -104,22 +102,22 @@ def too_many(retry_after: str | None) -> ApiError:
 
 
 class Gateway:
-    """Answers HTTP requests. Thread-safe."""
+    """Answers HTTP requests for the shops of one seller, which share a lock, a clock and a ledger. Thread-safe."""
 
-    def __init__(self, shop: Shop, accounts: Accounts) -> None:
-        self.shop = shop
+    def __init__(self, shops: Sequence[Shop], accounts: Accounts) -> None:
+        self.shop = shop = shops[0]
+        self.shops = dict(zip(accounts.ciphers, shops, strict=True))
         self.accounts = accounts
         self.base_url = ""
         self.file_key = hashlib.sha256(f"{shop.options.seed}/{accounts.app_secret}".encode()).digest()
-        self.router = Router(make_routes(accounts, self.file_key))
+        self.router = Router(make_routes(accounts, shops, self.file_key))
         self.limits = Limits(shop.options.rate_limit, shop.options.sandbox_quota)
-        self.skew_s = SKEW_S if shop.dice.roll("clock_skew") else 0
         self._failed_once: set[str] = set()
         self._requests = 0
 
     def clock(self) -> float:
         """Return the gateway's idea of the time, which its Date header shows."""
-        return self.shop.clock() + self.skew_s
+        return self.shop.clock()
 
     def request_id(self) -> str:
         """Return an id for the next answer."""
@@ -197,8 +195,9 @@ class Gateway:
             if match.route is not None and match.route.writes:
                 ledger.commit()
         answer = envelope(0, "Success", request_id, text)
-        if dice.roll("slow_answer"):
-            time.sleep(self.shop.options.wait_s(SLOW_S))
+        delay_s = dice.delay_s()
+        if delay_s:
+            time.sleep(self.shop.options.wait_s(delay_s))
         if dice.roll("html_ok"):
             return Answer(200, "text/html; charset=utf-8", HTML.encode())
         if dice.roll("truncated_json"):
@@ -219,8 +218,8 @@ class Gateway:
         with self.shop.lock:
             now = self.shop.advance()
             self._check_token(request, route)
-            self._check_cipher(route, first)
-            self._check_limits(route)
+            shop = self._shop_of(route, first)
+            self._check_limits(route, first.get("shop_cipher", ""))
             body = _json_body(request)
             self._fail_once(request, lists)
             call = Call(
@@ -236,7 +235,7 @@ class Gateway:
             )
             if route.writes:
                 self.shop.ledger.count("writes", route.name)
-            data = route.handler(self.shop, call)
+            data = route.handler(shop, call)
             return encode(self._novelties(request_id, data))
 
     def _novelties(self, request_id: str, data: dict[str, Any]) -> dict[str, Any]:
@@ -276,20 +275,24 @@ class Gateway:
         if route.scope not in self.accounts.scopes:
             raise ApiError(105005, f"Access denied: the token lacks the scope {route.scope}", status=401)
 
-    def _check_cipher(self, route: Route, query: Mapping[str, str]) -> None:
+    def _shop_of(self, route: Route, query: Mapping[str, str]) -> Shop:
+        """Return the shop that a call is about; the first one where the endpoint takes no cipher."""
         cipher = query.get("shop_cipher", "")
         if not route.takes_cipher:
             if "shop_cipher" in query:
                 raise ApiError(36009004, "Invalid parameter: shop_cipher is not expected here", status=400)
-        elif not cipher:
+            return self.shop
+        if not cipher:
             raise ApiError(106013, "shop_cipher is missing", status=400)
-        elif cipher != self.accounts.cipher:
+        if cipher not in self.shops:
             raise ApiError(101000, "The access token and the shop_cipher do not belong together", status=400)
+        return self.shops[cipher]
 
-    def _check_limits(self, route: Route) -> None:
-        if not self.limits.bursts.get(route.name) and self.shop.dice.roll("throttle_burst"):
-            self.limits.bursts[route.name] = BURST_CALLS
-        self.limits.check(route.name, self.shop.clock())
+    def _check_limits(self, route: Route, cipher: str) -> None:
+        allowance = f"{cipher} {route.name}"
+        if not self.limits.bursts.get(allowance) and self.shop.dice.roll("throttle_burst"):
+            self.limits.bursts[allowance] = BURST_CALLS
+        self.limits.check(allowance, self.shop.clock())
 
     def _fail_once(self, request: Request, query: dict[str, list[str]]) -> None:
         """Let a request fail once with 36009003; its repetition, whenever it comes, gets through."""

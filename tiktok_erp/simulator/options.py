@@ -12,6 +12,35 @@ MODES = ("us-local", "packages-first")
 CARRIERS = ("tiktok", "seller", "mixed")
 SELLER_TYPES = ("LOCAL", "CROSS_BORDER")
 UNKNOWN_IDS = ("omit", "fail")
+# What a seller can grant (reference, section 1.5).
+SCOPES = (
+    "seller.authorization.info",
+    "seller.order.info",
+    "seller.order.ext_ref.read",
+    "seller.order.ext_ref.write",
+    "seller.fulfillment.basic",
+    "seller.fulfillment.package.write",
+    "seller.logistics",
+    "seller.product.basic",
+    "seller.product.write",
+    "seller.return_refund.basic",
+    "seller.finance.info",
+    "seller.affiliate_collaboration.read",
+)
+ALL_SCOPES = "all"
+MAX_SHOPS = 100
+
+
+def parse_scopes(text: str) -> tuple[str, ...]:
+    """Read `SCOPE,SCOPE,...`, or `all`; raise ValueError for an empty list and for scopes that do not exist."""
+    named = tuple(dict.fromkeys(filter(None, (piece.strip() for piece in text.split(",")))))
+    if named == (ALL_SCOPES,):
+        return SCOPES
+    unknown = [name for name in named if name not in SCOPES]
+    if unknown or not named:
+        wrong = f"unknown scope {unknown[0]!r}" if unknown else "scopes must not be empty"
+        raise ValueError(f"{wrong}; known scopes: {ALL_SCOPES}, {', '.join(SCOPES)}")
+    return named
 
 
 @dataclass(frozen=True)
@@ -20,6 +49,7 @@ class SimulatorOptions:
 
     `rate_limit` is requests a second and endpoint (0: no limit). `time_scale` divides the shop's own waits (arrivals,
     payment, hold, documents); every timestamp on the wire stays wall-clock, and so do published deadlines.
+    `shops` are opened by one token: the first has the orders, the others are empty. `scopes` is a comma list or `all`.
     """
 
     port: int = 0
@@ -43,10 +73,14 @@ class SimulatorOptions:
     seller_type: str = "LOCAL"
     unknown_ids: str = "omit"
     sandbox_quota: int = 0
+    shops: int = 1
+    scopes: str = ALL_SCOPES
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
             raise ValueError(f"port must be between 0 and 65535, not {self.port}")
+        if not 1 <= self.shops <= MAX_SHOPS:
+            raise ValueError(f"shops must be between 1 and {MAX_SHOPS}, not {self.shops}")
         if self.orders < 0:
             raise ValueError(f"orders must not be negative, got {self.orders}")
         not_negative = {
@@ -74,6 +108,7 @@ class SimulatorOptions:
             if word not in allowed:
                 raise ValueError(f"{name} must be one of {', '.join(allowed)}, not {word!r}")
         parse_faults(self.faults)
+        parse_scopes(self.scopes)
 
     def wait_s(self, seconds: float) -> float:
         """Return how long the shop really waits for something that takes `seconds` in a real shop."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
 
 from tiktok_erp.simulator.calls import NOT_YOURS, ApiError, Call, bad_parameter, objects, text_of
@@ -42,22 +42,16 @@ def search(shop: Shop, call: Call) -> Json:
     # A missing end means now: the second that just runs is still part of it.
     window_end = cursor.window_end if cursor else call.now + 1
     created, updated = window(call, "create_time", window_end), window(call, "update_time", window_end)
-    matches = _filter(call)
     rows = [
         order
         for order in shop.orders.values()
-        if (not wanted or order.status == wanted)
-        and order.created_at in created
-        and order.updated_at in updated
-        and matches(order)
+        if order.created_at in created and order.updated_at in updated and (not wanted or order.status == wanted)
     ]
-
-    def key(order: Order) -> tuple[int, str]:
-        return (order.updated_at if field == "update_time" else order.created_at, order.id)
-
+    rows = _filtered(call, rows)
+    key = attrgetter("updated_at" if field == "update_time" else "created_at", "id")
     page, token = shop.pages.cut(
         call, rows, size, key, descending=descending, window_end=window_end,
-        step_back=lambda: shop.dice.roll("duplicate_rows"),
+        step_back=lambda: shop.dice.roll("duplicate_rows"), swap=lambda: shop.dice.roll("out_of_order_pages"),
     )  # fmt: skip
     if page and shop.dice.roll("update_time_outside"):
         shop.touch(page[shop.dice.choose("update_time_outside", len(page))], call.now)
@@ -67,24 +61,40 @@ def search(shop: Shop, call: Call) -> Json:
     if shown and not token and shop.dice.roll("duplicate_rows"):
         shown.append(shown[shop.dice.choose("duplicate_rows", len(shown))])
     encoded = _show(shop, shown, call)
+    if token:
+        _move_between_pages(shop, page, token, call.now)
     return {"orders": encoded, "next_page_token": token, "total_count": len(rows)}
 
 
-def _filter(call: Call) -> Callable[[Order], bool]:
-    """Return the test of the less common filters; none given lets every order through."""
+def _move_between_pages(shop: Shop, page: list[Order], token: str, now: int) -> None:
+    """Let the faults of what happens between two pages strike; the answer with `page` is made already."""
+    if shop.dice.roll("page_shift"):
+        shop.pages.count_rows_from_here(token)
+        shop.touch(page[shop.dice.choose("page_shift", len(page))], now)
+    if shop.dice.roll("arrivals_between_pages"):
+        unpaid = [order for order in shop.orders.values() if order.status == "UNPAID"]
+        if unpaid and shop.dice.choose("arrivals_between_pages", 2):
+            shop.pay(unpaid[shop.dice.choose("arrivals_between_pages", len(unpaid))], now)
+        else:
+            shop.newcomer(now)
+
+
+def _filtered(call: Call, rows: list[Order]) -> list[Order]:
+    """Return the orders that pass the less common filters."""
     body = call.body
     shipping_type, user_id = body.get("shipping_type"), body.get("buyer_user_id")
     requested, warehouses = call.body_flag("is_buyer_request_cancel"), call.body_texts("warehouse_ids")
 
-    def matches(order: Order) -> bool:
-        return (
-            (not shipping_type or order.shipping_type == shipping_type)
-            and (not user_id or order.buyer.user_id == user_id)
-            and (requested is None or order.cancel_requested == requested)
-            and (not warehouses or order.warehouse_id in warehouses)
-        )
-
-    return matches
+    if not (shipping_type or user_id or requested is not None or warehouses):
+        return rows
+    return [
+        order
+        for order in rows
+        if (not shipping_type or order.shipping_type == shipping_type)
+        and (not user_id or order.buyer.user_id == user_id)
+        and (requested is None or order.cancel_requested == requested)
+        and (not warehouses or order.warehouse_id in warehouses)
+    ]
 
 
 def _show(shop: Shop, orders: list[Order], call: Call) -> list[Encoded]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tiktok_erp.simulator import (
@@ -39,11 +39,14 @@ class Route:
         return f"{self.method} {self.template}"
 
 
-def make_routes(accounts: Accounts, file_key: bytes) -> list[Route]:
-    """Return the route table of one shop."""
+def make_routes(accounts: Accounts, shops: Sequence[Shop], file_key: bytes) -> list[Route]:
+    """Return the route table of one seller's shops."""
 
-    def shops(shop: Shop, call: Call) -> Json:
-        return authorization.authorized_shops(shop, call, accounts.cipher)
+    def authorized_shops(shop: Shop, call: Call) -> Json:
+        return authorization.authorized_shops(shops, accounts.ciphers)
+
+    def active_shops(shop: Shop, call: Call) -> Json:
+        return authorization.active_shops(shops)
 
     def document(shop: Shop, call: Call) -> Json:
         return files.shipping_document(shop, call, file_key)
@@ -55,8 +58,8 @@ def make_routes(accounts: Accounts, file_key: bytes) -> list[Route]:
     product = "/product/202309/products/{product_id}"
     fulfil = "/fulfillment/202309"
     table: list[Route] = [
-        Route("GET", "/authorization/202309/shops", auth_info, shops, takes_cipher=False),
-        Route("GET", "/seller/202309/shops", auth_info, authorization.active_shops, takes_cipher=False),
+        Route("GET", "/authorization/202309/shops", auth_info, authorized_shops, takes_cipher=False),
+        Route("GET", "/seller/202309/shops", auth_info, active_shops, takes_cipher=False),
         Route("POST", "/order/202309/orders/search", order_info, orders.search),
         Route("GET", "/order/202507/orders", order_info, orders.detail),
         Route("GET", "/order/202309/orders", order_info, orders.detail),

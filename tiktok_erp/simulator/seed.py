@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from dataclasses import dataclass, field
@@ -82,6 +83,8 @@ class Seeder:
         self.gift = next(sku for sku in skus if sku.is_gift)
         self.by_seller_sku = {sku.seller_sku: sku for sku in skus}
         self.room_id = shop.ids.make("7573210", 19)
+        self._numbers = itertools.count(shop.options.orders)
+        shop.newcomer = self.send_newcomer
 
     def populate(self) -> None:
         """Plan all orders, stock the shop for them, and let the past happen."""
@@ -273,6 +276,16 @@ class Seeder:
                 sku.available[warehouse_id] = demand.get((sku.id, warehouse_id), 0) + spare
 
     # Carrying plans out
+
+    def send_newcomer(self, at: int) -> None:
+        """Let one more buyer, beyond all plans, order what is in stock and pay in the same second."""
+        plan = self._plan(next(self._numbers), "normal", at)
+        lines = self._available_lines(plan)
+        if not lines:
+            return
+        order = self._order(plan, lines, at)
+        self.shop.place(order)
+        self.shop.pay(order, at)
 
     def _arrive(self, plan: Plan, at: int) -> None:
         lines = self._available_lines(plan)

@@ -26,7 +26,7 @@ from tiktok_erp.simulator.gateway import MAX_BODY, Answer, Gateway, Request, env
 from tiktok_erp.simulator.ledger import write_atomically
 from tiktok_erp.simulator.options import SimulatorOptions
 from tiktok_erp.simulator.seed import Seeder
-from tiktok_erp.simulator.shop import Shop
+from tiktok_erp.simulator.shop import Shop, empty_shop
 
 __all__ = ["FAULTS", "Simulator", "SimulatorOptions", "serve"]
 
@@ -169,9 +169,16 @@ class Simulator:
     def __init__(self, options: SimulatorOptions, clock: Callable[[], float] = time.time) -> None:
         self.options = options
         self.dice = Dice(options.faults, options.seed)
-        self.shop = Shop(options, self.dice, clock)
-        self.accounts = Accounts(options, clock())
-        self.gateway = Gateway(self.shop, self.accounts)
+        skew_s = self.dice.clock_skew_s()
+
+        def shop_clock() -> float:
+            """Return the time by which the gateway and the whole shop live, right or wrong."""
+            return clock() + skew_s
+
+        self.shop = Shop(options, self.dice, shop_clock)
+        further = [empty_shop(self.shop, number) for number in range(2, options.shops + 1)]
+        self.accounts = Accounts(options, shop_clock())
+        self.gateway = Gateway([self.shop, *further], self.accounts)
         self._server: _Server | None = None
         self._threads: list[threading.Thread] = []
         self._stopping = threading.Event()
@@ -224,7 +231,7 @@ class Simulator:
     def shop_id(self) -> str:
         return self.shop.shop_id
 
-    def credentials(self) -> dict[str, str]:
+    def credentials(self) -> dict[str, str | list[str]]:
         """Return what the ready file says."""
         return {
             "api_url": self.api_url,
@@ -235,6 +242,7 @@ class Simulator:
             "access_token": self.access_token,
             "refresh_token": self.refresh_token,
             "cipher": self.cipher,
+            "ciphers": list(self.accounts.ciphers),
             "service_id": self.service_id,
             "shop_id": self.shop_id,
         }

@@ -8,6 +8,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 
 from tiktok_erp.simulator.calls import Pages
@@ -38,6 +39,7 @@ class Shop:
         self.random = random.Random(f"{options.seed}/shop")
         self.started_at = int(clock())
         self.shop_id = self.ids.make("7495", 19)
+        self.name = "Simulated shop"
         self.catalogue = make_catalogue(self.ids, self.started_at - 200 * DAY_S)
         self.orders: dict[str, Order] = {}
         self.packages: dict[str, Package] = {}
@@ -47,6 +49,8 @@ class Shop:
         self.pages = Pages(options.seed)
         self.ledger = Ledger(options.state, self.lock)
         self.ledger.watch_faults(dice.hits)
+        # Lets somebody place and pay an order in the second given; whoever fills the shop with orders sets it.
+        self.newcomer: Callable[[int], None] = lambda at: None
         self._units: dict[str, tuple[Order, Unit]] = {}
         self._events: list[tuple[float, int, Callable[[int], None]]] = []
         self._event_numbers = itertools.count()
@@ -411,3 +415,14 @@ class Shop:
     def sold_out(self, sku: Sku, warehouse_id: str) -> bool:
         """Return whether a buyer can no longer order this."""
         return sku.available.get(warehouse_id, 0) <= 0
+
+
+def empty_shop(first: Shop, number: int) -> Shop:
+    """Return one more shop of the same seller: no goods, no orders, but warehouses, an id and a name of its own."""
+    options = replace(first.options, orders=0, state=None, seed=first.options.seed * 1000 + number)
+    made = Shop(options, first.dice, first.clock)
+    made.lock, made.ledger = first.lock, first.ledger
+    made.name = f"{first.name} {number}"
+    made.catalogue.products.clear()
+    made.catalogue.skus.clear()
+    return made

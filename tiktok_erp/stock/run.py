@@ -309,25 +309,7 @@ def save_offers(store: Store, shop: TikTokShop, pages: Iterable[Sequence[Listing
     """Write every SKU on offer with its warehouses and the quantity that the channel shows. Call inside a transaction."""
     now = utc_now()
     for page in pages:
-        save_listings(
-            store,
-            shop.name,
-            [
-                (
-                    listing.listing_id,
-                    listing.product_id,
-                    listing.seller_sku,
-                    listing.seller_sku or listing.listing_id,
-                    listing.title,
-                    listing.status,
-                    json.dumps([warehouse for warehouse, quantity in listing.quantities if warehouse]),
-                    sum(quantity for warehouse, quantity in listing.quantities),
-                )
-                for listing in page
-                if listing.listing_id
-            ],
-            now,
-        )
+        save_listings(store, shop.name, [listing.row() for listing in page if listing.listing_id], now)
     save_cursor(store, shop.name, "listings", cursor=None, as_of=now)
 
 

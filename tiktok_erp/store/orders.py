@@ -186,7 +186,8 @@ def load_known_orders(store: Store, order_ids: Sequence[str]) -> dict[str, Known
     """Return what the store holds of `order_ids`, keyed by order id, units and packages in."""
     wanted = json.dumps(list(order_ids))
     rows = store.query(
-        "SELECT o.order_id, updated_at, as_of, source, digest, has_updated_address, r.order_id AS has_recipient,"
+        "SELECT o.order_id, updated_at, as_of, source, digest, has_updated_address, base_state, cancel_requested,"
+        " split_or_combine, r.order_id AS has_recipient,"
         f" {', '.join('r.' + column for column in _RECIPIENT_COLUMNS)}"
         " FROM json_each(?) j JOIN orders o ON o.order_id = j.value LEFT JOIN recipients r ON r.order_id = o.order_id",
         (wanted,),
@@ -236,6 +237,9 @@ def load_known_orders(store: Store, order_ids: Sequence[str]) -> dict[str, Known
             digest=row["digest"],
             has_updated_address=bool(row["has_updated_address"]),
             recipient=_recipient(row) if row["has_recipient"] else None,
+            base_state=row["base_state"],
+            cancel_requested=bool(row["cancel_requested"]),
+            split_or_combine=row["split_or_combine"],
             units=tuple(units[row["order_id"]]),
             packages=tuple(packages[row["order_id"]]),
         )
@@ -251,12 +255,6 @@ def load_digests(store: Store, order_ids: Sequence[str]) -> dict[str, bytes]:
         (json.dumps(list(order_ids)),),
     )
     return {row[0]: row[1] for row in rows}
-
-
-def load_newest_change(store: Store, channel: str) -> datetime | None:
-    """Return the latest change that the API of `channel` told, by its own clock, or None before the first."""
-    text = store.scalar("SELECT max(updated_at) FROM orders WHERE channel = ? AND source = 'api'", (channel,))
-    return from_text(text) if text else None
 
 
 def save_orders(store: Store, changes: Sequence[OrderChange], synced_at: datetime) -> None:
@@ -276,6 +274,30 @@ def save_orders(store: Store, changes: Sequence[OrderChange], synced_at: datetim
     ]
     if recipients:
         store.execute_many(_SAVE_RECIPIENT, recipients)
+
+
+def save_events(store: Store, changes: Sequence[OrderChange], seen_at: datetime, run_id: int | None) -> None:
+    """Write what happened to the orders; the same event is written once. Call inside a transaction, after the orders."""
+    rows = [
+        (change.order_id, event.kind, to_text(event.at), to_text(seen_at), event.detail, run_id)
+        for change in changes
+        for event in change.events
+    ]
+    if rows:
+        store.execute_many(
+            "INSERT INTO order_events (order_id, kind, at, seen_at, detail, run_id) VALUES (?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (order_id, kind, at) DO NOTHING",
+            rows,
+        )
+
+
+def load_unlisted_orders(store: Store, status: str, listed: set[str], as_of: datetime) -> list[str]:
+    """Return open orders that we hold in `status`, as of before `as_of`, and that the channel did not list there."""
+    rows = store.query(
+        "SELECT order_id FROM orders WHERE is_open = 1 AND status = ? AND source = 'api' AND synced_at < ?",
+        (status, to_text(as_of)),
+    )
+    return [row[0] for row in rows if row[0] not in listed]
 
 
 def save_units(store: Store, changes: Sequence[OrderChange]) -> None:

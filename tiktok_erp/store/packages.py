@@ -14,6 +14,9 @@ from tiktok_erp.model.outcome import Outcome
 from tiktok_erp.store.database import Store
 from tiktok_erp.store.quarantine import open_case
 
+# Said beside a narrower state, or the index of live labels is not used and every statement reads all labels.
+_IS_LIVE = "state IN ('intent', 'sent', 'unknown', 'bought')"
+
 
 def free_package_ids(store: Store) -> Iterator[str]:
     """Yield package ids that were never given. Use within the transaction that saves them."""
@@ -75,7 +78,7 @@ def _save_shipment(store: Store, order_id: str, shipment: Shipment, run_id: int 
     elif shipment.tracking_number:
         # A label of the channel whose document did not tell its number.
         store.execute(
-            "UPDATE labels SET tracking_number = ? WHERE package_id = ? AND state = 'bought' AND tracking_number IS NULL",
+            f"UPDATE labels SET tracking_number = ? WHERE package_id = ? AND {_IS_LIVE} AND state = 'bought' AND tracking_number IS NULL",
             (shipment.tracking_number, shipment.package_id),
         )
     if shipment.contradicts is None:
@@ -95,11 +98,12 @@ def _adopt_number(store: Store, shipment: Shipment, at: str) -> None:
     """Keep the number of a package that somebody shipped without us, as a label with nothing to print."""
     carrier = carrier_code(shipment.provider_name) if shipment.provider_name else None
     store.execute(
-        "UPDATE labels SET state = 'refused', error_code = 'shipped_elsewhere' WHERE package_id = ? AND state = 'intent'",
+        f"UPDATE labels SET state = 'refused', error_code = 'shipped_elsewhere' WHERE package_id = ? AND {_IS_LIVE} AND state = 'intent'",
         (shipment.package_id,),
     )
     changed = store.execute(
-        "UPDATE labels SET tracking_number = ?, carrier = coalesce(?, carrier) WHERE package_id = ? AND state = 'bought' AND source = 'channel'",
+        f"UPDATE labels SET tracking_number = ?, carrier = coalesce(?, carrier) WHERE package_id = ? AND {_IS_LIVE}"
+        " AND state = 'bought' AND source = 'channel'",
         (shipment.tracking_number, carrier, shipment.package_id),
     )
     if not changed:
@@ -117,7 +121,7 @@ def _cancel_if_empty(store: Store, package_id: str, at: str) -> None:
         (at, package_id),
     )
     store.execute(
-        "UPDATE labels SET state = 'refused', error_code = 'order_cancelled' WHERE package_id = ? AND state = 'intent'",
+        f"UPDATE labels SET state = 'refused', error_code = 'order_cancelled' WHERE package_id = ? AND {_IS_LIVE} AND state = 'intent'",
         (package_id,),
     )
     store.execute(
@@ -168,10 +172,16 @@ def load_parcels(store: Store, *, only: Sequence[str] | None = None) -> list[sql
 
 
 def load_package_units(store: Store, package_ids: Sequence[str]) -> list[sqlite3.Row]:
-    """Return the units of these packages that are not cancelled, with their SKU's weight, shelf and reservation."""
+    """Return the units of these packages that are not cancelled, with their SKU's weight, shelf and reservation.
+
+    The seller's own weight of a SKU goes before the channel's, which has the packing of a single piece in it.
+    """
     return store.query(
-        "SELECT u.*, k.weight_g, k.shelf, k.name AS sku_name, k.tags, r.state AS reservation FROM json_each(?) j"
+        "SELECT u.*, coalesce(k.weight_g, g.weight_g) AS weight_g, k.shelf, k.name AS sku_name, k.tags,"
+        " r.state AS reservation FROM json_each(?) j"
         " JOIN units u ON u.package_id = j.value LEFT JOIN skus k ON k.sku = u.sku"
+        " LEFT JOIN packages p ON p.package_id = u.package_id"
+        " LEFT JOIN listings g ON g.channel = p.channel AND g.listing_id = u.channel_sku_id"
         " LEFT JOIN reservations r ON r.unit_id = u.unit_id WHERE u.state <> 'cancelled'"
         " ORDER BY u.package_id, u.order_id, u.position",
         (json.dumps(list(package_ids)),),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from tiktok_erp.model.moment import to_text
@@ -119,22 +119,54 @@ def save_safety_stock(store: Store, rows: Iterable[tuple[str, str, int]]) -> Non
     )
 
 
-def save_listings(
-    store: Store, channel: str, rows: Iterable[tuple[str, str, str, str, str, str, str, int]], at: datetime
-) -> None:
-    """Write (listing id, product id, seller SKU, SKU, title, status, warehouses as JSON, quantity shown).
+def save_listings(store: Store, channel: str, rows: Iterable[tuple[str | int | None, ...]], at: datetime) -> None:
+    """Write (listing id, product id, seller SKU, SKU, title, status, warehouses as JSON, quantity shown, price, currency,
+    time of the product's last change).
 
     The SKU of a known listing stays: it may have been mapped by hand. Call inside a transaction.
     """
     now = to_text(at)
     store.execute_many(
         "INSERT INTO listings (channel, listing_id, product_id, seller_sku, sku, title, status, warehouses,"
-        " channel_quantity, seen_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (channel, listing_id) DO UPDATE SET"
+        " channel_quantity, price_minor, currency, changed_at, seen_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (channel, listing_id) DO UPDATE SET"
         " product_id = excluded.product_id, seller_sku = excluded.seller_sku, title = excluded.title,"
         " sku = CASE WHEN sku = listing_id THEN excluded.sku ELSE sku END,"
         " status = excluded.status, warehouses = excluded.warehouses, channel_quantity = excluded.channel_quantity,"
-        " seen_at = excluded.seen_at",
+        " price_minor = coalesce(excluded.price_minor, price_minor), currency = coalesce(excluded.currency, currency),"
+        " changed_at = coalesce(excluded.changed_at, changed_at), seen_at = excluded.seen_at",
         [(channel, *row, now) for row in rows],
+    )
+
+
+def load_measured_products(store: Store, channel: str) -> dict[str, str]:
+    """Return for each product whose weight and size were read the change that they were read after ("": not told)."""
+    rows = store.query(
+        "SELECT product_id, min(measured_at) FROM listings WHERE channel = ? AND product_id IS NOT NULL"
+        " GROUP BY product_id HAVING count(*) = count(measured_at)",
+        (channel,),
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def save_measures(
+    store: Store,
+    channel: str,
+    product_id: str,
+    *,
+    weight_g: int | None,
+    sku_weights_g: Mapping[str, int],
+    sides_mm: tuple[int | None, int | None, int | None],
+    measured_at: datetime,
+) -> None:
+    """Write what the channel says of a product's parcel to all its listings. Call inside a transaction.
+
+    A SKU's own weight goes before the product's. What the channel stops telling is no longer known.
+    """
+    store.execute(
+        "UPDATE listings SET weight_g = coalesce((SELECT j.value FROM json_each(?) j WHERE j.key = listing_id), ?),"
+        " length_mm = ?, width_mm = ?, height_mm = ?, measured_at = ? WHERE channel = ? AND product_id = ?",
+        (json.dumps(dict(sku_weights_g)), weight_g, *sides_mm, to_text(measured_at), channel, product_id),
     )
 
 

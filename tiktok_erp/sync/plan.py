@@ -8,9 +8,18 @@ from dataclasses import dataclass, field
 
 from tiktok_erp.model import order_state
 from tiktok_erp.model.facts import OrderFacts, UnitFacts
-from tiktok_erp.model.order_change import KnownOrder, KnownPackage, KnownUnit, OrderChange, Shipment, UnitChange
+from tiktok_erp.model.order_change import (
+    KnownOrder,
+    KnownPackage,
+    KnownUnit,
+    OrderChange,
+    OrderEvent,
+    Shipment,
+    UnitChange,
+)
 from tiktok_erp.model.rule import Deadlines
 
+_TAGS = {"COMBINED": "combined", "SPLIT": "split"}
 _SCANNED = frozenset({"IN_TRANSIT", "DELIVERED", "COMPLETED"})
 
 
@@ -34,8 +43,12 @@ def is_news(facts: OrderFacts, digest: bytes | None, known: KnownOrder | None) -
         return True
     if facts.source == "file":
         return facts.as_of > known.as_of
-    if facts.updated_at is not None and known.updated_at is not None and facts.updated_at < known.updated_at:
-        return False
+    if facts.updated_at is not None and known.updated_at is not None:
+        if facts.updated_at < known.updated_at:
+            return False
+        # Two answers of one second: pages are fetched side by side, the older one may come in last.
+        if facts.updated_at == known.updated_at and known.source == "api" and facts.as_of < known.as_of:
+            return False
     return digest is None or digest != known.digest or known.source != "api"
 
 
@@ -76,6 +89,7 @@ def plan_order(
     )
     ship_by = order_state.channel_deadline(facts)
     estimated = None if ship_by else order_state.estimated_deadline(facts, deadlines)
+    is_elsewhere = known is not None and address_changed(known, facts)
     return OrderChange(
         order_id=order_id,
         facts=facts,
@@ -85,13 +99,38 @@ def plan_order(
         held_until=order_state.held_until(facts),
         ship_by=ship_by or estimated,
         ship_by_source="channel" if ship_by else "rules" if estimated else "unknown",
-        address_changed=known is not None and address_changed(known, facts),
+        address_changed=is_elsewhere,
         units=units,
         new_packages=tuple(layout.new),
         channel_packages=tuple(layout.channel_packages.items()),
         shipments=tuple(layout.shipments),
         cancelled_packages=_emptied_packages(units, known),
+        events=tuple(_events(facts, base_state, known, is_elsewhere=is_elsewhere)),
     )
+
+
+def _events(
+    facts: OrderFacts, base_state: str, known: KnownOrder | None, *, is_elsewhere: bool
+) -> Iterator[OrderEvent]:
+    """Yield what happened to the order since we last saw it, with the channel's time where it told one."""
+    at = facts.updated_at or facts.as_of
+    before = known.base_state if known is not None else None
+    asked_before = known is not None and known.cancel_requested
+    if facts.cancel_requested and not asked_before:
+        yield OrderEvent("cancel_requested", facts.cancel_requested_at or at)
+    if asked_before and not facts.cancel_requested and base_state != "cancelled":
+        yield OrderEvent("cancel_withdrawn", at)
+    if base_state == "cancelled" and before != "cancelled":
+        yield OrderEvent("cancelled", facts.cancelled_at or at, facts.cancelled_by)
+    if is_elsewhere:
+        yield OrderEvent("address_changed", at)
+    if base_state == "held" and before in ("open", "closed"):
+        yield OrderEvent("on_hold_again", at)
+    if base_state == "open" and before in ("closed", "cancelled"):
+        yield OrderEvent("reopened", at)
+    tag = facts.split_or_combine
+    if tag in _TAGS and (known is None or known.split_or_combine != tag):
+        yield OrderEvent(_TAGS[tag], at)
 
 
 def address_changed(known: KnownOrder, facts: OrderFacts) -> bool:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from tiktok_erp.channels.base import OrderPage, RawOrder
+from tiktok_erp.channels.base import OrderPage, OrderSearch, RawOrder
 from tiktok_erp.messages import tr
 from tiktok_erp.model.facts import OrderFacts
 from tiktok_erp.model.order_change import OrderChange
@@ -21,24 +22,28 @@ from tiktok_erp.store.database import Store, utc_now
 from tiktok_erp.store.orders import (
     load_digests,
     load_known_orders,
-    load_newest_change,
+    load_unlisted_orders,
     load_view,
+    save_events,
     save_orders,
     save_units,
 )
 from tiktok_erp.store.packages import free_package_ids, save_new_packages, save_shipments
 from tiktok_erp.store.quarantine import open_case, resolve_cases
 from tiktok_erp.store.raw import RawPacker
-from tiktok_erp.store.runs import load_cursor, save_cursor
+from tiktok_erp.store.runs import load_as_of, load_cursor, save_cursor
 from tiktok_erp.store.stock import load_sku_names, settle_reservations
 from tiktok_erp.sync.plan import is_news, plan_order
+from tiktok_erp.sync.resources import ResourceCount, Resources
+from tiktok_erp.sync.windows import Look, Window, WindowReader
 
 if TYPE_CHECKING:
     from tiktok_erp.channels.tiktok import TikTokShop
 
-# A page that shifts while it is read hides an order; reading the window again finds it.
-_READ_AGAIN_AT_MOST = 3
+ORDERS, OPEN_ORDERS, NEW_ORDERS = "orders", "open_orders", "new_orders"
+_AWAITING = "AWAITING_SHIPMENT"
 _ROWS_A_TRANSACTION = 1000
+_LONGEST_MEMORY = 200_000
 # How far the channel's clock may be ahead of ours; it accepts timestamps up to 5 minutes old (TikTok reference, 1.4).
 _CLOCK_DOUBT = timedelta(minutes=10)
 
@@ -52,6 +57,7 @@ class SyncCount:
     unchanged: int = 0
     failed: int = 0
     unknown_words: Counter[str] = field(default_factory=Counter)
+    resources: ResourceCount = field(default_factory=ResourceCount)
 
 
 class OrderWriter:
@@ -67,6 +73,8 @@ class OrderWriter:
         self._dry_run = dry_run
         self._packer = RawPacker(store)
         self._sku_of = load_sku_names(store, "tiktok")
+        self._newest: datetime | None = None
+        self._met: set[str] = set()  # windows overlap: an order that comes twice is told once
         self.count = SyncCount()
 
     def write_raw(self, orders: Sequence[RawOrder], *, as_of: datetime | None = None) -> frozenset[str]:
@@ -79,8 +87,9 @@ class OrderWriter:
         unreadable: set[str] = set()
         news: dict[str, tuple[OrderFacts, bytes | None, bytes | None]] = {}
         for order_id, order in zip(ids, orders, strict=True):
+            self._newest = max(filter(None, (self._newest, order.updated_at)), default=None)
             if digests.get(order_id) == order.digest:
-                self.count.unchanged += 1
+                self._as_before(order_id)
                 continue
             try:
                 facts = order.facts()
@@ -111,14 +120,16 @@ class OrderWriter:
             save_orders(self._store, changes, now)
             save_new_packages(self._store, changes, now)
             save_units(self._store, changes)
+            save_events(self._store, changes, now, self._run_id)
             contradictions = save_shipments(self._store, changes, self._run_id)
             empty = self._save_empty_orders(changes)
             self._packer.save(raws, now.strftime("%Y-%m-%dT%H:%M:%SZ"))
             settle_reservations(self._store, [change.order_id for change in changes if not change.is_new], now)
             if as_of is not None:
-                newest = load_newest_change(self._store, "tiktok")
+                before = load_cursor(self._store, "tiktok", ORDERS)
+                newest = max(filter(None, (before, self._newest)), default=None)
                 cursor = min(as_of, newest) if newest is not None else None
-                save_cursor(self._store, "tiktok", "orders", cursor=cursor, as_of=as_of)
+                save_cursor(self._store, "tiktok", ORDERS, cursor=cursor, as_of=as_of)
         self._tell(changes, "done")
         for package_id, cause in contradictions:
             self._failed(
@@ -135,6 +146,15 @@ class OrderWriter:
                 tr("order {order}: the channel told no line items; it has no package", order=order_id),
             )
         return None
+
+    def _as_before(self, order_id: str) -> None:
+        if order_id not in self._met:
+            self.count.unchanged += 1
+            self._meet(order_id)
+
+    def _meet(self, order_id: str) -> None:
+        if len(self._met) < _LONGEST_MEMORY:
+            self._met.add(order_id)
 
     def _failed(self, kind: str, ids: Mapping[str, object], cause: str, text: str) -> None:
         self.count.failed += 1
@@ -170,7 +190,7 @@ class OrderWriter:
         for order_id, (facts, digest, raw) in zip(ids, news, strict=True):
             before = known.get(order_id)
             if not is_news(facts, digest, before):
-                self.count.unchanged += 1
+                self._as_before(order_id)
                 continue
             change = plan_order(
                 facts,
@@ -190,8 +210,9 @@ class OrderWriter:
         for change in changes:
             if change.is_new:
                 self.count.new += 1
-            else:
+            elif change.order_id not in self._met:
                 self.count.changed += 1
+            self._meet(change.order_id)
             if change.base_state == "unknown":
                 self.count.unknown_words[change.facts.status] += 1
             row = fields.get(change.order_id)
@@ -224,54 +245,90 @@ def sync_channel(
 ) -> SyncCount:
     """Fetch every order that changed since the last sync (first time: since the shop began) and write it.
 
-    The window is fixed before the first page and overlaps the one before by `sync.overlap`. The cursor moves only with
-    the last page, so that a run that breaks off is simply repeated. It follows the channel's own clock, the newest change
-    that is known: a clock of ours that is fast would skip orders, and a window that ends by a slow one would hide them.
+    What changed is found by the channel's own clock, from the newest change that is known, with an overlap of
+    `sync.overlap`: a clock of ours that is fast would skip orders. The cursor moves in the transaction of the last page, so
+    that a run that breaks off is simply repeated. Now and then two sweeps look for what the search by change has missed.
+    Offers, creators and cancellations come beside it, when they are due.
     """
     now = utc_now()
-    cursor = load_cursor(store, "tiktok", "orders")
+    cursor = load_cursor(store, shop.name, ORDERS)
     start = since if since is not None else cursor - rules.sync.overlap if cursor is not None else None
+    walkers = _walkers(shop, rules)
+    resources = None if dry_run else Resources(store, shop, rules, walkers=walkers)
     writer = OrderWriter(store, rules, report, run_id=run_id, dry_run=dry_run)
-    for attempt in range(1, _READ_AGAIN_AT_MOST + 1):
-        pages = shop.search_orders(updated_from=start, updated_to=now + _CLOCK_DOUBT)
-        # With --since later than the cursor, what lies between them is still unread.
-        moves = since is None or cursor is None or since <= cursor
-        is_last = attempt == _READ_AGAIN_AT_MOST
-        if _read_window(writer, pages, report, as_of=now if moves else None, is_last=is_last) or dry_run:
-            break
+    reader = _reader(shop, "update_time", None, walkers)
+    # With --since later than the cursor, what lies between them is still unread.
+    moves = since is None or cursor is None or since <= cursor
+    _write_pages(writer, reader.read_up_to_now(start), report, as_of=now if moves and not dry_run else None)
+    if reader.never_listed:
+        report.warn(
+            tr(
+                "the channel counts {count} orders more than it lists, again and again: compare with Seller Center",
+                count=reader.never_listed,
+            )
+        )
+    if resources is not None:
+        if start is None:
+            _mark_swept(store, shop, now)
+        else:
+            _sweep(store, shop, rules, writer, walkers, report)
+        resources.write(report)
+        writer.count.resources = resources.count
     _warn_of_unknown_words(writer.count, report)
     return writer.count
 
 
-def _read_window(
-    writer: OrderWriter, pages: Iterator[OrderPage], report: Report, *, as_of: datetime | None, is_last: bool
-) -> bool:
-    """Write all pages; return whether every order that the first page counted was seen.
+def _walkers(shop: TikTokShop, rules: Rules) -> Callable[[], int]:
+    """Return how many pages to ask for at once: as many as keep the allowed rate busy (performance notes, section 0)."""
+    limits = rules.channels[shop.name]
 
-    The cursor moves with the last page when none is missing, or when this is the last attempt. `as_of` is when the window
-    was opened; None leaves the cursor where it is.
-    """
-    seen: set[str] = set()
-    expected = unreadable = 0
-    for page, is_last_page in _with_last(pages):
-        expected = expected or (page.total_count or 0)
-        seen.update(order.order_id for order in page.orders)
-        unreadable += page.unreadable
-        complete = len(seen) + unreadable >= expected
-        writer.write_raw(page.orders, as_of=as_of if is_last_page and (complete or is_last) else None)
+    def count() -> int:
+        return max(2, min(limits.concurrency, math.ceil(limits.start_rate * shop.latency_s()) + 1))
+
+    return count
+
+
+def _reader(
+    shop: TikTokShop, by: Literal["update_time", "create_time"], status: str | None, walkers: Callable[[], int]
+) -> WindowReader[OrderPage]:
+    def fetch(window: Window, token: str) -> OrderPage:
+        return shop.find_orders(OrderSearch(by, window.start, window.end, status), token)
+
+    def fetch_newest(window: Window) -> OrderPage:
+        return shop.find_orders(OrderSearch(by, window.start, window.end, status, newest_first=True))
+
+    def look(page: OrderPage) -> Look:
+        return Look(
+            [order.order_id for order in page.orders],
+            [order.updated_at if by == "update_time" else order.placed_at for order in page.orders],
+            page.total_count,
+            page.next_page_token,
+            page.unreadable,
+            page.server_time,
+        )
+
+    return WindowReader(fetch, look, fetch_newest=fetch_newest, walkers=walkers, now=shop.now, subject=ORDERS)
+
+
+def _write_pages(
+    writer: OrderWriter,
+    pages: Iterator[OrderPage],
+    report: Report,
+    *,
+    as_of: datetime | None = None,
+    listed: set[str] | None = None,
+) -> None:
+    """Write all pages and put their orders into `listed`; the cursor moves with the last page, `as_of` None leaves it."""
+    rows = expected = 0
+    for page, is_last in _with_last(pages):
+        rows += len(page.orders)
+        expected = max(expected, page.total_count or 0, rows)
+        if listed is not None:
+            listed.update(f"tiktok:{order.order_id}" for order in page.orders)
+        writer.write_raw(page.orders, as_of=as_of if is_last else None)
         for _unreadable in range(page.unreadable):
             writer.tell_unreadable("", tr("it has no id"))
-        report.progress(tr("orders"), len(seen), expected or None)
-    complete = len(seen) + unreadable >= expected
-    if is_last and not complete:
-        report.warn(
-            tr(
-                "the channel counts {expected} orders and lists {seen}, again and again: compare with Seller Center",
-                expected=expected,
-                seen=len(seen),
-            )
-        )
-    return complete
+        report.progress(tr("orders"), rows, expected or None)
 
 
 def _with_last(pages: Iterator[OrderPage]) -> Iterator[tuple[OrderPage, bool]]:
@@ -280,6 +337,47 @@ def _with_last(pages: Iterator[OrderPage]) -> Iterator[tuple[OrderPage, bool]]:
         following = next(pages, None)
         yield current, following is None
         current = following
+
+
+def _sweep(
+    store: Store,
+    shop: TikTokShop,
+    rules: Rules,
+    writer: OrderWriter,
+    walkers: Callable[[], int],
+    report: Report,
+) -> None:
+    """Look for what the search by change has missed: among the orders that wait to be shipped, and among the new ones.
+
+    A change that the channel dates back, or shows late, is seen by no later search.
+    """
+    now = utc_now()
+    end = shop.now() + _CLOCK_DOUBT
+    if _is_due(store, shop, OPEN_ORDERS, rules.sync.sweep_every, now):
+        reader = _reader(shop, "create_time", _AWAITING, walkers)
+        listed: set[str] = set()
+        _write_pages(writer, reader.read(Window(None, end)), report, listed=listed)
+        # What we take for waiting and the channel does not list there has moved on without our seeing it.
+        gone = load_unlisted_orders(store, _AWAITING, listed, now)
+        writer.write_raw(shop.fetch_orders([order_id.partition(":")[2] for order_id in gone]))
+        with store.transaction():
+            save_cursor(store, shop.name, OPEN_ORDERS, cursor=None, as_of=now)
+    if _is_due(store, shop, NEW_ORDERS, rules.sync.sweep_every, now):
+        reader = _reader(shop, "create_time", None, walkers)
+        _write_pages(writer, reader.read(Window(shop.now() - rules.sync.sweep_back, end)), report)
+        with store.transaction():
+            save_cursor(store, shop.name, NEW_ORDERS, cursor=None, as_of=now)
+
+
+def _is_due(store: Store, shop: TikTokShop, resource: str, every: timedelta, now: datetime) -> bool:
+    as_of = load_as_of(store, shop.name, resource)
+    return as_of is None or not -_CLOCK_DOUBT <= now - as_of < every
+
+
+def _mark_swept(store: Store, shop: TikTokShop, now: datetime) -> None:
+    with store.transaction():
+        for resource in (OPEN_ORDERS, NEW_ORDERS):
+            save_cursor(store, shop.name, resource, cursor=None, as_of=now)
 
 
 def sync_file(
@@ -299,7 +397,11 @@ def sync_file(
     from tiktok_erp.channels.seller_center import read_order_export
 
     orders = read_order_export(
-        path, time_zone=rules.shop.time_zone, status_words=rules.seller_center.status_words, exported_at=exported_at
+        path,
+        time_zone=rules.shop.time_zone,
+        status_words=rules.seller_center.status_words,
+        header_aliases=rules.seller_center.headers,
+        exported_at=exported_at,
     )
     writer = OrderWriter(store, rules, report, run_id=run_id, dry_run=dry_run)
     with store.transaction():

@@ -1,0 +1,1 @@
+"""Alarms to people: when orders are not being fetched, and when all is well again."""
