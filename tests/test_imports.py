@@ -27,12 +27,13 @@ ALLOWED: dict[str, frozenset[str]] = {
     "model": BASE,
     "plan": BASE | {"model"},
     "draw": BASE | SHARED_FILES | {"model"},
+    "signals": frozenset(),
     "store": BASE | SHARED_FILES | {"model"},
     "transport": BASE | {"model"},
-    "config": BASE | SHARED_FILES | {"model"},
+    "config": BASE | SHARED_FILES | {"model", "signals"},
     "channels": BASE | SHARED_FILES | {"model", "transport"},
     "carriers": BASE | SHARED_FILES | {"model", "transport"},
-    **{stage: BASE | SHARED_FILES | EDGES | {"model", "plan", "draw"} for stage in STAGES},
+    **{stage: BASE | SHARED_FILES | EDGES | {"model", "plan", "draw", "signals"} for stage in STAGES},
     "simulator": frozenset(),
 }
 PURE = ("plan", "model")
@@ -159,7 +160,7 @@ def test_the_reading_finds_arrows_from_every_part() -> None:
     arrows = all_arrows()
     assert len(arrows) > 200
     sources = {part_of(arrow.source) for arrow in arrows}
-    assert sources >= (set(ALLOWED) - {"errors", "messages", "simulator", "pdf", "table_file"}) | {"cli"}
+    assert sources >= (set(ALLOWED) - {"errors", "messages", "simulator", "pdf", "table_file", "signals"}) | {"cli"}
 
 
 @pytest.mark.parametrize(

@@ -105,18 +105,34 @@ def test_old_orders_are_refused_unless_the_seller_insists(store: Store, age: int
     save_cursor(store, "tiktok", "orders", cursor=AT, as_of=AT)
     now, limit = AT + timedelta(minutes=age), timedelta(minutes=10)
     if fresh:
-        require_fresh(store, "tiktok", at_most=limit, now=now, stale_ok=stale_ok)
+        require_fresh(store, "tiktok", at_most=limit, now=now, stale_ok=stale_ok, file_counts=False)
         return
     with pytest.raises(StaleData) as caught:
-        require_fresh(store, "tiktok", at_most=limit, now=now, stale_ok=stale_ok)
+        require_fresh(store, "tiktok", at_most=limit, now=now, stale_ok=stale_ok, file_counts=False)
     assert caught.value.exit_code == 6
     assert "11" in caught.value.what
 
 
+@pytest.mark.parametrize("file_counts", [True, False])
+def test_a_fresh_export_counts_where_every_order_is_looked_at_again(store: Store, file_counts: bool) -> None:
+    with store.transaction():
+        save_cursor(store, "tiktok", "orders", cursor=None, as_of=AT - timedelta(hours=2))
+        save_cursor(store, "tiktok", "orders_file", cursor=None, as_of=AT - timedelta(minutes=2))
+
+    def look() -> None:
+        require_fresh(store, "tiktok", at_most=timedelta(minutes=10), now=AT, stale_ok=False, file_counts=file_counts)
+
+    if file_counts:
+        look()
+    else:
+        with pytest.raises(StaleData, match="120 minutes"):
+            look()
+
+
 def test_orders_that_were_never_fetched_are_not_fresh(store: Store) -> None:
     with pytest.raises(StaleData, match="never fetched"):
-        require_fresh(store, "tiktok", at_most=timedelta(days=9), now=AT, stale_ok=False)
-    require_fresh(store, "tiktok", at_most=timedelta(days=9), now=AT, stale_ok=True)
+        require_fresh(store, "tiktok", at_most=timedelta(days=9), now=AT, stale_ok=False, file_counts=False)
+    require_fresh(store, "tiktok", at_most=timedelta(days=9), now=AT, stale_ok=True, file_counts=False)
 
 
 # Cases

@@ -388,6 +388,15 @@ def test_a_file_never_undoes_newer_facts_of_the_api(store: Store, told: Any) -> 
     assert writer.count.unchanged == 1
 
 
+def test_a_file_never_undoes_what_a_later_fetch_found_unchanged(store: Store, told: Any) -> None:
+    write(store, told, wire(status="CANCELLED"))
+    save_cursor(store, "tiktok", "orders", cursor=None, as_of=AS_OF + timedelta(hours=2))
+    write_file(store, told, file_order(file_unit(), as_of=AS_OF + timedelta(hours=1)))
+    assert one(store, "SELECT state FROM v_orders") == ("cancelled",)
+    write_file(store, told, file_order(file_unit(), as_of=AS_OF + timedelta(hours=3)))
+    assert one(store, "SELECT state FROM v_orders") == ("open",)
+
+
 def test_a_newer_file_moves_the_order_on_without_wiping_what_it_cannot_tell(store: Store, told: Any) -> None:
     write(store, told, wire())
     later = file_order(

@@ -44,6 +44,8 @@ class Output:
         self.counts: Counter[str] = Counter()
         self.new_failures = 0
         self.old_failures = 0
+        self.rounds = 0
+        self.more_with_json = False  # what was left out is in no quarantine
         self.view_row: Callable[[Outcome], Mapping[str, Any]] | None = None  # what the store's view says of an item
         self._goes_on_unread = goes_on_unread
         self._stdout = stdout or sys.stdout
@@ -136,6 +138,21 @@ class Output:
         if error.next_step:
             self._print(tr("  next: {step}", step=error.next_step), self._stderr)
 
+    def begin_round(self) -> None:
+        """Begin the next round of a command that watches: what failed in the one before is told anew."""
+        self.rounds += 1
+        self.new_failures = self.old_failures = 0
+        self._shown.clear()
+        self._started_at = time.monotonic()
+
+    def end_round(self, exit_code: int, **fields: object) -> None:
+        """Close one round of a command that watches."""
+        self.end_progress()
+        if self.as_json:
+            self.json_line({"kind": "round", "round": self.rounds, **fields, "exit_code": exit_code})
+        elif not self._stdout.isatty():
+            self._stdout.flush()
+
     def summary(self, exit_code: int, **fields: object) -> None:
         """Close the output: one line about what was hidden, or the JSON summary."""
         self.end_progress()
@@ -145,10 +162,11 @@ class Output:
             return
         for shown in self._shown.values():
             if shown > _FAILURES_SHOWN:
-                self._print(
-                    tr("... and {count} more like these; see `tiktok-erp quarantine`", count=shown - _FAILURES_SHOWN),
-                    self._stderr,
-                )
+                more = shown - _FAILURES_SHOWN
+                text = tr("... and {count} more like these; see `tiktok-erp quarantine`", count=more)
+                if self.more_with_json:
+                    text = tr("... and {count} more like these; `--json` lists all of them", count=more)
+                self._print(text, self._stderr)
         if self.old_failures and not self.quiet:
             self._print(
                 tr("note: {count} old cases wait; see `tiktok-erp quarantine`", count=self.old_failures), self._stderr

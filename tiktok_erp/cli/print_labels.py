@@ -123,7 +123,9 @@ def print_labels(
             )
             return
         shop = session.shop()
-        require_fresh(session.store, shop.name, at_most=rules.freshness.buy, now=utc_now(), stale_ok=stale_ok)
+        require_fresh(
+            session.store, shop.name, at_most=rules.freshness.buy, now=utc_now(), stale_ok=stale_ok, file_counts=True
+        )
         if not _confirmed(session, purchase, yes=yes):
             return
         count = buy_labels(

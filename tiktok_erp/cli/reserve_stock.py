@@ -69,7 +69,14 @@ def reserve_stock(
         wants_push = push if push is not None else session.settings().tiktok_is_set()
         if wants_push and only != []:
             shop = session.shop()
-            require_fresh(session.store, shop.name, at_most=rules.freshness.push, now=utc_now(), stale_ok=stale_ok)
+            require_fresh(
+                session.store,
+                shop.name,
+                at_most=rules.freshness.push,
+                now=utc_now(),
+                stale_ok=stale_ok,
+                file_counts=False,
+            )
             push_quantities(
                 session.store, shop, session.out, count, rules=rules, run_id=session.run_id, dry_run=dry_run, yes=yes
             )

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,16 @@ import typer
 
 from tiktok_erp.cli.options import Globals, resolve
 from tiktok_erp.cli.output import Output
-from tiktok_erp.errors import ChannelRefused, ErpError, Interrupted, SettingsError, SignInError, SomeItemsFailed
+from tiktok_erp.errors import (
+    ChannelDown,
+    ChannelRefused,
+    ErpError,
+    Interrupted,
+    SettingsError,
+    SignInError,
+    SomeItemsFailed,
+    StoreLocked,
+)
 from tiktok_erp.messages import tr
 from tiktok_erp.model.outcome import Outcome
 
@@ -53,13 +63,18 @@ class Session:
 
     def rules(self, *, required: bool = False) -> Rules:
         """Return the rules, checked whole. Without a file: the shipped policy, or SettingsError when `required`."""
-        if self._rules is None:
-            from tiktok_erp.config.rules_file import load_rules, load_rules_or_defaults
+        if self._rules is None and required:
+            from tiktok_erp.config.rules_file import load_rules
 
-            strict = required or self.options.rules_given
-            self._rules = load_rules(self.options.rules) if strict else load_rules_or_defaults(self.options.rules)
+            self._rules = load_rules(self.options.rules)
             for note in self._rules.notes:
                 self.out.warn(note)
+        elif self._rules is None:
+            self._rules = load_round_rules(self.options, self.out, is_first=True)
+        return self._rules
+
+    def rules_at_hand(self) -> Rules | None:
+        """Return the rules if this run got as far as reading them."""
         return self._rules
 
     def settings(self) -> Settings:
@@ -78,6 +93,11 @@ class Session:
         if self._shop is None:
             self._shop = _connect(self)
         return self._shop
+
+    def let_go(self) -> None:
+        """Wait for what must not be broken off: a token that a thread is just renewing."""
+        if self._shop is not None:
+            self._shop.let_renewal_finish()
 
     def keep_calls(self) -> None:
         """Write down how the channel answered since the last time; what is lost with a killed process is lost."""
@@ -154,22 +174,26 @@ def run_command(
     writes: bool = True,
     create: bool = False,
     lock: str | None = None,
+    after: Callable[[Session], None] | None = None,
+    watch: Callable[[Rules], timedelta] | None = None,
 ) -> None:
     """Run `body` as the command `name` and leave with its exit code.
 
     Of the commands that share a `lock` one runs at a time on a database: a second one says so and ends with 0. Newly
-    failed items give 3.
+    failed items give 3. `after` is called once the run is recorded, whatever came of it. With `watch` the command runs
+    again and again, each time as a run of its own, with so much time from start to start.
     """
     options: Globals = context.obj
     is_recorded = writes and not dry_run
+    command = _Command(name, options, body, after, dry_run=dry_run, is_recorded=is_recorded, create=create)
     with Output(as_json=as_json, quiet=quiet, goes_on_unread=is_recorded) as out, _stoppable():
         summary: dict[str, object] = {}
         try:
             with _only_one(options.db, lock if is_recorded else None) as is_alone:
-                if is_alone:
-                    code = _run(
-                        name, options, out, body, summary, dry_run=dry_run, is_recorded=is_recorded, create=create
-                    )
+                if is_alone and watch is not None:
+                    code = _watch(command, out, watch)
+                elif is_alone:
+                    code = _run(command, out, summary)
                 else:
                     out.warn(
                         tr("`{command}` is already running on {file}; nothing to do", command=name, file=options.db)
@@ -186,45 +210,48 @@ def run_command(
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(0) from None
         except Exception as error:
-            _tell_bug(out, error)
+            out.error(_our_fault(error))
             code = 1
         with suppress(BrokenPipeError):
             out.summary(code, **summary)
     raise typer.Exit(code)
 
 
-def _run(
-    name: str,
-    options: Globals,
-    out: Output,
-    body: Callable[[Session], None],
-    summary: dict[str, object],
-    *,
-    dry_run: bool,
-    is_recorded: bool,
-    create: bool,
-) -> int:
+@dataclass(frozen=True, slots=True)
+class _Command:
+    """What is run, once or in rounds."""
+
+    name: str
+    options: Globals
+    body: Callable[[Session], None]
+    after: Callable[[Session], None] | None
+    dry_run: bool
+    is_recorded: bool
+    create: bool
+
+
+def _run(command: _Command, out: Output, summary: dict[str, object], *, rules: Rules | None = None) -> int:
     from tiktok_erp.store.database import open_store
     from tiktok_erp.store.runs import end_run, start_run
 
     with ExitStack() as stack:
-        path = options.db
-        if dry_run and create and not path.exists() and path.parent.is_dir():
+        path = command.options.db
+        if command.dry_run and command.create and not path.exists() and path.parent.is_dir():
             from tempfile import TemporaryDirectory
 
             # The first run is only being tried: it works on a file that is thrown away.
             path = Path(stack.enter_context(TemporaryDirectory())) / path.name
-        store = stack.enter_context(open_store(path, create=create))
-        session = Session(
-            out, options, store, start_run(store, name) if is_recorded else None, dry_run, summary, _stack=stack
-        )
+        store = stack.enter_context(open_store(path, create=command.create))
+        run_id = start_run(store, command.name) if command.is_recorded else None
+        session = Session(out, command.options, store, run_id, command.dry_run, summary, _stack=stack, _rules=rules)
         if out.as_json:
             from tiktok_erp.store.overview import load_item
 
             out.view_row = lambda outcome: load_item(store, outcome.kind, outcome.ids, told=outcome.fields)
         code, error_text = 1, None
+        before = out.counts.copy()
         try:
-            body(session)
+            command.body(session)
             code = SomeItemsFailed.exit_code if out.new_failures else 0
         except ErpError as error:
             code, error_text = error.exit_code, error.what
@@ -236,6 +263,7 @@ def _run(
             error_text = type(error).__name__
             raise
         finally:
+            session.let_go()
             if session.run_id is not None:
                 with suppress(ErpError):
                     session.keep_calls()
@@ -244,11 +272,96 @@ def _run(
                         store,
                         session.run_id,
                         exit_code=code,
-                        done=out.counts["done"],
-                        failed=out.counts["failed"],
+                        done=out.counts["done"] - before["done"],
+                        failed=out.counts["failed"] - before["failed"],
                         error=error_text,
                     )
+                if command.after is not None and code != Interrupted.exit_code:
+                    command.after(session)
         return code
+
+
+def _watch(command: _Command, out: Output, every: Callable[[Rules], timedelta]) -> int:
+    """Run the command in rounds until somebody stops it; being stopped is how a watch ends, so that is 0.
+
+    What is wrong with the set-up ends it in the first round; later on nothing does: it is told once, and once that it is
+    over. The rules are read anew for every round; while they are broken the last good ones are kept.
+    """
+    import random
+    import time
+
+    rules: Rules | None = None
+    broken = ""
+    trouble: str | None = None
+    failures = 0
+    try:
+        while True:
+            started_at = time.time()
+            out.begin_round()
+            try:
+                fresh = load_round_rules(command.options, out, is_first=rules is None)
+                if broken:
+                    out.warn(tr("the rules are in order again and in force"))
+                rules, broken = fresh, ""
+            except ErpError as error:
+                if rules is None:
+                    raise
+                if str(error) != broken:
+                    out.error(error)
+                    out.warn(tr("the last good rules stay in force"))
+                broken = str(error)
+            summary: dict[str, object] = {}
+            told = None
+            try:
+                code = _run(command, out, summary, rules=rules)
+            except ErpError as error:
+                out.end_progress()
+                code, told = error.exit_code, error
+                if (
+                    trouble is None
+                    and failures == 0
+                    and out.rounds == 1
+                    and not isinstance(error, ChannelDown | StoreLocked)
+                ):
+                    raise
+            if told is None:
+                if trouble is not None:
+                    out.warn(tr("it works again, after {count} rounds without success", count=failures))
+                trouble, failures = None, 0
+            else:
+                failures += 1
+                if told.cause != trouble:
+                    out.error(told)
+                trouble = told.cause
+            out.end_round(code, **summary)
+            length = every(rules).total_seconds()
+            _sleep_until(started_at + length * random.uniform(0.95, 1.05), at_most_s=length * 1.05)
+    except KeyboardInterrupt:
+        out.say(tr("stopped"))
+        return 0
+
+
+def load_round_rules(options: Globals, out: Output, *, is_first: bool) -> Rules:
+    """Return the rules in force now; their notes are told in the first round only. Raises as `load_rules` does."""
+    from tiktok_erp.config.rules_file import load_rules, load_rules_or_defaults
+
+    rules = load_rules(options.rules) if options.rules_given else load_rules_or_defaults(options.rules)
+    if is_first:
+        for note in rules.notes:
+            out.warn(note)
+    return rules
+
+
+def _sleep_until(moment: float, *, at_most_s: float) -> None:
+    """Wait until the wall clock shows `moment`, but never longer than `at_most_s`.
+
+    A laptop that sleeps stops the one clock and not the other; somebody may also set the wall clock back.
+    """
+    import time
+
+    give_up_at = time.monotonic() + at_most_s
+    while (left := min(moment - time.time(), give_up_at - time.monotonic())) > 0:
+        time.sleep(min(left, 5.0))
 
 
 @contextmanager
@@ -283,20 +396,18 @@ def _stoppable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _tell_bug(out: Output, error: Exception) -> None:
+def _our_fault(error: Exception) -> ErpError:
     import traceback
 
     # Places only: the values in a traceback could be a buyer's.
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "tiktok_erp" in frame.filename]
     places = " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames[-4:]))
-    out.error(
-        ErpError(
-            tr("a fault in tiktok-erp itself: {kind} at {places}", kind=type(error).__name__, places=places),
-            subject="",
-            next_step=tr(
-                "run `tiktok-erp check`; what was committed is safe. Report this line to whoever maintains the tool"
-            ),
-        )
+    return ErpError(
+        tr("a fault in tiktok-erp itself: {kind} at {places}", kind=type(error).__name__, places=places),
+        subject="",
+        next_step=tr(
+            "run `tiktok-erp check`; what was committed is safe. Report this line to whoever maintains the tool"
+        ),
     )
 
 

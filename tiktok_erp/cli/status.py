@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import sys
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -65,12 +67,16 @@ def _fields(view: Overview) -> dict[str, object]:
         "due_next_24h": view.due_next_day,
         "no_deadline": view.no_deadline,
         "cancel_requests": view.cancel_requests,
+        "answer_by": view.answer_by,
         "to_print": view.to_print,
         "to_upload": view.to_upload,
         "unsettled": view.unsettled,
         "quarantine": [dict(row) for row in view.quarantine],
         "short": [dict(row) for row in view.short],
         "as_of": view.as_of,
+        "connection": [asdict(quality) for quality in view.connection],
+        "alert_addresses": view.alert_addresses,
+        "open_alerts": view.open_alerts,
     }
 
 
@@ -104,7 +110,7 @@ def _sections(view: Overview, now: datetime) -> list[tuple[str, list[tuple[str, 
         (tr("due in 24 hours"), str(view.due_next_day)),
         (tr("overdue by our estimate"), str(view.overdue_estimated)),
         (tr("no deadline known"), str(view.no_deadline)),
-        (tr("buyer asks to cancel"), str(view.cancel_requests)),
+        (tr("buyer asks to cancel"), _requests(view, now)),
     ]
     work = [
         (tr("labels to print"), str(view.to_print)),
@@ -118,7 +124,13 @@ def _sections(view: Overview, now: datetime) -> list[tuple[str, list[tuple[str, 
     stock = short or [
         (row["sku"], tr("{count} to sell", count=row["available"])) for row in view.nearly_out[:_LIST_SHOWN]
     ]
-    resources = {"orders": tr("orders"), "orders_file": tr("orders, from a file"), "listings": tr("listings")}
+    resources = {
+        "orders": tr("orders"),
+        "orders_file": tr("orders, from a file"),
+        "listings": tr("listings"),
+        "creators": tr("creators"),
+        "cancellations": tr("cancellations"),
+    }
     ages = []
     for name, at in sorted(view.as_of.items()):
         channel, _, resource = name.partition(" ")
@@ -131,7 +143,36 @@ def _sections(view: Overview, now: datetime) -> list[tuple[str, list[tuple[str, 
         (tr("Quarantine"), cases),
         (tr("Stock"), stock or [(tr("nothing counted"), "")]),
         (tr("As of"), ages or [(tr("never fetched"), "")]),
+        (tr("Connection, 24 hours"), _connection(view)),
     ]
+
+
+def _requests(view: Overview, now: datetime) -> str:
+    if view.answer_by is None:
+        return str(view.cancel_requests)
+    hours = int((from_text(view.answer_by) - now).total_seconds() // 3600)
+    return tr("{count}, {hours} h left", count=view.cancel_requests, hours=hours)
+
+
+def _connection(view: Overview) -> list[tuple[str, str]]:
+    rows = [(tr("no calls"), "")]
+    if view.connection:
+        total = view.connection[-1]
+        rows = [(tr("answered"), tr("{share} % of {calls}", share=_percent(total.success_rate), calls=total.calls))]
+        if total.median_ms is not None and total.p95_ms is not None:
+            rows.append((tr("median / 95 %"), f"{total.median_ms} / {total.p95_ms} ms"))
+    if view.open_alerts:
+        rows.append((tr("open alarms"), ", ".join(view.open_alerts)))
+    if view.alert_addresses:
+        rows.append((tr("alerts go to"), tr("{count} addresses", count=view.alert_addresses)))
+    else:
+        rows.append((tr("no alert is set"), ""))
+    return rows
+
+
+def _percent(share: float) -> str:
+    """Never rounded up to 100: a single failure is to be seen."""
+    return f"{math.floor(share * 1000) / 10:g}"
 
 
 def _age(moment: datetime, now: datetime) -> str:

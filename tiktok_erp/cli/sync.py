@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -10,8 +12,10 @@ import typer
 
 from tiktok_erp.cli.options import DryRun, Json, Quiet
 from tiktok_erp.cli.session import Session, require_credentials_or_file, run_command
-from tiktok_erp.errors import UsageError
+from tiktok_erp.errors import ErpError, UsageError
 from tiktok_erp.messages import tr
+
+_SHORTEST, _SHORT = timedelta(seconds=10), timedelta(seconds=30)
 
 
 def register(app: typer.Typer) -> None:
@@ -25,8 +29,21 @@ def sync(
     since: Annotated[
         str | None, typer.Option("--since", help="How far back: 2h, 3d, or 2026-11-01.", show_default=False)
     ] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on fetching until stopped (Ctrl-C, SIGTERM).")] = False,
+    every: Annotated[
+        str | None,
+        typer.Option(
+            "--every", help="With --watch: from start to start, 10s or more.  [default: sync.every]", show_default=False
+        ),
+    ] = None,
     from_file: Annotated[
         Path | None, typer.Option("--from", help="Read a Seller Center order export instead.", show_default=False)
+    ] = None,
+    audit: Annotated[
+        Path | None,
+        typer.Option(
+            "--audit", help="Compare the database with an order export; nothing is fetched.", show_default=False
+        ),
     ] = None,
     dry_run: DryRun = False,
     as_json: Json = False,
@@ -38,8 +55,13 @@ def sync(
     Examples:
       tiktok-erp sync
       tiktok-erp sync --since 3d --json | jq -r 'select(.kind == "order") | .order_id'
+      tiktok-erp sync --watch --every 60s
       tiktok-erp sync --from "All order-2026-11-21-18_30.csv"
+      tiktok-erp sync --audit "All order-2026-11-21-18_30.csv"
     """
+    length = _every(every, watch=watch, alone=from_file is None and audit is None)
+    if audit is not None:
+        _audit(context, audit, from_file, as_json=as_json, quiet=quiet)
 
     def body(session: Session) -> None:
         if channel != "tiktok":
@@ -66,16 +88,83 @@ def sync(
                 dry_run=dry_run,
             )
         session.summary.update(new=count.new, changed=count.changed, unchanged=count.unchanged, unreadable=count.failed)
-        session.out.say(
-            tr(
-                "{new} new orders, {changed} changed, {unchanged} as before",
-                new=count.new,
-                changed=count.changed,
-                unchanged=count.unchanged,
-            )
+        session.summary.update(asdict(count.resources))
+        text = tr(
+            "{new} new orders, {changed} changed, {unchanged} as before",
+            new=count.new,
+            changed=count.changed,
+            unchanged=count.unchanged,
+        )
+        if not watch:
+            session.out.say(text)
+        elif count.new or count.changed or session.out.rounds == 1:
+            session.out.say(f"{datetime.now(rules.shop.zone):%H:%M:%S} {text}")
+
+    run_command(
+        "sync",
+        context,
+        body,
+        as_json=as_json,
+        quiet=quiet,
+        dry_run=dry_run,
+        create=True,
+        lock="sync",
+        after=_look_after_alerts,
+        watch=(lambda rules: length or max(rules.sync.every, _SHORTEST)) if watch else None,
+    )
+
+
+def _look_after_alerts(session: Session) -> None:
+    """Raise or clear alerts, now that the run is recorded. Without rules there is nobody to tell."""
+    rules = session.rules_at_hand()
+    if rules is not None:
+        from tiktok_erp.alerts.run import after_sync
+        from tiktok_erp.store.overview import ALERT_ADDRESSES
+
+        # `status` says so when nobody would be alarmed, and does not read the rules for it.
+        addresses = str(len(rules.alerts.to))
+        if session.store.meta(ALERT_ADDRESSES) != addresses:
+            with suppress(ErpError), session.store.transaction():
+                session.store.set_meta(ALERT_ADDRESSES, addresses)
+        after_sync(session.store, rules, session.settings(), session.out)
+
+
+def _every(text: str | None, *, watch: bool, alone: bool) -> timedelta | None:
+    """Return the length of a round. Raises a usage error for what cannot be one; one that is too short is lengthened."""
+    if watch and not alone:
+        raise typer.BadParameter(tr("--watch fetches from the channel; leave --from and --audit out"))
+    if text is None:
+        return None
+    if not watch:
+        raise typer.BadParameter(tr("--every goes with --watch"))
+    from tiktok_erp.model.moment import parse_duration
+
+    try:
+        length = parse_duration(text)
+    except ValueError:
+        raise typer.BadParameter(tr("{text} is no length of time; write it as 60s or 5m", text=text)) from None
+    if length < _SHORTEST:
+        typer.echo(tr("note: --every is 10 s at least; {text} is taken as 10s", text=text), err=True)
+    elif length < _SHORT:
+        typer.echo(tr("note: every {text} is a lot of questions; 60s is enough for a stream", text=text), err=True)
+    return max(length, _SHORTEST)
+
+
+def _audit(context: typer.Context, path: Path, from_file: Path | None, *, as_json: bool, quiet: bool) -> None:
+    if from_file is not None:
+        raise typer.BadParameter(tr("--audit and --from are two different things to do with a file"))
+
+    def body(session: Session) -> None:
+        from tiktok_erp.sync.audit import audit_file
+
+        session.out.more_with_json = True
+        count = audit_file(session.store, path, session.rules(), session.out)
+        session.summary.update(
+            {name: value for name, value in asdict(count).items() if isinstance(value, int)},
+            differences=count.differences,
         )
 
-    run_command("sync", context, body, as_json=as_json, quiet=quiet, dry_run=dry_run, create=True, lock="sync")
+    run_command("sync", context, body, as_json=as_json, quiet=quiet, writes=False)
 
 
 def _since(text: str | None) -> datetime | None:

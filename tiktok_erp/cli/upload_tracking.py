@@ -55,7 +55,14 @@ def upload_tracking(
                 session, tr("set the TIKTOK_SHOP_ settings, or run `tiktok-erp upload-tracking --to FILE`")
             )
             shop = session.shop()
-            require_fresh(session.store, shop.name, at_most=rules.freshness.upload, now=utc_now(), stale_ok=stale_ok)
+            require_fresh(
+                session.store,
+                shop.name,
+                at_most=rules.freshness.upload,
+                now=utc_now(),
+                stale_ok=stale_ok,
+                file_counts=True,
+            )
         uploader = TrackingUploader(
             session.store,
             rules,

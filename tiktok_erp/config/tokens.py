@@ -18,6 +18,7 @@ from tiktok_erp.messages import tr
 from tiktok_erp.model.credentials import TokenPair
 from tiktok_erp.model.moment import from_text, to_text
 from tiktok_erp.model.secret import Secret
+from tiktok_erp.signals import undisturbed
 
 if TYPE_CHECKING:
     from tiktok_erp.config.settings import Settings
@@ -83,8 +84,10 @@ class TokenFile:
                     subject="TIKTOK_SHOP_REFRESH_TOKEN",
                     next_step=tr("run `tiktok-erp auth login`, or set TIKTOK_SHOP_REFRESH_TOKEN"),
                 )
-            fresh = exchange(old.refresh_token)
-            self._write(fresh, before=old)
+            # The answer spends the refresh token: a command that is stopped between it and the disk would lose both.
+            with undisturbed():
+                fresh = exchange(old.refresh_token)
+                self._write(fresh, before=old)
             return fresh.access_token
 
     def log_in(self, pair: TokenPair) -> None:

@@ -36,7 +36,8 @@ from tiktok_erp.model.moment import from_text
 from tiktok_erp.model.money import Money
 from tiktok_erp.model.outcome import Outcome, Report
 from tiktok_erp.model.rule import Rules
-from tiktok_erp.store.database import Store, undisturbed, utc_now
+from tiktok_erp.signals import undisturbed
+from tiktok_erp.store.database import Store, utc_now
 from tiktok_erp.store.label_files import LabelFiles
 from tiktok_erp.store.labels import (
     intend,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
@@ -42,16 +41,6 @@ def load_migrations(directory: Path = _HERE / "migrations") -> tuple[Migration, 
             raise ValueError(f"{path.name} is not named like 0002_what_it_does.sql")
         found.append(Migration(int(match[1]), match[2], path.read_text("utf-8")))
     return tuple(found)
-
-
-@contextmanager
-def undisturbed() -> Iterator[None]:
-    """Let what must be written as one thing be written: Ctrl-C and SIGTERM wait for the end of the block."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def utc_now() -> datetime:

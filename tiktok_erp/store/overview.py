@@ -8,7 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from tiktok_erp.model.moment import to_text
+from tiktok_erp.store.calls import EndpointQuality, load_quality
 from tiktok_erp.store.database import Store
+
+# What people know by name; sweeps and refusals have cursors as well.
+RESOURCES = ("orders", "orders_file", "listings", "creators", "cancellations")
+ALERT_ADDRESSES = "alert_addresses"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +28,7 @@ class Overview:
     due_next_day: int
     no_deadline: int
     cancel_requests: int
+    answer_by: str | None
     to_print: int
     to_upload: int
     unsettled: int
@@ -31,6 +37,9 @@ class Overview:
     nearly_out: tuple[sqlite3.Row, ...]
     as_of: dict[str, str]
     last_runs: tuple[sqlite3.Row, ...]
+    connection: tuple[EndpointQuality, ...]
+    alert_addresses: int
+    open_alerts: dict[str, str]
 
 
 def load_overview(store: Store, now: datetime, next_day: datetime) -> Overview:
@@ -64,6 +73,10 @@ def load_overview(store: Store, now: datetime, next_day: datetime) -> Overview:
         due_next_day=due["next_day"],
         no_deadline=due["unknown"],
         cancel_requests=due["asked"],
+        answer_by=store.scalar(
+            "SELECT min(c.answer_by) FROM orders o JOIN cancellations c USING (order_id)"
+            " WHERE o.is_open = 1 AND o.cancel_requested = 1 AND c.is_pending = 1"
+        ),
         to_print=int(
             store.scalar(
                 "SELECT count(*) FROM labels WHERE state = 'bought' AND printed_at IS NULL AND sha256 IS NOT NULL"
@@ -99,8 +112,18 @@ def load_overview(store: Store, now: datetime, next_day: datetime) -> Overview:
                 " ORDER BY 2, 3 DESC, 1 LIMIT 6"
             )
         ),
-        as_of={f"{row['channel']} {row['resource']}": row["as_of"] for row in store.query("SELECT * FROM cursors")},
+        as_of={
+            f"{row['channel']} {row['resource']}": row["as_of"]
+            for row in store.query("SELECT * FROM cursors")
+            if row["resource"] in RESOURCES
+        },
         last_runs=tuple(store.query("SELECT * FROM v_runs ORDER BY run_id DESC LIMIT 4")),
+        connection=load_quality(store, now),
+        alert_addresses=int(store.meta(ALERT_ADDRESSES) or 0),
+        open_alerts={
+            row["kind"]: row["opened_at"]
+            for row in store.query("SELECT kind, opened_at FROM alerts WHERE closed_at IS NULL ORDER BY kind")
+        },
     )
 
 

@@ -53,9 +53,16 @@ def load_as_of(store: Store, channel: str, resource: str) -> datetime | None:
     return from_text(text) if text else None
 
 
-def require_fresh(store: Store, channel: str, *, at_most: timedelta, now: datetime, stale_ok: bool) -> None:
-    """Raise StaleData when the orders of `channel` are older than `at_most` and nobody said that this is fine."""
+def require_fresh(
+    store: Store, channel: str, *, at_most: timedelta, now: datetime, stale_ok: bool, file_counts: bool
+) -> None:
+    """Raise StaleData when the orders of `channel` are older than `at_most` and nobody said that this is fine.
+
+    With `file_counts` an export is as good as a fetch. It is not where a missing order does harm: an export may be filtered.
+    """
     as_of = load_as_of(store, channel, "orders")
+    from_file = load_as_of(store, channel, "orders_file") if file_counts else None
+    as_of = max(filter(None, (as_of, from_file)), default=None)
     if stale_ok or (as_of is not None and -_CLOCK_DOUBT <= now - as_of <= at_most):
         return
     if as_of is None:
@@ -68,6 +75,10 @@ def require_fresh(store: Store, channel: str, *, at_most: timedelta, now: dateti
             age=age,
             limit=int(at_most.total_seconds() // 60),
         )
-    raise StaleData(
-        what, subject=channel, next_step=tr("run `tiktok-erp sync` first, or add --stale-ok if you know what changed")
-    )
+    step = tr("run `tiktok-erp sync` first, or add --stale-ok if you know what changed")
+    if file_counts:
+        step = tr(
+            "run `tiktok-erp sync` first, or without the API export the orders in Seller Center and run"
+            " `tiktok-erp sync --from FILE`; --stale-ok goes on if you know what changed"
+        )
+    raise StaleData(what, subject=channel, next_step=step)

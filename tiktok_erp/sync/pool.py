@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
+from tiktok_erp.signals import undisturbed
+
 Job = TypeVar("Job")
 Answer = TypeVar("Answer")
 
@@ -35,7 +37,8 @@ class Pool(Generic[Job, Answer]):
         """Let a thread do `job`."""
         if self._started < self._size:
             self._started += 1
-            threading.Thread(target=self._run, daemon=True).start()
+            with undisturbed():
+                threading.Thread(target=self._run, daemon=True).start()
         self._jobs.put((job,))
 
     def answer(self) -> tuple[Job, Answer]:

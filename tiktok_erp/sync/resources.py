@@ -19,6 +19,7 @@ from tiktok_erp.messages import tr
 from tiktok_erp.model.moment import to_text
 from tiktok_erp.model.outcome import Report
 from tiktok_erp.model.rule import Rules
+from tiktok_erp.signals import undisturbed
 from tiktok_erp.store.cancellations import load_orders_to_ask_about, save_cancellations
 from tiktok_erp.store.creators import place_creators, save_commissions
 from tiktok_erp.store.database import Store, utc_now
@@ -67,7 +68,8 @@ class _Job:
     is_partial: bool = False
 
     def start(self) -> None:
-        threading.Thread(target=self._run, daemon=True).start()
+        with undisturbed():
+            threading.Thread(target=self._run, daemon=True).start()
 
     def _run(self) -> None:
         try:

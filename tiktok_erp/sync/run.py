@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -15,7 +15,7 @@ import msgspec
 from tiktok_erp.channels.base import OrderPage, OrderSearch, RawOrder
 from tiktok_erp.messages import tr
 from tiktok_erp.model.facts import OrderFacts
-from tiktok_erp.model.order_change import OrderChange
+from tiktok_erp.model.order_change import KnownOrder, OrderChange
 from tiktok_erp.model.outcome import Outcome, Report
 from tiktok_erp.model.rule import Rules
 from tiktok_erp.store.database import Store, utc_now
@@ -185,6 +185,8 @@ class OrderWriter:
     ) -> tuple[list[OrderChange], list[tuple[str, bytes]]]:
         ids = [f"{facts.channel}:{facts.channel_order_id}" for facts, digest, raw in news]
         known = load_known_orders(self._store, ids)
+        if any(facts.source == "file" for facts, digest, raw in news):
+            known = self._as_of_the_last_fetch(known)
         package_ids = free_package_ids(self._store)
         changes, raws = [], []
         for order_id, (facts, digest, raw) in zip(ids, news, strict=True):
@@ -204,6 +206,20 @@ class OrderWriter:
             if raw is not None:
                 raws.append((order_id, raw))
         return changes, raws
+
+    def _as_of_the_last_fetch(self, known: dict[str, KnownOrder]) -> dict[str, KnownOrder]:
+        """Return what the store holds, each order of the API as true as of the last fetch.
+
+        An answer that changes nothing is not written, so the row itself is as old as the last change: an export made
+        between that and the fetch would seem newer.
+        """
+        fetched_at = load_as_of(self._store, "tiktok", ORDERS)
+        if fetched_at is None:
+            return known
+        return {
+            order_id: replace(order, as_of=max(order.as_of, fetched_at)) if order.source == "api" else order
+            for order_id, order in known.items()
+        }
 
     def _tell(self, changes: Sequence[OrderChange], result: str) -> None:
         fields = load_view(self._store, [change.order_id for change in changes]) if self._report.wants_fields else {}

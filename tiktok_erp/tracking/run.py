@@ -19,8 +19,9 @@ from tiktok_erp.model.carrier import carrier_code
 from tiktok_erp.model.moment import from_text
 from tiktok_erp.model.outcome import Report
 from tiktok_erp.model.rule import Rules
+from tiktok_erp.signals import undisturbed
 from tiktok_erp.store import outbox
-from tiktok_erp.store.database import Store, undisturbed, utc_now
+from tiktok_erp.store.database import Store, utc_now
 from tiktok_erp.store.orders import without_recipient
 from tiktok_erp.store.packages import package_outcome
 from tiktok_erp.store.quarantine import open_case, resolve_cases
