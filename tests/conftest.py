@@ -31,8 +31,13 @@ CLOSED_PORT = "http://127.0.0.1:9"
 TIMEOUT_S = 120
 
 # What differs between two runs although nothing happened: the runs themselves, and as of when something was read.
-_AGES = {"listings": {"seen_at"}, "shipping_providers": {"fetched_at"}}
-_RECORDS = ("runs", "cursors", "sqlite_sequence")
+_AGES = {
+    "listings": {"seen_at"},
+    "shipping_providers": {"fetched_at"},
+    "cancellations": {"fetched_at"},
+    "commissions": {"fetched_at"},
+}
+_RECORDS = ("runs", "cursors", "sqlite_sequence", "api_calls", "alerts")
 
 _FAST_LABELS = "labels: {seller_shipping: file, quote_first: false, settle_after: 1s, document_wait: 20s}\n"
 _FAST_CHANNELS = "channels: {tiktok: {start_rate: 1000, max_rate: 1000}}\n"

@@ -90,11 +90,15 @@ class Commission:
 
 @dataclass(frozen=True, slots=True)
 class CommissionPage:
-    """One page of commissions; an order may be on two pages. `total_count` counts rows (TikTok reference, section 4.12)."""
+    """One page of commissions; an order may be on two pages. `total_count` counts rows (TikTok reference, section 4.12).
+
+    `unreadable` counts rows that name no order or no creator.
+    """
 
     rows: tuple[Commission, ...]
     total_count: int | None
     next_page_token: str = ""
+    unreadable: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -302,15 +302,14 @@ class TikTokShop:
         query = {"page_size": str(COMMISSIONS_A_PAGE)} | ({"page_token": page_token} if page_token else {})
         content = json.dumps(body, separators=(",", ":")).encode()
         data = self._read("POST", AFFILIATE_ORDERS, query=query, content=content).json()
+        rows = [
+            read_commission(order, sku) for order in _objects(data.get("orders")) for sku in _objects(order.get("skus"))
+        ]
         return CommissionPage(
-            tuple(
-                row
-                for order in _objects(data.get("orders"))
-                for sku in _objects(order.get("skus"))
-                if (row := read_commission(order, sku)) is not None
-            ),
+            tuple(row for row in rows if row is not None),
             _count_or_none(data.get("total_count")),
             text(data.get("next_page_token")) or "",
+            unreadable=rows.count(None),
         )
 
     def search_cancellations(

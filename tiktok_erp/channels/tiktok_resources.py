@@ -11,7 +11,9 @@ from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any
 
 from tiktok_erp.channels.base import Cancellation, Commission, ProductMeasures
-from tiktok_erp.channels.tiktok_orders import amount, moment, text
+from tiktok_erp.channels.tiktok_orders import amount, moment
+from tiktok_erp.channels.tiktok_orders import text as any_text
+from tiktok_erp.model.money import minor_digits
 
 PENDING = "CANCELLATION_REQUEST_PENDING"
 
@@ -34,7 +36,11 @@ _MILLIMETRES = {
     "IN": Decimal("25.4"),
 }
 _MOST = Decimal(1_000_000)  # a ton, a kilometre: beyond it something was typed wrongly
-_NO_DIGITS = re.compile(r"[^\d.\-]")
+# One number with its separators; spaces and apostrophes separate thousands in some languages.
+_NUMBER = re.compile(r"\d(?:[\d.,'\u2019\s]*\d)?")
+_SPACES = re.compile(r"['\u2019\s]")
+_MINUS = "-\u2212"
+_YES_OR_NO = {"yes": True, "true": True, "1": True, "no": False, "false": False}
 
 
 def read_commission(order: dict[str, Any], sku: dict[str, Any]) -> Commission | None:
@@ -73,7 +79,7 @@ def read_commission(order: dict[str, Any], sku: dict[str, Any]) -> Commission | 
         currency=currency,
         settlement_status=text(sku.get("settlement_status")),
         placed_at=moment(order.get("create_time")),
-        is_fully_returned={"yes": True, "no": False}.get((text(sku.get("fully_return")) or "").casefold()),
+        is_fully_returned=_yes_or_no(sku.get("fully_return")),
     )
 
 
@@ -86,7 +92,6 @@ def read_cancellation(item: dict[str, Any]) -> Cancellation | None:
     currency = text(refund.get("currency"))
     status = text(item.get("cancel_status")) or "UNKNOWN"
     deadlines = [moment(action.get("deadline")) for action in _objects(item.get("seller_next_action_response"))]
-    restock = item.get("should_replenish_stock")
     return Cancellation(
         cancel_id=cancel_id,
         channel_order_id=order_id,
@@ -98,7 +103,7 @@ def read_cancellation(item: dict[str, Any]) -> Cancellation | None:
         created_at=moment(item.get("create_time")),
         updated_at=moment(item.get("update_time")),
         answer_by=min((told for told in deadlines if told is not None), default=None),
-        should_restock=restock if isinstance(restock, bool) else None,
+        should_restock=_yes_or_no(item.get("should_replenish_stock")),
         refund_minor=amount(refund.get("refund_total"), currency),
         currency=currency,
         channel_unit_ids=tuple(
@@ -137,29 +142,73 @@ def _grams(value: Any) -> int | None:
 
 
 def _scaled(value: Any, factor: Decimal | None) -> int | None:
-    if factor is None or value in (None, "") or isinstance(value, bool):
+    number = _decimal(value)
+    if factor is None or number is None or not 0 < number <= _MOST:
         return None
-    try:
-        number = Decimal(str(value)) * factor
-    except InvalidOperation:
-        return None
-    return max(1, int(number.to_integral_value(ROUND_HALF_UP))) if 0 < number <= _MOST else None
+    whole = int((number * factor).to_integral_value(ROUND_HALF_UP))
+    return max(1, whole) if whole <= _MOST else None
 
 
 def _amount(value: Any, currency: str | None) -> int | None:
-    """Return an amount that may be a display string with currency signs and separators (TikTok reference, section 4.12)."""
-    told = text(_object(value).get("amount"))
-    if told is None:
+    """Return an amount that may be a display string with currency signs and separators (TikTok reference, section 4.12).
+
+    None where it could mean two amounts.
+    """
+    told = text(value.get("amount") if isinstance(value, dict) else value)
+    if told is None or currency is None:
         return None
-    return amount(_NO_DIGITS.sub("", told), currency)
+    numbers = list(_NUMBER.finditer(told))
+    if len(numbers) != 1:
+        return None
+    before, after = told[: numbers[0].start()], told[numbers[0].end() :]
+    plain = _without_separators(_SPACES.sub("", numbers[0][0]), minor_digits(currency))
+    if plain is None or any(sign in after for sign in _MINUS):
+        return None
+    minor = amount(plain, currency)
+    is_negative = any(sign in before for sign in _MINUS) or ("(" in before and ")" in after)
+    return -minor if minor is not None and is_negative else minor
+
+
+def _without_separators(number: str, digits: int) -> str | None:
+    """Return a number with a point before its fraction and nothing between thousands; None when they are out of place.
+
+    One separator before three digits is taken for thousands where it is a comma, and in a currency without minor units.
+    """
+    place = max(number.rfind("."), number.rfind(","))
+    if place < 0:
+        return number
+    mark, whole, fraction = number[place], number[:place], number[place + 1 :]
+    has_other = ("," if mark == "." else ".") in whole
+    if mark in whole or (not has_other and len(fraction) == 3 and (mark == "," or digits == 0)):
+        whole, fraction = number, ""
+    groups = re.split(r"[.,]", whole)
+    if len(groups) > 1 and (len(set(re.findall(r"[.,]", whole))) > 1 or any(len(group) != 3 for group in groups[1:])):
+        return None
+    return "".join(groups) + (f".{fraction}" if fraction else "")
+
+
+def _yes_or_no(value: Any) -> bool | None:
+    return value if isinstance(value, bool) else _YES_OR_NO.get((text(value) or "").casefold())
 
 
 def _whole(value: Any) -> int | None:
-    try:
-        number = int(value)
-    except (TypeError, ValueError):
+    number = _decimal(value)
+    return int(number) if number is not None and abs(number) < 1_000_000_000 and number == int(number) else None
+
+
+def _decimal(value: Any) -> Decimal | None:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
-    return number if abs(number) < 1_000_000_000 else None
+    try:
+        number = Decimal(str(value).strip())
+    except (InvalidOperation, ValueError):
+        return None
+    return number if number.is_finite() else None
+
+
+def text(value: Any) -> str | None:
+    """Return a text, or a number as text; None for anything that is neither."""
+    return any_text(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else None
 
 
 def _object(value: Any) -> dict[str, Any]:

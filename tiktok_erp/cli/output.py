@@ -8,6 +8,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self
 
@@ -217,3 +218,19 @@ class Output:
             if not self._goes_on_unread:
                 raise
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def our_fault(error: Exception) -> ErpError:
+    """Return a fault of ours as an error that can be told: the kind and the places, never a value."""
+    import traceback
+
+    # Places only: the values in a traceback could be a buyer's.
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "tiktok_erp" in frame.filename]
+    places = " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames[-4:]))
+    return ErpError(
+        tr("a fault in tiktok-erp itself: {kind} at {places}", kind=type(error).__name__, places=places),
+        subject="",
+        next_step=tr(
+            "run `tiktok-erp check`; what was committed is safe. Report this line to whoever maintains the tool"
+        ),
+    )

@@ -16,16 +16,14 @@ from typing import TYPE_CHECKING
 import typer
 
 from tiktok_erp.cli.options import Globals, resolve
-from tiktok_erp.cli.output import Output
+from tiktok_erp.cli.output import Output, our_fault
 from tiktok_erp.errors import (
-    ChannelDown,
     ChannelRefused,
     ErpError,
     Interrupted,
     SettingsError,
     SignInError,
     SomeItemsFailed,
-    StoreLocked,
 )
 from tiktok_erp.messages import tr
 from tiktok_erp.model.outcome import Outcome
@@ -191,7 +189,14 @@ def run_command(
         try:
             with _only_one(options.db, lock if is_recorded else None) as is_alone:
                 if is_alone and watch is not None:
-                    code = _watch(command, out, watch)
+                    from tiktok_erp.cli.watch import run_rounds
+
+                    code = run_rounds(
+                        out,
+                        load=lambda is_first: load_round_rules(options, out, is_first=is_first),
+                        run=lambda rules, told: _run(command, out, told, rules=rules),
+                        every=watch,
+                    )
                 elif is_alone:
                     code = _run(command, out, summary)
                 else:
@@ -210,7 +215,7 @@ def run_command(
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(0) from None
         except Exception as error:
-            out.error(_our_fault(error))
+            out.error(our_fault(error))
             code = 1
         with suppress(BrokenPipeError):
             out.summary(code, **summary)
@@ -281,66 +286,6 @@ def _run(command: _Command, out: Output, summary: dict[str, object], *, rules: R
         return code
 
 
-def _watch(command: _Command, out: Output, every: Callable[[Rules], timedelta]) -> int:
-    """Run the command in rounds until somebody stops it; being stopped is how a watch ends, so that is 0.
-
-    What is wrong with the set-up ends it in the first round; later on nothing does: it is told once, and once that it is
-    over. The rules are read anew for every round; while they are broken the last good ones are kept.
-    """
-    import random
-    import time
-
-    rules: Rules | None = None
-    broken = ""
-    trouble: str | None = None
-    failures = 0
-    try:
-        while True:
-            started_at = time.time()
-            out.begin_round()
-            try:
-                fresh = load_round_rules(command.options, out, is_first=rules is None)
-                if broken:
-                    out.warn(tr("the rules are in order again and in force"))
-                rules, broken = fresh, ""
-            except ErpError as error:
-                if rules is None:
-                    raise
-                if str(error) != broken:
-                    out.error(error)
-                    out.warn(tr("the last good rules stay in force"))
-                broken = str(error)
-            summary: dict[str, object] = {}
-            told = None
-            try:
-                code = _run(command, out, summary, rules=rules)
-            except ErpError as error:
-                out.end_progress()
-                code, told = error.exit_code, error
-                if (
-                    trouble is None
-                    and failures == 0
-                    and out.rounds == 1
-                    and not isinstance(error, ChannelDown | StoreLocked)
-                ):
-                    raise
-            if told is None:
-                if trouble is not None:
-                    out.warn(tr("it works again, after {count} rounds without success", count=failures))
-                trouble, failures = None, 0
-            else:
-                failures += 1
-                if told.cause != trouble:
-                    out.error(told)
-                trouble = told.cause
-            out.end_round(code, **summary)
-            length = every(rules).total_seconds()
-            _sleep_until(started_at + length * random.uniform(0.95, 1.05), at_most_s=length * 1.05)
-    except KeyboardInterrupt:
-        out.say(tr("stopped"))
-        return 0
-
-
 def load_round_rules(options: Globals, out: Output, *, is_first: bool) -> Rules:
     """Return the rules in force now; their notes are told in the first round only. Raises as `load_rules` does."""
     from tiktok_erp.config.rules_file import load_rules, load_rules_or_defaults
@@ -350,18 +295,6 @@ def load_round_rules(options: Globals, out: Output, *, is_first: bool) -> Rules:
         for note in rules.notes:
             out.warn(note)
     return rules
-
-
-def _sleep_until(moment: float, *, at_most_s: float) -> None:
-    """Wait until the wall clock shows `moment`, but never longer than `at_most_s`.
-
-    A laptop that sleeps stops the one clock and not the other; somebody may also set the wall clock back.
-    """
-    import time
-
-    give_up_at = time.monotonic() + at_most_s
-    while (left := min(moment - time.time(), give_up_at - time.monotonic())) > 0:
-        time.sleep(min(left, 5.0))
 
 
 @contextmanager
@@ -394,21 +327,6 @@ def _stoppable() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _our_fault(error: Exception) -> ErpError:
-    import traceback
-
-    # Places only: the values in a traceback could be a buyer's.
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "tiktok_erp" in frame.filename]
-    places = " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames[-4:]))
-    return ErpError(
-        tr("a fault in tiktok-erp itself: {kind} at {places}", kind=type(error).__name__, places=places),
-        subject="",
-        next_step=tr(
-            "run `tiktok-erp check`; what was committed is safe. Report this line to whoever maintains the tool"
-        ),
-    )
 
 
 def _connect(session: Session) -> TikTokShop:

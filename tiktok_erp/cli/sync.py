@@ -123,7 +123,7 @@ def _look_after_alerts(session: Session) -> None:
 
         # `status` says so when nobody would be alarmed, and does not read the rules for it.
         addresses = str(len(rules.alerts.to))
-        if session.store.meta(ALERT_ADDRESSES) != addresses:
+        if (session.store.meta(ALERT_ADDRESSES) or "0") != addresses:
             with suppress(ErpError), session.store.transaction():
                 session.store.set_meta(ALERT_ADDRESSES, addresses)
         after_sync(session.store, rules, session.settings(), session.out)

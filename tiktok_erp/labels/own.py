@@ -293,7 +293,7 @@ class LabelImporter:
             return (
                 "cancel_requested",
                 tr("the buyer asks to cancel the order"),
-                tr("answer the buyer's cancel request in Seller Center, then run `tiktok-erp sync`"),
+                tr("answer the buyer: `tiktok-erp orders answer ID approve` or `reject`, or in Seller Center, then `tiktok-erp sync`"),
             )
         if state is not None and (state["is_held"] or state["is_unknown"]):
             return (

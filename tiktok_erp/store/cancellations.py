@@ -5,11 +5,18 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from tiktok_erp.model.moment import to_text
-from tiktok_erp.store.database import Store
+from tiktok_erp.store.database import Store, utc_now
+
+# The channel's words for requests that are over (TikTok reference, section 4.11; its webhook spells the last one).
+GRANTED = frozenset({"CANCELLATION_REQUEST_SUCCESS", "CANCELLATION_REQUEST_COMPLETE"})
+REJECTED = frozenset({"CANCELLATION_REQUEST_CANCEL", "CANCELLATION_REQUEST_CANCELLED"})  # by the seller, or withdrawn
+ANSWER_CANCEL = "answer_cancel"  # the kind of our answers in the outbox
+
+_ORDERS_COME_WITHIN = timedelta(days=7)
 
 _COLUMNS = (
     "channel",
@@ -33,31 +40,67 @@ _SAVE = (
     f"INSERT INTO cancellations ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
     " ON CONFLICT (channel, cancel_id) DO UPDATE SET "
     + ", ".join(f"{column} = excluded.{column}" for column in _COLUMNS[2:])
-    # Pages are read more than once; an older answer never undoes a newer one.
-    + " WHERE excluded.updated_at IS NULL OR cancellations.updated_at IS NULL"
-    " OR excluded.updated_at >= cancellations.updated_at"
+    # Pages are read more than once; an older answer never undoes a newer one, and what is over never waits again.
+    + " WHERE (excluded.updated_at IS NULL OR cancellations.updated_at IS NULL"
+    " OR excluded.updated_at >= cancellations.updated_at) AND (excluded.is_pending <= cancellations.is_pending"
+    " OR excluded.updated_at > cancellations.updated_at)"
 )
 
 
 def save_cancellations(store: Store, rows: Sequence[dict[str, Any]], fetched_at: datetime) -> None:
     """Write cancellations, and on the units they name who cancelled and whether the piece goes back on sale.
 
-    Each row has the columns of the table; times are datetimes, `channel_unit_ids` is a sequence. Call inside a transaction.
+    Each row has the columns of the table; times are datetimes, `channel_unit_ids` is a sequence. Our own answers that
+    nobody had answered are settled by what the rows say. Call inside a transaction.
     """
+    if not rows:
+        return
     store.execute_many(_SAVE, [tuple(_value(row, column, fetched_at) for column in _COLUMNS) for row in rows])
     place_restocking(store, [row["order_id"] for row in rows])
+    _settle_answers(store)
 
 
-def place_restocking(store: Store, order_ids: Sequence[str]) -> None:
-    """Write on cancelled units of these orders what their cancellation says. Call inside a transaction."""
+def place_restocking(store: Store, order_ids: Sequence[str] | None = None) -> None:
+    """Write on cancelled units of these orders what the cancellation that took effect says of them.
+
+    None takes all whose cancellation was fetched in the last week: an order may come after it. Of several cancellations
+    that name a unit the latest counts. Call inside a transaction.
+    """
+    if order_ids is None:
+        # Beside these, saving the cancellation has placed it.
+        where = " AND c.fetched_at >= ?2 AND c.should_restock IS NOT NULL AND u.should_restock IS NULL"
+        value = to_text(utc_now() - _ORDERS_COME_WITHIN)
+    else:
+        where, value = " AND c.order_id IN (SELECT value FROM json_each(?2))", json.dumps(list(order_ids))
     store.execute(
-        "UPDATE units SET should_restock = c.should_restock, cancelled_by = coalesce(units.cancelled_by, c.role),"
-        " cancel_reason = coalesce(units.cancel_reason, c.reason)"
-        " FROM json_each(?) j JOIN cancellations c ON c.order_id = j.value"
-        " WHERE units.order_id = c.order_id AND units.state = 'cancelled' AND c.is_pending = 0"
-        " AND c.should_restock IS NOT NULL AND units.should_restock IS NOT c.should_restock"
-        " AND (c.channel_unit_ids = '[]' OR units.channel_unit_id IN (SELECT value FROM json_each(c.channel_unit_ids)))",
-        (json.dumps(list(order_ids)),),
+        "WITH told AS (SELECT u.unit_id, c.should_restock, c.role, c.reason, row_number() OVER"
+        " (PARTITION BY u.unit_id ORDER BY c.updated_at DESC, c.cancel_id DESC) AS place"
+        " FROM cancellations c JOIN units u ON u.order_id = c.order_id"
+        " WHERE c.status IN (SELECT value FROM json_each(?1)) AND u.state = 'cancelled'"
+        " AND (c.channel_unit_ids = '[]' OR u.channel_unit_id IN (SELECT value FROM json_each(c.channel_unit_ids)))"
+        f"{where})"
+        " UPDATE units SET should_restock = coalesce(told.should_restock, units.should_restock),"
+        " cancelled_by = coalesce(units.cancelled_by, told.role), cancel_reason = coalesce(units.cancel_reason, told.reason)"
+        " FROM told WHERE told.place = 1 AND units.unit_id = told.unit_id"
+        " AND (units.should_restock IS NOT coalesce(told.should_restock, units.should_restock)"
+        " OR units.cancelled_by IS NULL AND told.role IS NOT NULL"
+        " OR units.cancel_reason IS NULL AND told.reason IS NOT NULL)",
+        (json.dumps(sorted(GRANTED)), value),
+    )
+
+
+def _settle_answers(store: Store) -> None:
+    """Settle answers of ours whose outcome nobody knew, by how their requests ended."""
+    store.execute(
+        "UPDATE outbox SET state = CASE WHEN outbox.state = 'intent' THEN 'dropped'"
+        " WHEN c.status IN (SELECT value FROM json_each(CASE json_extract(outbox.payload, '$.answer')"
+        " WHEN 'approve' THEN ?1 ELSE ?2 END)) THEN 'done' ELSE 'refused' END,"
+        " error_code = CASE WHEN c.status IN (SELECT value FROM json_each(CASE json_extract(outbox.payload, '$.answer')"
+        " WHEN 'approve' THEN ?1 ELSE ?2 END)) THEN NULL ELSE c.status END, done_at = ?3"
+        " FROM cancellations c WHERE outbox.kind = 'answer_cancel' AND outbox.state IN ('intent', 'sent', 'unknown')"
+        " AND c.order_id = outbox.subject AND c.cancel_id = json_extract(outbox.payload, '$.cancel_id')"
+        " AND c.is_pending = 0",
+        (json.dumps(sorted(GRANTED)), json.dumps(sorted(REJECTED)), to_text(utc_now())),
     )
 
 
@@ -77,6 +120,25 @@ def load_pending(store: Store, order_ids: Sequence[str]) -> list[sqlite3.Row]:
     return store.query(
         "SELECT c.* FROM json_each(?) j JOIN cancellations c ON c.order_id = j.value WHERE c.is_pending = 1"
         " ORDER BY c.answer_by IS NULL, c.answer_by, c.cancel_id",
+        (json.dumps(list(order_ids)),),
+    )
+
+
+def load_order_cancellations(store: Store, order_id: str) -> list[sqlite3.Row]:
+    """Return every cancellation of an order, oldest first."""
+    return store.query(
+        "SELECT v.* FROM v_cancellations v WHERE v.order_id = ? ORDER BY v.created_at, v.cancel_id", (order_id,)
+    )
+
+
+def load_labels_of(store: Store, order_ids: Sequence[str]) -> list[sqlite3.Row]:
+    """Return the labels that were bought, or may have been, for packages of these orders; `orders` share the package."""
+    return store.query(
+        "SELECT po.order_id, l.package_id, l.state, l.source, l.carrier, l.tracking_number, l.printed_at,"
+        " (SELECT count(*) FROM package_orders other WHERE other.package_id = l.package_id) AS orders"
+        " FROM json_each(?) j JOIN package_orders po ON po.order_id = j.value"
+        " JOIN labels l ON l.package_id = po.package_id AND l.state IN ('sent', 'unknown', 'bought')"
+        " ORDER BY po.order_id, l.package_id",
         (json.dumps(list(order_ids)),),
     )
 

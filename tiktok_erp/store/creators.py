@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -46,8 +47,9 @@ def save_commissions(store: Store, rows: Sequence[dict[str, Any]], fetched_at: d
 def place_creators(store: Store, order_ids: Sequence[str] | None = None) -> int:
     """Write creator and content on the units that they sold, where the order is here by now; return how many rows.
 
-    A row says how many pieces of a SKU a creator sold: the first units of that SKU that nobody has claimed. A line's own
-    live session stays. None takes all rows that are not placed. Call inside a transaction.
+    A row says how many pieces of a SKU a creator sold: the first units of that SKU that nobody has claimed, before them
+    those that name the same content already. A line's own live session stays. None takes all rows that are not placed.
+    Call inside a transaction.
     """
     where = "" if order_ids is None else " AND c.order_id IN (SELECT value FROM json_each(?))"
     values = () if order_ids is None else (json.dumps(list(order_ids)),)
@@ -61,7 +63,9 @@ def place_creators(store: Store, order_ids: Sequence[str] | None = None) -> int:
             "UPDATE units SET creator = ?1, content_type = coalesce(content_type, nullif(?2, '')),"
             " content_id = coalesce(content_id, nullif(?3, '')) WHERE unit_id IN (SELECT unit_id FROM units"
             " WHERE order_id = ?4 AND channel_sku_id = ?5 AND is_gift = 0 AND (creator IS NULL OR creator = ?1)"
-            " ORDER BY creator IS NULL, position LIMIT max(1, ?6))",
+            # One creator may have sold pieces of a SKU by several contents, each with a row of its own.
+            " AND (creator IS NULL OR coalesce(content_type, ?2) = ?2 AND coalesce(content_id, ?3) = ?3)"
+            " ORDER BY creator IS NULL, (content_id IS ?3) DESC, content_id IS NOT NULL, position LIMIT max(1, ?6))",
             (
                 row["creator"],
                 row["content_type"],
@@ -77,6 +81,14 @@ def place_creators(store: Store, order_ids: Sequence[str] | None = None) -> int:
         [tuple(row[column] for column in _COLUMNS[:_KEY]) for row in rows],
     )
     return len(rows)
+
+
+def load_commissions(store: Store, order_id: str) -> list[sqlite3.Row]:
+    """Return what creators earn of an order, a row per SKU, creator and content."""
+    return store.query(
+        "SELECT * FROM v_commissions WHERE order_id = ? ORDER BY channel_sku_id, creator, content_type, content_id",
+        (order_id,),
+    )
 
 
 def _plain(value: Any) -> Any:

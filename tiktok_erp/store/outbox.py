@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from tiktok_erp.model.moment import to_text
 from tiktok_erp.store.database import Store, utc_now
@@ -67,3 +67,21 @@ def load_unanswered_quantities(store: Store) -> list[sqlite3.Row]:
 def load_entry(store: Store, idempotency_key: str) -> sqlite3.Row | None:
     """Return the row of one intended effect, or None."""
     return store.query_one("SELECT * FROM outbox WHERE idempotency_key = ?", (idempotency_key,))
+
+
+def load_entries(store: Store, key_prefix: str) -> list[sqlite3.Row]:
+    """Return the rows of all effects whose idempotency key begins with `key_prefix`, oldest first."""
+    behind = key_prefix[:-1] + chr(ord(key_prefix[-1]) + 1)
+    return store.query(
+        "SELECT * FROM outbox WHERE idempotency_key >= ? AND idempotency_key < ? ORDER BY outbox_id",
+        (key_prefix, behind),
+    )
+
+
+def load_unsettled(store: Store, kind: str, subjects: Sequence[str]) -> list[sqlite3.Row]:
+    """Return the writes of one kind about these subjects whose outcome nobody knows, oldest first."""
+    return store.query(
+        "SELECT b.* FROM json_each(?) j JOIN outbox b ON b.subject = j.value WHERE b.kind = ?"
+        " AND b.state IN ('intent', 'sent', 'unknown') ORDER BY b.outbox_id",
+        (json.dumps(list(subjects)), kind),
+    )

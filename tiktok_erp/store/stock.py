@@ -170,6 +170,14 @@ def save_measures(
     )
 
 
+def save_unmeasured(store: Store, channel: str, product_id: str, *, measured_at: datetime) -> None:
+    """Write that the channel does not tell the sizes of a product; what was known stays. Call inside a transaction."""
+    store.execute(
+        "UPDATE listings SET measured_at = ? WHERE channel = ? AND product_id = ?",
+        (to_text(measured_at), channel, product_id),
+    )
+
+
 def load_sku_names(store: Store, channel: str) -> dict[str, str]:
     """Return our SKU for each of the channel's SKU ids that a listing explains."""
     return {row[0]: row[1] for row in store.query("SELECT listing_id, sku FROM listings WHERE channel = ?", (channel,))}

@@ -14,17 +14,17 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from tiktok_erp.channels.base import Cancellation, Commission, CommissionPage, Listing, ProductMeasures
-from tiktok_erp.errors import ChannelRefused, ErpError, SignInError
+from tiktok_erp.errors import ChannelRefused, ErpError, SignInError, StoreRefused
 from tiktok_erp.messages import tr
 from tiktok_erp.model.moment import to_text
 from tiktok_erp.model.outcome import Report
 from tiktok_erp.model.rule import Rules
 from tiktok_erp.signals import undisturbed
-from tiktok_erp.store.cancellations import load_orders_to_ask_about, save_cancellations
+from tiktok_erp.store.cancellations import load_orders_to_ask_about, place_restocking, save_cancellations
 from tiktok_erp.store.creators import place_creators, save_commissions
 from tiktok_erp.store.database import Store, utc_now
 from tiktok_erp.store.runs import load_as_of, load_cursor, save_cursor
-from tiktok_erp.store.stock import load_measured_products, save_listings, save_measures
+from tiktok_erp.store.stock import load_measured_products, save_listings, save_measures, save_unmeasured
 from tiktok_erp.sync.pool import side_by_side
 from tiktok_erp.sync.windows import Look, Window, WindowReader
 
@@ -40,6 +40,8 @@ _CANCELLATIONS_BACK = timedelta(days=30)
 _ORDERS_A_QUESTION = 50
 _PRODUCTS_MEASURED_AT_ONCE = 100
 _BATCHES_AHEAD = 200
+# No such product, not ours, not one to be asked about (TikTok reference, section 3.5): asking again tells nothing new.
+_NO_SUCH_PRODUCT = frozenset({12019008, 12052032, 12052048, 12052260, 12052901})
 _CLOCK_DOUBT = timedelta(minutes=10)
 
 
@@ -97,18 +99,28 @@ class Resources:
             job.start()
 
     def write(self, report: Report) -> None:
-        """Write what was fetched, a transaction a batch; what could not be had is told and tried again next time."""
+        """Write what was fetched, a transaction a batch; what could not be had is told and tried again next time.
+
+        A batch that the database refuses stops neither the others nor the sync.
+        """
         save: Mapping[str, Callable[[Any], None]] = {
             LISTINGS: self._save_listings,
             CREATORS: self._save_commissions,
             CANCELLATIONS: self._save_cancellations,
         }
+        bugs: list[BaseException] = []
         for job in self._jobs:
+            refused: StoreRefused | None = None
             while (batch := job.batches.get()) is not None:
-                with self._store.transaction():
-                    save[job.name](batch)
+                try:
+                    with self._store.transaction():
+                        save[job.name](batch)
+                except StoreRefused as error:
+                    refused = error
             if job.bug is not None:
-                raise job.bug
+                bugs.append(job.bug)
+                continue
+            job.error = job.error or refused
             if job.error is not None:
                 self._tell(job, report)
                 continue
@@ -119,6 +131,9 @@ class Resources:
         self._ask_about_requests(report)
         with self._store.transaction():
             place_creators(self._store)
+            place_restocking(self._store)
+        if bugs:
+            raise bugs[0]
 
     def _is_due(self, resource: str, every: timedelta) -> bool:
         as_of = load_as_of(self._store, self._shop.name, resource)
@@ -131,7 +146,7 @@ class Resources:
             CANCELLATIONS: tr("cancellations"),
         }
         report.warn(tr("{what} were not fetched: {reason}", what=names[job.name], reason=job.error))
-        if isinstance(job.error, SignInError | ChannelRefused):
+        if isinstance(job.error, SignInError | ChannelRefused | StoreRefused):
             # A scope that is missing stays missing for a while: ask again when it is due again, not every minute.
             with self._store.transaction():
                 save_cursor(self._store, self._shop.name, f"{job.name}_refused", cursor=None, as_of=self._now)
@@ -161,27 +176,30 @@ class Resources:
                 if listing.product_id and listing.product_id not in asked and not is_known:
                     asked.add(listing.product_id)
                     to_measure.append((listing.product_id, changed_at))
-        job.is_partial = len(to_measure) > _PRODUCTS_MEASURED_AT_ONCE
-        yield from side_by_side(self._measure, to_measure[:_PRODUCTS_MEASURED_AT_ONCE], self._walkers())
+        for measured_now in side_by_side(self._measure, to_measure[:_PRODUCTS_MEASURED_AT_ONCE], self._walkers()):
+            # As long as it gets on, the rest comes with the next syncs and not hours later.
+            job.is_partial = job.is_partial or (bool(measured_now) and len(to_measure) > _PRODUCTS_MEASURED_AT_ONCE)
+            yield measured_now
 
     def _measure(self, product: tuple[str, datetime]) -> list[_Measured]:
         product_id, changed_at = product
         try:
-            return [_Measured(self._shop.fetch_measures(product_id), changed_at)]
-        except ChannelRefused:
-            return []  # deleted meanwhile
+            return [_Measured(product_id, self._shop.fetch_measures(product_id), changed_at)]
+        except ChannelRefused as refusal:
+            return [_Measured(product_id, None, changed_at)] if refusal.code in _NO_SUCH_PRODUCT else []
 
     def _save_listings(self, batch: Sequence[Listing | _Measured]) -> None:
         listings = [item for item in batch if isinstance(item, Listing) and item.listing_id]
         save_listings(self._store, self._shop.name, [listing.row() for listing in listings], self._now)
         self.count.listings += len(listings)
         for item in batch:
-            if isinstance(item, _Measured):
-                found = item.measures
+            if isinstance(item, _Measured) and item.measures is None:
+                save_unmeasured(self._store, self._shop.name, item.product_id, measured_at=item.changed_at)
+            elif isinstance(item, _Measured) and (found := item.measures) is not None:
                 save_measures(
                     self._store,
                     self._shop.name,
-                    found.product_id,
+                    item.product_id,
                     weight_g=found.weight_g,
                     sku_weights_g=found.sku_weights_g,
                     sides_mm=(found.length_mm, found.width_mm, found.height_mm),
@@ -219,7 +237,7 @@ class Resources:
             ]
             times = [row.placed_at for row in page.rows]
             # In which order they come is not documented.
-            return Look(names, times, page.total_count, page.next_page_token, is_oldest_first=False)
+            return Look(names, times, page.total_count, page.next_page_token, page.unreadable, is_oldest_first=False)
 
         def fetch(window: Window, token: str) -> CommissionPage:
             return self._shop.find_commissions(window.start or start, window.end or end, token)
@@ -295,7 +313,8 @@ class Resources:
 
 @dataclass(frozen=True, slots=True)
 class _Measured:
-    measures: ProductMeasures
+    product_id: str
+    measures: ProductMeasures | None  # None: the channel knows no such product
     changed_at: datetime
 
 

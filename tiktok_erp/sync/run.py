@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 ORDERS, OPEN_ORDERS, NEW_ORDERS = "orders", "open_orders", "new_orders"
 _AWAITING = "AWAITING_SHIPMENT"
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _ROWS_A_TRANSACTION = 1000
 _LONGEST_MEMORY = 200_000
 # How far the channel's clock may be ahead of ours; it accepts timestamps up to 5 minutes old (TikTok reference, 1.4).
@@ -82,6 +83,8 @@ class OrderWriter:
 
         Return the ids of the orders that could be read.
         """
+        # Oldest first, however the page came: packages are numbered in this order.
+        orders = sorted(orders, key=lambda order: (order.updated_at or _LONG_AGO, order.order_id))
         ids = [f"tiktok:{order.order_id}" for order in orders]
         digests = load_digests(self._store, ids)
         unreadable: set[str] = set()

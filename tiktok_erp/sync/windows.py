@@ -39,6 +39,10 @@ class Window:
     start: datetime | None
     end: datetime | None
 
+    def holds(self, at: datetime) -> bool:
+        """Tell whether a moment lies within."""
+        return (self.start is None or self.start <= at) and (self.end is None or at < self.end)
+
     def cut(self, pieces: int) -> list[Window]:
         """Return up to `pieces` windows of equal length that make up this one; itself when it is open or too short."""
         if self.start is None or self.end is None:
@@ -103,6 +107,26 @@ class Look:
 
 
 @dataclass(slots=True)
+class _Cut:
+    """Windows that share out what a page left unread, and `other`, which that page is taken to have shown whole.
+
+    A page whose rows stand the other way round, or that another page overtook, shows the wrong end of its window. Rows of
+    the past only become fewer: where the shares count fewer rows than are left, some may lie in `other`.
+    """
+
+    other: Window
+    promised: int
+    counted: int = 0
+    waiting: int = 0
+
+    def note(self, total: int) -> bool:
+        """Add what one share counts; tell whether `other` must be read as well, now that all have counted."""
+        self.counted += total
+        self.waiting -= 1
+        return self.waiting == 0 and self.counted < self.promised
+
+
+@dataclass(slots=True)
 class _Walk:
     """One window being read page after page. `gaps` are where rows may have slipped between two pages."""
 
@@ -115,13 +139,14 @@ class _Walk:
     unreadable: int = 0
     is_doubtful: bool = False
     edge: datetime | None = None
+    cut: _Cut | None = None
     gaps: list[Window] = field(default_factory=list)
-    seen: set[Hashable] = field(default_factory=set)
+    seen: dict[Hashable, datetime | None] = field(default_factory=dict)
     tokens: set[str] = field(default_factory=set)
 
     def note(self, look: Look) -> None:
         self.pages += 1
-        self.seen.update(look.names)
+        self.seen.update(zip(look.names, look.times, strict=True))
         self.unreadable += look.unreadable
         told = look.in_order()
         if look.total is not None:
@@ -135,6 +160,10 @@ class _Walk:
     def missing(self) -> int:
         # Of the rows that left while we read, each may have been seen or not, and may have hidden another one in a gap.
         return max(0, (self.expected or 0) - 2 * self.left - len(self.seen) - self.unreadable)
+
+    def seen_outside(self, window: Window) -> int:
+        """Return how many different rows have come by that lie outside of `window`."""
+        return sum(at is not None and not window.holds(at) for at in self.seen.values())
 
     def _mind_the_gap(self, told: Sequence[datetime], fewer: int) -> None:
         """Rows left the window since the page before: as many behind it moved up, from this page to that one."""
@@ -224,6 +253,8 @@ class WindowReader(Generic[Page]):
                 look = self._noted(page, walk)
                 pending.extend(_Walk(gap) for gap in walk.gaps)
                 walk.gaps.clear()
+                if walk.cut is not None and walk.pages == 1 and walk.cut.note(look.total or 0):
+                    pending.append(_Walk(walk.cut.other))
                 pieces = self._share_rest(walk, look, walkers - active - len(pending))
                 if look.is_last():
                     pending.extend(self._after(walk))
@@ -255,7 +286,7 @@ class WindowReader(Generic[Page]):
                 break  # more than a page in one second
             window = Window(start, over)
             pages_left = walk.missing() // max(1, len(look.names)) + 1
-            shares = self._share(look, window, min(self._walkers(), pages_left))
+            shares = self._share(walk, look, window, min(self._walkers(), pages_left))
             yield from self._read_all(shares or [_Walk(window)], read=[page])
             start = over
         yield from self._repeat_open(_Walk(Window(start, None)), is_read=False)
@@ -298,16 +329,27 @@ class WindowReader(Generic[Page]):
         pages_left = walk.missing() // max(1, len(look.names))
         if look.is_last() or idle < 1 or pages_left < _PAGES_WORTH_CUTTING or walk.is_doubtful:
             return []
-        shares = self._share(look, walk.window, min(idle + 1, pages_left))
+        shares = self._share(walk, look, walk.window, min(idle + 1, pages_left))
         return shares if len(shares) > 1 else []
 
-    def _share(self, look: Look, window: Window, pieces: int) -> list[_Walk]:
+    def _share(self, walk: _Walk, look: Look, window: Window, pieces: int) -> list[_Walk]:
         """Return windows that share out what the page leaves unread of `window`; nothing where it cannot be cut."""
         parts = look.rest(window) if self._is_in_order else None
         if parts is None:
             return []
         near, far = parts
-        return [_Walk(piece) for piece in (*near.cut(pieces), *([far] if far is not None else []))]
+        windows = [*near.cut(pieces), *([far] if far is not None else [])]
+        shared = Window(
+            None
+            if any(piece.start is None for piece in windows)
+            else min(piece.start for piece in windows if piece.start),
+            max(piece.end for piece in windows if piece.end),
+        )
+        if shared == window:
+            return [_Walk(piece) for piece in windows]
+        other = Window(window.start, shared.start) if shared.end == window.end else Window(shared.end, window.end)
+        cut = _Cut(other, (walk.expected or 0) - walk.seen_outside(shared), waiting=len(windows))
+        return [_Walk(piece, cut=cut) for piece in windows]
 
     def _after(self, walk: _Walk) -> list[_Walk]:
         """Return what must be read again of a window that came to its end."""
