@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import json
 import signal
+import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -197,8 +199,8 @@ def test_a_wait_ends_by_the_wall_clock_and_never_takes_much_longer(jumps: tuple[
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT], ids=lambda stop: stop.name)
 def test_a_watch_is_alone_and_stops_cleanly(open_shop: Callable[..., Any], stop: signal.Signals) -> None:
     shop = open_shop(orders=20)
-    with shop.folder.start("sync", "--watch", "--every", "60s", preexec_fn=hear_ctrl_c) as process:
-        wait_for(lambda: shop.folder.db.exists() and ended_runs(shop) == [0])
+    with watching(shop, "--every", "60s") as process:
+        wait_for(lambda: ended_runs(shop) == [0])
         second = shop.run("sync")
         assert "already running" in second.stderr
         process.send_signal(stop)
@@ -213,8 +215,8 @@ def test_a_watch_is_alone_and_stops_cleanly(open_shop: Callable[..., Any], stop:
 
 def test_a_watch_that_is_stopped_in_the_middle_of_a_round_says_so_in_its_record(open_shop: Callable[..., Any]) -> None:
     shop = open_shop(orders=20, faults="slow_answer:1")
-    with shop.folder.start("sync", "--watch") as process:
-        wait_for(lambda: shop.folder.db.exists() and shop.folder.value("SELECT count(*) FROM runs") == 1)
+    with watching(shop) as process:
+        wait_for(lambda: shop.folder.value("SELECT count(*) FROM runs") == 1)
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=30)
     assert process.returncode == 0
@@ -240,9 +242,20 @@ def test_a_round_shorter_than_ten_seconds_is_lengthened_and_said(folder: Any) ->
     assert "10 s at least" in refused.stderr
 
 
-def hear_ctrl_c() -> None:
-    """A shell that runs the tests in the background lets its children ignore Ctrl-C."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+@contextmanager
+def watching(shop: Any, *options: str) -> Iterator[Any]:
+    """A watch at work, killed when the test fails."""
+
+    def hear_ctrl_c() -> None:
+        # A shell that runs the tests in the background lets its children ignore it.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    with shop.folder.start("sync", "--watch", *options, preexec_fn=hear_ctrl_c) as process:
+        try:
+            yield process
+        except BaseException:
+            process.kill()
+            raise
 
 
 def ended_runs(shop: Any) -> list[int]:
@@ -251,6 +264,9 @@ def ended_runs(shop: Any) -> list[int]:
 
 def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
     end = time.monotonic() + seconds
-    while not condition():
+    while True:
+        with suppress(sqlite3.OperationalError):  # the database is just being made
+            if condition():
+                return
         assert time.monotonic() < end
         time.sleep(0.05)
