@@ -16,7 +16,7 @@ import stamina
 
 from tiktok_erp.channels.tiktok import TikTokShop
 from tiktok_erp.config.tokens import TokenFile
-from tiktok_erp.errors import ChannelDown, ChannelRefused, NotSent, OutcomeUnknown
+from tiktok_erp.errors import ChannelDown, ChannelRefused, Interrupted, NotSent, OutcomeUnknown
 from tiktok_erp.model.credentials import TikTokCredentials
 from tiktok_erp.model.outcome import Outcome
 from tiktok_erp.model.rule import Rules
@@ -417,6 +417,29 @@ def test_what_surely_was_not_sent_stops_the_run_and_is_sent_by_the_next(desk: De
     assert [row[0] for row in desk.outbox()] == ["done", "intent"]
     desk.fate = lambda send: send()
     assert sorted(desk.answer(REJECT, first, second).results()) == [("done", None), ("skipped", "already_answered")]
+    assert len(desk.answers) == 2
+
+
+def test_somebody_who_stops_a_run_finds_told_what_was_answered_and_goes_on(desk: Desk) -> None:
+    first, second = desk.ask(2)
+    desk.sync()
+
+    def fate(send: Callable[[], str]) -> str:
+        if desk.answers:
+            raise KeyboardInterrupt
+        return send()
+
+    desk.fate = fate
+    with pytest.raises(Interrupted):
+        desk.answer(APPROVE, first, second)
+    assert sorted(
+        row[0] for row in desk.store.query("SELECT state FROM v_orders WHERE order_id IN (?, ?)", (first, second))
+    ) == [
+        "cancelled",
+        "open",
+    ]
+    desk.fate = lambda send: send()
+    assert sorted(desk.answer(APPROVE, first, second).results()) == [("done", None), ("skipped", "already_answered")]
     assert len(desk.answers) == 2
 
 

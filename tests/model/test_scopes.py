@@ -40,6 +40,7 @@ def test_a_missing_scope_is_told_for_each_command_that_needs_it():
         "sync": ["seller.order.info"],
         "print-labels": ["seller.order.info"],
         "upload-tracking": ["seller.order.info", "seller.logistics"],
+        "orders answer": ["seller.order.info"],
     }
 
 

@@ -109,7 +109,7 @@ class Replica:
         self.lag_s = scenario.lag_s
         self.late: set[str] = set()
         self._dice = random.Random(f"replica/{scenario.seed}")
-        self._texts: dict[str, list[Encoded]] = defaultdict(list)
+        self._first: dict[str, tuple[int, Encoded]] = {}
         self._filter, self._show = simulator_orders._filtered, simulator_orders._show
 
     def filtered(self, call: Call, rows: list[Order]) -> list[Order]:
@@ -121,12 +121,16 @@ class Replica:
 
     def show(self, shop: Shop, orders: list[Order], call: Call) -> list[Encoded]:
         """Return the rows of a page and perhaps an older version of one of them. In place of `orders._show`."""
+        times = [order.updated_at for order in orders]
         texts = self._show(shop, orders, call)
         if orders and self._dice.random() < self.stale_share:
-            again = [text for order in orders for text in self._texts[order.id][:1] if text not in texts]
-            texts += again[:2]
-        for order, text in zip(orders, texts, strict=False):
-            self._texts[order.id].append(text)
+            # Of two versions of one second nobody can tell which is the older one.
+            known = [
+                (at, *self._first[order.id]) for order, at in zip(orders, times, strict=True) if order.id in self._first
+            ]
+            texts += [text for at, first_at, text in known if first_at < at][:2]
+        for order, updated_at, text in zip(orders, times, texts, strict=False):
+            self._first.setdefault(order.id, (updated_at, text))
         return texts
 
 
@@ -263,7 +267,7 @@ class Scenario:
 
     seed: int
     options: SimulatorOptions
-    rules: Rules
+    rules: Rules = field(repr=False)
     latency_s: float
     page_size: int
     stale_share: float
@@ -281,11 +285,11 @@ class Scenario:
 def draw(seed: int) -> Scenario:
     """Return the scenario of a seed: the same one every time."""
     dice = random.Random(f"scenario/{seed}")
-    sizes = (dice.randrange(0, 12), dice.randrange(20, 90), dice.randrange(150, 230), dice.randrange(230, 450))
-    orders = dice.choices(sizes, (20, 70, 8, 2))[0]
-    is_stream = dice.random() < 0.25
+    sizes = (dice.randrange(0, 12), dice.randrange(20, 70), dice.randrange(150, 230), dice.randrange(230, 450))
+    orders = dice.choices(sizes, (20, 72, 6, 2))[0]
+    is_stream = dice.random() < 0.2
     if is_stream:  # orders pour in and change while long walks of small pages go on
-        orders, names = dice.randrange(60, 120), ["page_shift", "arrivals_between_pages"]
+        orders, names = dice.randrange(30, 80), ["page_shift", "arrivals_between_pages"]
         names += dice.sample(("shuffled_rows", "out_of_order_pages"), dice.randrange(3))
     else:
         kinds = [name for name in FAULTS if name not in _DELAYS and name != "internal_error"]
@@ -295,7 +299,7 @@ def draw(seed: int) -> Scenario:
     if dice.random() < 0.12:
         names += dice.sample(_DELAYS, dice.randrange(1, 3))
     scale = _SCALE_OF_DELAYS if set(names) & set(_DELAYS) else dice.choice((1.0, 20.0, 300.0, 3600.0))
-    minutes = dice.choice((0.0, 0.0, 0.1, 0.5, 2.0)) * scale
+    minutes = dice.choice((0.0, 0.5, 1.0) if is_stream else (0.0, 0.0, 0.1, 0.5, 2.0)) * scale
     options = SimulatorOptions(
         orders=orders,
         minutes=minutes,
@@ -316,23 +320,25 @@ def draw(seed: int) -> Scenario:
         ),
         channels={"tiktok": ChannelRules(start_rate=1000, max_rate=1000, concurrency=dice.choice((1, 3, 8)))},
     )
-    rounds = dice.choice((1, 1, 2, 3))
+    rounds = dice.choice((1, 1, 2) if is_stream else (1, 1, 2, 3))
     kinds = ("request", "page", "write")
     return Scenario(
         seed=seed,
         options=options,
         rules=rules,
-        latency_s=dice.choice((0.0, 0.05, 0.3, 1.0)),
+        latency_s=dice.choice((0.3, 1.0) if is_stream else (0.0, 0.05, 0.3, 1.0)),
         # Small pages make many of a small shop.
         page_size=10 if is_stream else dice.choice((10, 25, 100)) if orders < 150 else 100,
-        stale_share=dice.choice((0.0, 0.0, 0.2, 0.7)),
+        stale_share=dice.choice((0.0, 0.0, 0.0, 0.2, 0.7)),
         lag_s=dice.choice((0.0, 0.0, 0.0, 60.0, 240.0)),
         rounds=rounds,
         pause_s=tuple(dice.choice((2.0, 60.0, 600.0, 5000.0, 40_000.0)) for _round in range(rounds)),
         kills=tuple(
             (dice.choice(kinds), dice.randrange(1, 25)) if dice.random() < 0.25 else None for _round in range(rounds)
         ),
-        since_s=tuple(dice.choice((600.0, 20_000.0)) if dice.random() < 0.1 else None for _round in range(rounds)),
+        since_s=tuple(
+            dice.choice((60.0, 600.0, 20_000.0)) if dice.random() < 0.2 else None for _round in range(rounds)
+        ),
     )
 
 
@@ -443,9 +449,8 @@ class Play:
         self._before = None
         with open_store(self.path) as store:
             store.execute("PRAGMA synchronous = OFF")
-            with _dying_writes(store, last if kind == "write" else None):
-                with suppress(Killed, ChannelDown, SignInError):
-                    sync_channel(store, shop, self._rules(), told, run_id=None)
+            with _dying_writes(store, last if kind == "write" else None), suppress(Killed, ChannelDown, SignInError):
+                sync_channel(store, shop, self._rules(), told, run_id=None)
         self._line.is_cut = True
 
     def _client(self, last: int | None) -> Watched:
@@ -471,7 +476,8 @@ class Play:
     def _live(self, pause_s: float) -> None:
         """Let time pass and people act: buyers cancel, sellers answer, parcels leave and are scanned, orders come."""
         dice, shop = self.dice, self.shop
-        self.clock.sleep(pause_s)
+        share = dice.choice((0.3, 1.0))
+        self.clock.sleep(pause_s * share)
         with shop.lock:
             shop.advance()
             orders = list(shop.orders.values())
@@ -491,7 +497,7 @@ class Play:
                     shop.buyer_cancels(order, "No longer needed", now)
             for _newcomer in range(dice.randrange(5)):
                 shop.newcomer(shop.now())
-        self.clock.sleep(dice.choice((0.0, 0.4, 3.0)))
+        self.clock.sleep(pause_s * (1.0 - share) + dice.choice((0.0, 0.4, 3.0)))
 
     def _ship(self, order: Order, now: int) -> None:
         """Ship a whole order or, where packages are not planned first, perhaps a part of it."""

@@ -117,7 +117,7 @@ class Shop:
         if side in self.refusals:
             raise self.refusals[side]
 
-    def search_listings(self) -> Iterator[list[Listing]]:
+    def search_listings(self, *, is_urgent: bool = True) -> Iterator[list[Listing]]:
         self._called("listings")
         yield self.listings
 
@@ -133,7 +133,11 @@ class Shop:
         return CommissionPage(rows, len(rows) + self.unreadable, unreadable=self.unreadable)
 
     def search_cancellations(
-        self, *, updated_from: datetime | None = None, channel_order_ids: Sequence[str] = ()
+        self,
+        *,
+        updated_from: datetime | None = None,
+        channel_order_ids: Sequence[str] = (),
+        is_urgent: bool = True,
     ) -> Iterator[list[Cancellation]]:
         self._called("questions" if channel_order_ids else "cancellations")
         self.since.append(updated_from)

@@ -519,7 +519,7 @@ class Shop:
         self.details.append(ids)
         return [raw_order(self.orders[order_id]) for order_id in ids if order_id in self.orders]
 
-    def search_listings(self) -> Iterator[list[Any]]:
+    def search_listings(self, *, is_urgent: bool = True) -> Iterator[list[Any]]:
         return iter(())
 
     def find_commissions(self, start: datetime, end: datetime, page_token: str = "") -> CommissionPage:

@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -60,7 +60,7 @@ from tiktok_erp.model.credentials import TikTokCredentials, TokenPair
 from tiktok_erp.model.secret import Secret
 from tiktok_erp.transport.client import HttpAnswer, HttpClient, require_safe_url
 from tiktok_erp.transport.pace import Pace
-from tiktok_erp.transport.retry import parse_retry_after, with_retries
+from tiktok_erp.transport.retry import RetryPolicy, parse_retry_after, with_retries
 
 # One table for all versions (TikTok reference, section 1.6): a retired one is replaced here and nowhere else.
 SHOPS = "/authorization/202309/shops"
@@ -96,6 +96,8 @@ CANCELLATIONS_A_PAGE = 50
 _PAGES_AT_MOST = 100_000
 _CLOCK_OF_THE_TOKEN = timedelta(minutes=10)
 _CALLS_KEPT = 100_000
+# For what an order does not wait for: it is asked for again soon enough.
+_NOT_URGENT_ATTEMPTS = 3
 
 
 class _Envelope(msgspec.Struct):
@@ -160,8 +162,10 @@ class TikTokShop:
         pace: Pace,
         *,
         clock: Callable[[], float] = time.time,
+        retries: RetryPolicy | None = None,
     ) -> None:
         self._credentials = credentials
+        self._retries = retries or RetryPolicy()
         self._api_url = require_safe_url(credentials.api_url, "TIKTOK_SHOP_API_URL")
         self._auth_url = require_safe_url(credentials.auth_url, "TIKTOK_SHOP_AUTH_URL")
         self._tokens = tokens
@@ -301,7 +305,7 @@ class TikTokShop:
         body = _window("create_time", start, end)
         query = {"page_size": str(COMMISSIONS_A_PAGE)} | ({"page_token": page_token} if page_token else {})
         content = json.dumps(body, separators=(",", ":")).encode()
-        data = self._read("POST", AFFILIATE_ORDERS, query=query, content=content).json()
+        data = self._read("POST", AFFILIATE_ORDERS, query=query, content=content, is_urgent=False).json()
         rows = [
             read_commission(order, sku) for order in _objects(data.get("orders")) for sku in _objects(order.get("skus"))
         ]
@@ -317,6 +321,7 @@ class TikTokShop:
         *,
         updated_from: datetime | None = None,
         channel_order_ids: Sequence[str] = (),
+        is_urgent: bool = True,
     ) -> Iterator[list[Cancellation]]:
         """Yield pages of cancellations that changed since `updated_from`, or of the orders named."""
         body: dict[str, Any] = _window("update_time", updated_from, None)
@@ -328,7 +333,9 @@ class TikTokShop:
         asked: set[str] = set()
         for _page in range(_PAGES_AT_MOST):
             page_query = query | ({"page_token": page_token} if page_token else {})
-            data = self._read("POST", CANCELLATION_SEARCH, query=page_query, content=content).json()
+            data = self._read(
+                "POST", CANCELLATION_SEARCH, query=page_query, content=content, is_urgent=is_urgent
+            ).json()
             yield [row for item in _objects(data.get("cancellations")) if (row := read_cancellation(item)) is not None]
             page_token = text(data.get("next_page_token")) or ""
             if not page_token:
@@ -486,13 +493,15 @@ class TikTokShop:
 
     # Stock
 
-    def search_listings(self) -> Iterator[list[Listing]]:
+    def search_listings(self, *, is_urgent: bool = True) -> Iterator[list[Listing]]:
         """Yield every page of SKUs on offer, with every warehouse that each of them has."""
         page_token = ""
         asked: set[str] = set()
         for _page in range(_PAGES_AT_MOST):
             query = {"page_size": str(PRODUCTS_A_PAGE)} | ({"page_token": page_token} if page_token else {})
-            data = self._read("POST", PRODUCT_SEARCH, query=query, content=b'{"status":"ALL"}').json()
+            data = self._read(
+                "POST", PRODUCT_SEARCH, query=query, content=b'{"status":"ALL"}', is_urgent=is_urgent
+            ).json()
             yield [
                 Listing(
                     listing_id=text(sku.get("id")) or "",
@@ -522,7 +531,7 @@ class TikTokShop:
     def fetch_measures(self, product_id: str) -> ProductMeasures:
         """Return weight and size of one product's parcel: the search does not tell them."""
         path = PRODUCT_DETAIL.format(product_id=quote(product_id, safe=""))
-        data = self._read("GET", path, endpoint=PRODUCT_DETAIL, subject=product_id).json()
+        data = self._read("GET", path, endpoint=PRODUCT_DETAIL, subject=product_id, is_urgent=False).json()
         return read_measures(product_id, data)
 
     def fetch_stock(self, listing_ids: Sequence[str]) -> list[ChannelStock]:
@@ -598,6 +607,7 @@ class TikTokShop:
         content: bytes = b"",
         cipher: bool = True,
         subject: str = "",
+        is_urgent: bool = True,
     ) -> _Reply:
         def attempt() -> _Reply:
             return self._send(
@@ -611,7 +621,10 @@ class TikTokShop:
                 subject=subject,
             )
 
-        return with_retries(attempt, lambda error: isinstance(error, ChannelDown))
+        policy = self._retries
+        if not is_urgent:
+            policy = replace(policy, attempts=min(policy.attempts, _NOT_URGENT_ATTEMPTS))
+        return with_retries(attempt, lambda error: isinstance(error, ChannelDown), policy)
 
     def _write(
         self,
@@ -638,7 +651,7 @@ class TikTokShop:
             )
 
         # Throttled and never-sent requests did not happen; anything else that went wrong may have.
-        return with_retries(attempt, lambda error: isinstance(error, ChannelThrottled | NotSent))
+        return with_retries(attempt, lambda error: isinstance(error, ChannelThrottled | NotSent), self._retries)
 
     def _send(
         self,

@@ -7,6 +7,7 @@ whole answer is kept beside it. Unknown fields are ignored here.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -259,8 +260,13 @@ def amount(value: Any, currency: str | None) -> int | None:
     """Return a decimal amount in minor units of `currency`; None when either is not told or unreadable."""
     if value is None or value == "" or currency is None or isinstance(value, bool):
         return None
+    return _minor(str(value), currency)
+
+
+@lru_cache(maxsize=4096)  # an order has thirty amounts, and most orders have the same ones
+def _minor(text: str, currency: str) -> int | None:
     try:
-        return parse_amount(str(value), currency).minor
+        return parse_amount(text, currency).minor
     except ValueError:
         return None
 

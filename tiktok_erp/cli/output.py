@@ -85,8 +85,9 @@ class Output:
                 line["cause"] = outcome.cause
             if outcome.next_step is not None:
                 line["next_step"] = outcome.next_step
-            if isinstance(line.get("order_ids"), str):
-                line["order_ids"] = json.loads(line["order_ids"])
+            for name in ("order_ids", "other_amounts"):  # JSON within a column of a view
+                if isinstance(line.get(name), str):
+                    line[name] = json.loads(line[name])
             self.json_line(line)
         elif outcome.text is not None:
             self._text(outcome, outcome.text)

@@ -51,7 +51,10 @@ COMMANDS: Mapping[str, tuple[Need, ...]] = {
         Need(FULFILLMENT, deferred("telling tracking numbers")),
         Need(LOGISTICS, deferred("the channel's list of carriers")),
     ),
-    "orders answer": (Need(RETURNS, deferred("answering buyers' cancel requests")),),
+    "orders answer": (
+        Need(ORDERS, deferred("reading the order again")),
+        Need(RETURNS, deferred("answering buyers' cancel requests")),
+    ),
     "auth status": (Need(AUTHORIZATION, deferred("listing the shops that the token opens"), is_required=False),),
 }
 

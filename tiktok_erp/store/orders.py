@@ -182,6 +182,9 @@ _SAVE_RECIPIENT = (
 )
 
 
+_encoder = json.JSONEncoder(sort_keys=True)  # made once: making one takes longer than encoding
+
+
 def load_known_orders(store: Store, order_ids: Sequence[str]) -> dict[str, KnownOrder]:
     """Return what the store holds of `order_ids`, keyed by order id, units and packages in."""
     wanted = json.dumps(list(order_ids))
@@ -339,7 +342,7 @@ def _order_row(change: OrderChange, now: str) -> tuple[Any, ...]:
         int(facts.has_updated_address),
         *(int(bool(getattr(facts, column))) for column in _MAYBE_FLAGS),
         facts.status,
-        json.dumps(facts.other_amounts, sort_keys=True) if facts.other_amounts else None,
+        _encoder.encode(facts.other_amounts) if facts.other_amounts else None,
         facts.warehouse_id,
         change.base_state,
         int(change.base_state in STILL_PROMISED),

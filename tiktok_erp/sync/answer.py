@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from tiktok_erp.channels.base import Cancellation
-from tiktok_erp.errors import ChannelRefused, ErpError, OutcomeUnknown, SignInError
+from tiktok_erp.errors import ChannelRefused, ErpError, Interrupted, OutcomeUnknown, SignInError
 from tiktok_erp.messages import tr
 from tiktok_erp.model.moment import from_text, to_text
 from tiktok_erp.model.money import Money
@@ -173,6 +173,13 @@ class CancelAnswerer:
                     answered = self._send(target)
                 except ErpError as error:
                     stop = error
+                    break
+                except KeyboardInterrupt:
+                    stop = Interrupted(
+                        tr("stopped by you; what was answered is kept"),
+                        subject="",
+                        next_step=tr("run this again to go on: what was under way is read back first"),
+                    )
                     break
                 if answered is not None:
                     sent.append(answered)

@@ -167,7 +167,7 @@ class Resources:
     def _fetch_listings(self, measured: Mapping[str, str], job: _Job) -> Iterator[list[Listing] | list[_Measured]]:
         asked: set[str] = set()
         to_measure: list[tuple[str, datetime]] = []
-        for page in self._shop.search_listings():
+        for page in self._shop.search_listings(is_urgent=False):
             yield page
             for listing in page:
                 changed_at = listing.changed_at or self._now
@@ -287,7 +287,7 @@ class Resources:
         return _Job(
             CANCELLATIONS,
             (CANCELLATIONS,),
-            lambda: self._shop.search_cancellations(updated_from=start),
+            lambda: self._shop.search_cancellations(updated_from=start, is_urgent=False),
             self._now,
             cursor=self._now,
         )
@@ -304,7 +304,7 @@ class Resources:
         try:
             for start in range(0, len(waiting), _ORDERS_A_QUESTION):
                 ids = waiting[start : start + _ORDERS_A_QUESTION]
-                for rows in self._shop.search_cancellations(channel_order_ids=ids):
+                for rows in self._shop.search_cancellations(channel_order_ids=ids, is_urgent=False):
                     with self._store.transaction():
                         self._save_cancellations(rows)
         except ErpError as error:
