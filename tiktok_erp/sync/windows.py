@@ -86,6 +86,8 @@ class Look:
         span = timedelta(seconds=int(span.total_seconds()))
         if told[0] <= told[-1]:
             begin = max(filter(None, (window.start, edge)))
+            if begin >= window.end:
+                return None  # all of them lie behind the window: which end of it is unread cannot be told
             if begin + _MUCH * span >= window.end:
                 return Window(begin, window.end), None
             return Window(begin, begin + span), Window(begin + span, window.end)
@@ -270,7 +272,8 @@ class WindowReader(Generic[Page]):
     def _read_rounds(self, start: datetime | None) -> Iterator[Page]:
         """Yield what lies before the channel's now as windows that are over, then what came meanwhile, and so on."""
         for _round in range(_ROUNDS):
-            end = self._now() + _CLOCK_DOUBT
+            asked_at = self._now()
+            end = asked_at + _CLOCK_DOUBT
             walk = _Walk(Window(start, end))
             page = self._fetch_newest(walk.window)
             look = replace(self._noted(page, walk), is_oldest_first=False)
@@ -280,9 +283,13 @@ class WindowReader(Generic[Page]):
                     continue  # our clock is far behind: by now it is known
                 yield from self._repeat_open(walk)
                 return
-            over = (look.server_time or self._now()) - _SECOND
+            # A slow answer is told the time at its end: what it does not list may have changed before that.
+            answered_at = look.server_time or self._now()
+            over = min(asked_at, answered_at) - _SECOND
             if start is not None and over <= start:
                 yield page
+                if start < answered_at - _SECOND:
+                    continue  # a slow answer, or our clock is behind: by now it is known
                 break  # more than a page in one second
             window = Window(start, over)
             pages_left = walk.missing() // max(1, len(look.names)) + 1
