@@ -289,7 +289,7 @@ def draw(seed: int) -> Scenario:
     orders = dice.choices(sizes, (20, 72, 6, 2))[0]
     is_stream = dice.random() < 0.2
     if is_stream:  # orders pour in and change while long walks of small pages go on
-        orders, names = dice.randrange(30, 80), ["page_shift", "arrivals_between_pages"]
+        orders, names = dice.randrange(50, 110), ["page_shift", "arrivals_between_pages"]
         names += dice.sample(("shuffled_rows", "out_of_order_pages"), dice.randrange(3))
     else:
         kinds = [name for name in FAULTS if name not in _DELAYS and name != "internal_error"]

@@ -617,6 +617,16 @@ def test_a_later_start_leaves_what_lies_before_unread(store: Store, told: Any) -
     assert moved is not None and moved > cursor
 
 
+def test_after_a_sync_of_an_empty_shop_a_later_start_leaves_the_rest_unread(store: Store, told: Any) -> None:
+    shop = Shop()
+    run_sync(store, told, shop)
+    shop.orders = {"576001": wire(1), "576002": wire(2, update_time=PAID + 99999)}
+    run_sync(store, told, shop, since=datetime.fromtimestamp(PAID + 90000, UTC))
+    assert ids_in(store) == ["576002"]
+    run_sync(store, told, shop)
+    assert ids_in(store) == ["576001", "576002"]
+
+
 def test_a_dry_sync_moves_nothing(store: Store, told: Any) -> None:
     save_cursor(store, "tiktok", "orders", cursor=AS_OF, as_of=AS_OF)
     before = dump(store)

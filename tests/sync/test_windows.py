@@ -207,6 +207,32 @@ def test_a_count_that_is_never_reached_is_told_and_ends() -> None:
     assert channel.requests < 100
 
 
+def test_a_first_page_in_the_wrong_order_is_not_taken_for_the_other_end_of_its_window() -> None:
+    class Reversed(Channel):
+        def newest(self, window: Window) -> Page:
+            page = super().newest(window)
+            return Page(page.names[::-1], page.times[::-1], page.total, page.token, page.server_time)
+
+    for seed in range(20):
+        channel = Reversed(spread(600, seed=seed), seed=seed, arrivals=1.0, moves=0.3)
+        assert channel.first <= read(channel, NOW - timedelta(hours=3))
+
+
+def test_what_changes_while_an_answer_is_on_its_way_is_read() -> None:
+    class Slow(Channel):
+        def fetch(self, window: Window, token: str, *, newest_first: bool = False) -> Page:
+            page = super().fetch(window, token, newest_first=newest_first)
+            if self.requests == 1:  # a row changes after it was listed, the answer leaves a minute later
+                self.times["late"] = self.clock + timedelta(seconds=20)
+                self.clock += timedelta(seconds=60)
+                page.server_time = self.clock
+            return page
+
+    for hours in (1, 2):
+        channel = Slow(spread(600, hours=hours))
+        assert "late" in read(channel, NOW - timedelta(hours=3))
+
+
 def test_tokens_that_go_round_are_noticed() -> None:
     class Round(Channel):
         def fetch(self, window: Window, token: str) -> Page:

@@ -338,6 +338,7 @@ def _facts(row: sqlite3.Row) -> list[tuple[str, str | None]]:
     left = _time_left(row["answer_by"])
     if requested and left:
         requested = tr("yes; time left to answer: {left} (until {moment})", left=left, moment=row["answer_by"])
+    by = " ".join(part for part in (row["cancelled_by"], row["cancel_reason"]) if part)
     flags = {
         "is_sample": tr("sample"),
         "is_presale": tr("pre-order"),
@@ -361,7 +362,7 @@ def _facts(row: sqlite3.Row) -> list[tuple[str, str | None]]:
         (tr("content"), content),
         (tr("commission"), _money(row["commission_minor"], row["currency"])),
         (tr("cancel requested"), requested),
-        (tr("cancelled by"), " ".join(part for part in (row["cancelled_by"], row["cancel_reason"]) if part)),
+        (tr("cancelled by"), by if row["state"] == "cancelled" else None),
         (tr("last read"), row["synced_at"]),
     ]
 

@@ -276,8 +276,9 @@ def sync_channel(
     resources = None if dry_run else Resources(store, shop, rules, walkers=walkers)
     writer = OrderWriter(store, rules, report, run_id=run_id, dry_run=dry_run)
     reader = _reader(shop, "update_time", None, walkers)
-    # With --since later than the cursor, what lies between them is still unread.
-    moves = since is None or cursor is None or since <= cursor
+    # With --since later than the cursor, what lies between them is still unread; so it is after a sync without an order.
+    begins = cursor is None and load_as_of(store, shop.name, ORDERS) is None
+    moves = since is None or begins or (cursor is not None and since <= cursor)
     _write_pages(writer, reader.read_up_to_now(start), report, as_of=now if moves and not dry_run else None)
     if reader.never_listed:
         report.warn(
