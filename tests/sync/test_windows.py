@@ -220,9 +220,9 @@ def test_a_first_page_in_the_wrong_order_is_not_taken_for_the_other_end_of_its_w
 
 def test_what_changes_while_an_answer_is_on_its_way_is_read() -> None:
     class Slow(Channel):
-        def fetch(self, window: Window, token: str, *, newest_first: bool = False) -> Page:
-            page = super().fetch(window, token, newest_first=newest_first)
-            if self.requests == 1:  # a row changes after it was listed, the answer leaves a minute later
+        def newest(self, window: Window) -> Page:
+            page = super().newest(window)
+            if self.requests == 1:  # a row comes after the rows were listed, the answer leaves a minute later
                 self.times["late"] = self.clock + timedelta(seconds=20)
                 self.clock += timedelta(seconds=60)
                 page.server_time = self.clock
