@@ -30,6 +30,7 @@ from tiktok_erp.cli import (
 )
 from tiktok_erp.cli.options import Globals
 from tiktok_erp.messages import LANGUAGES, tr, use_language
+from tiktok_erp.signals import interrupt_is_settled
 
 # Options that scripts may also write behind the command.
 _GLOBAL_OPTIONS = ("--db", "--rules", "--lang")
@@ -88,7 +89,10 @@ alerts.register(app)
 
 def main() -> None:
     """Run the command line."""
-    app(args=_global_options_first(sys.argv[1:]), prog_name="tiktok-erp")
+    try:
+        app(args=_global_options_first(sys.argv[1:]), prog_name="tiktok-erp")
+    finally:
+        interrupt_is_settled()
 
 
 def _global_options_first(arguments: list[str]) -> list[str]:
