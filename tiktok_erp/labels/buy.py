@@ -632,7 +632,9 @@ def next_step_for(obstacle: str) -> str:
     """Return what a person does about a package that is not due."""
     steps = {
         "order_cancelled": tr("nothing to do: the order was cancelled"),
-        "cancel_requested": tr("answer the buyer: `tiktok-erp orders answer ID approve` or `reject`, or in Seller Center, then `tiktok-erp sync`"),
+        "cancel_requested": tr(
+            "answer the buyer: `tiktok-erp orders answer ID approve` or `reject`, or in Seller Center, then `tiktok-erp sync`"
+        ),
         "on_hold": tr("wait for the hold to end, then run this again"),
         "short": tr("restock, then run `tiktok-erp reserve-stock`"),
         "address_changed": tr("run `tiktok-erp allocate`"),

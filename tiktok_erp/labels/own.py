@@ -293,7 +293,9 @@ class LabelImporter:
             return (
                 "cancel_requested",
                 tr("the buyer asks to cancel the order"),
-                tr("answer the buyer: `tiktok-erp orders answer ID approve` or `reject`, or in Seller Center, then `tiktok-erp sync`"),
+                tr(
+                    "answer the buyer: `tiktok-erp orders answer ID approve` or `reject`, or in Seller Center, then `tiktok-erp sync`"
+                ),
             )
         if state is not None and (state["is_held"] or state["is_unknown"]):
             return (

@@ -71,7 +71,9 @@ def plan_upload(number: UntoldNumber, now: datetime) -> Upload | NotUploaded:
         return refuse(
             "cancel_requested",
             tr("the buyer asks to cancel the order"),
-            tr("answer the buyer: `tiktok-erp orders answer ID approve` or `reject`, or in Seller Center, then `tiktok-erp sync`"),
+            tr(
+                "answer the buyer: `tiktok-erp orders answer ID approve` or `reject`, or in Seller Center, then `tiktok-erp sync`"
+            ),
         )
     if number.base_state == "closed":
         return refuse(
