@@ -229,7 +229,7 @@ def test_with_a_rule_for_everything_only_unknown_facts_leave_a_package_without_a
     one: Parcel, by: Rules
 ) -> None:
     planned = plan_allocation(one, by, cross_border=False)
-    assert isinstance(planned, Allocation) or planned.cause.startswith("unknown_")
+    assert isinstance(planned, Allocation) or planned.cause.startswith("unknown_") or planned.cause == "territory"
 
 
 @given(PARCELS)
@@ -243,15 +243,11 @@ def test_a_plan_names_a_rule_of_the_file(one: Parcel, by: Rules, cross_border: b
     planned = plan_allocation(one, by, cross_border=cross_border)
     if isinstance(planned, Allocation):
         chosen = next(rule for rule in by.carriers if rule.name == planned.because)
-        assert (planned.carrier, planned.service_level) == (chosen.carrier, chosen.service_level)
+        assert (planned.carrier, planned.service_level) in chosen.choices
 
 
 def test_the_weight_is_the_units_and_the_box() -> None:
     assert plan_weight([120, 30, 30], 12) == 192
-
-
-def test_without_configured_boxes_the_box_weighs_nothing() -> None:
-    assert plan_weight([120], SHIPPED.box_weight_g) == 120
 
 
 @pytest.mark.parametrize(("units", "box"), [([120, None], 12), ([120], None), ([], 12)])

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tiktok_erp.allocation.run import AllocateCount, allocate
+from tiktok_erp.allocation.run import AllocateCount, Asked, allocate
 from tiktok_erp.config.rules_file import load_rules_text
+from tiktok_erp.errors import ChannelDown, StoreRefused
+from tiktok_erp.model.carrier_rule import Choice, Price
+from tiktok_erp.model.moment import to_text
+from tiktok_erp.model.money import Money
 from tiktok_erp.model.outcome import Outcome
 from tiktok_erp.model.rule import Rules
-from tiktok_erp.store.database import Store, open_store
+from tiktok_erp.store.database import Store, open_store, utc_now
+from tiktok_erp.store.overrides import hold_order, override
 
 AT = "2026-11-18T12:00:00Z"
+ZIP_CODES = {"NY": "10001", "CA": "90210"}
 SHIPPED_POLICY = Rules()
 BY_WEIGHT = load_rules_text(
     "carriers:\n"
@@ -84,6 +91,7 @@ def add(
     total: int | None = 1500,
     state: str | None = "NY",
     ship_by: str | None = None,
+    street: str | None = None,
     **order: Any,
 ) -> str:
     """Write an order with its package and return the package id."""
@@ -107,7 +115,19 @@ def add(
     }
     insert(store, "orders", **(whole | order))
     if state is not None:
-        insert(store, "recipients", order_id=order_id, state=state, country="US", street1="400 Birch Way", is_masked=0)
+        insert(
+            store,
+            "recipients",
+            order_id=order_id,
+            name="Ada Example",
+            phone="2125550100",
+            street1=street or f"{number} Birch Way",
+            city="Anytown",
+            state=state,
+            zip=ZIP_CODES.get(state),
+            country="US",
+            is_masked=0,
+        )
     insert(store, "packages", package_id=package_id, channel="tiktok", planned_at=AT)
     insert(store, "package_orders", package_id=package_id, order_id=order_id)
     for index, sku in enumerate(units):
@@ -335,35 +355,36 @@ def combine(store: Store, number: int, into: str) -> None:
 
 
 def test_a_combined_package_counts_the_sum_of_its_orders(store: Store, told: Told) -> None:
-    add(store, 1, total=1500)
-    add(store, 2, total=1500)
+    add(store, 1, total=1500, street="400 Birch Way")
+    add(store, 2, total=1500, street="400 Birch Way")
     combine(store, 2, "P000001")
     run(store, told)
     assert decisions(store) == {"P000001": ("usps", "priority_mail", "from 30 dollars by Priority Mail")}
 
 
 def test_one_order_of_unknown_amount_makes_the_sum_unknown(store: Store, told: Told) -> None:
-    add(store, 1, total=1500)
-    add(store, 2, total=None)
+    add(store, 1, total=1500, street="400 Birch Way")
+    add(store, 2, total=None, currency="USD", street="400 Birch Way")
     combine(store, 2, "P000001")
     run(store, told)
     assert cases(store) == {"P000001": "unknown_order_total"}
 
 
-def test_amounts_of_two_currencies_are_never_added(store: Store, told: Told) -> None:
-    add(store, 1, total=1500)
-    add(store, 2, total=1500, currency="EUR")
+def test_orders_in_two_currencies_do_not_share_a_package(store: Store, told: Told) -> None:
+    add(store, 1, total=1500, street="400 Birch Way")
+    add(store, 2, total=1500, currency="EUR", street="400 Birch Way")
     combine(store, 2, "P000001")
     run(store, told)
-    assert cases(store) == {"P000001": "unknown_order_total"}
+    assert (list(decisions(store)), cases(store)) == (["P000001"], {"P000003": "unknown_order_total"})
 
 
-def test_one_order_that_may_not_go_holds_the_whole_package(store: Store, told: Told) -> None:
+def test_an_order_that_may_not_go_leaves_the_package_and_the_others_go(store: Store, told: Told) -> None:
     add(store, 1)
     add(store, 2, base_state="held")
     combine(store, 2, "P000001")
     run(store, told)
-    assert decisions(store) == {}
+    assert list(decisions(store)) == ["P000001"]
+    assert store.query("SELECT package_id FROM package_orders WHERE order_id = 'tiktok:2'")[0][0] == "P000003"
 
 
 # Changed addresses and cross-border shops
@@ -404,3 +425,310 @@ def test_the_most_urgent_package_is_decided_first(store: Store, told: Told) -> N
     add(store, 3, ship_by="2026-11-20T00:00:00Z")
     run(store, told)
     assert [outcome.ids["package_id"] for outcome in told.items] == ["P000003", "P000002", "P000001"]
+
+
+# Orders that leave together
+
+
+SAME = {"street": "9 Elm Row", "buyer_id": "b1"}
+
+
+def hours_ago(hours: float) -> str:
+    return to_text(utc_now() - timedelta(hours=hours))
+
+
+def in_hours(hours: float) -> str:
+    return hours_ago(-hours)
+
+
+def events(store: Store) -> list[tuple[str, str, str]]:
+    return [tuple(row) for row in store.query("SELECT order_id, kind, detail FROM order_events ORDER BY event_id")]
+
+
+def test_orders_of_one_buyer_leave_in_the_earliest_package(store: Store, told: Told) -> None:
+    for number in (1, 2, 3):
+        add(store, number, total=1200, **SAME)
+    result = run(store, told)
+    assert (result.allocated, result.absorbed) == (1, 2)
+    assert decisions(store) == {"P000001": ("usps", "priority_mail", "from 30 dollars by Priority Mail")}
+    rows = store.query("SELECT package_id, merged_into, state FROM v_packages WHERE merged_into IS NOT NULL ORDER BY 1")
+    assert [tuple(row) for row in rows] == [("P000002", "P000001", "cancelled"), ("P000003", "P000001", "cancelled")]
+    assert {row[0] for row in store.query("SELECT DISTINCT package_id FROM units")} == {"P000001"}
+    assert [event[1:] for event in events(store)] == [("combined", "P000001")] * 2
+    assert [item.fields["merged_into"] for item in told.items if item.fields.get("merged_into")] == ["P000001"] * 2
+
+
+def test_a_second_run_combines_nothing_again(store: Store, told: Told) -> None:
+    for number in (1, 2):
+        add(store, number, **SAME)
+    run(store, told)
+    before = store.query("SELECT * FROM packages")
+    second = run(store, told)
+    assert (second.allocated, second.absorbed) == (0, 0)
+    assert [tuple(row) for row in store.query("SELECT * FROM packages")] == [tuple(row) for row in before]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"street": "10 Elm Row"},
+        {"buyer_id": "b2"},
+        {"shipping_type": "SELLER"},
+        {"channel_warehouse_id": "east"},
+        {"delivery_option_id": "express"},
+        {"base_state": "held"},
+        {"cancel_requested": 1},
+    ],
+    ids=str,
+)
+def test_what_differs_leaves_alone(store: Store, told: Told, other: dict[str, Any]) -> None:
+    add(store, 1, **SAME)
+    add(store, 2, **(SAME | other))
+    assert run(store, told).absorbed == 0
+
+
+def test_the_platforms_own_group_goes_before_masked_addresses(store: Store, told: Told) -> None:
+    add(store, 1, state=None, auto_combine_group_id="g1")
+    add(store, 2, state=None, auto_combine_group_id="g1")
+    assert run(store, told).absorbed == 1
+
+
+@pytest.mark.parametrize("state", ["intent", "sent", "unknown", "bought"])
+def test_nothing_joins_or_leaves_a_package_with_a_label(store: Store, told: Told, state: str) -> None:
+    add(store, 1, **SAME)
+    add(store, 2, **SAME)
+    times = {
+        "intent_at": AT,
+        "sent_at": AT if state != "intent" else None,
+        "bought_at": AT if state == "bought" else None,
+    }
+    insert(store, "labels", package_id="P000001", state=state, source="tiktok", **times)
+    assert run(store, told).absorbed == 0
+    with pytest.raises(StoreRefused):
+        store.execute("UPDATE package_orders SET package_id = 'P000001' WHERE package_id = 'P000002'")
+
+
+def test_a_package_that_was_decided_alone_is_decided_anew_with_its_company(store: Store, told: Told) -> None:
+    add(store, 1, total=2000, **SAME)
+    run(store, told)
+    assert decisions(store)["P000001"][2] == "everything else"
+    add(store, 2, total=2000, **SAME)
+    run(store, told)
+    assert decisions(store) == {"P000001": ("usps", "priority_mail", "from 30 dollars by Priority Mail")}
+
+
+def test_a_cancelled_order_leaves_its_company_and_takes_no_package_with_it(store: Store, told: Told) -> None:
+    add(store, 1, **SAME)
+    add(store, 2, **SAME)
+    run(store, told)
+    store.execute("UPDATE orders SET base_state = 'cancelled', is_open = 0 WHERE order_id = 'tiktok:2'")
+    store.execute("UPDATE units SET state = 'cancelled' WHERE order_id = 'tiktok:2'")
+    assert run(store, told).allocated == 1
+    rows = store.query("SELECT package_id, order_id FROM package_orders ORDER BY 1")
+    assert [tuple(row) for row in rows] == [("P000001", "tiktok:1"), ("P000003", "tiktok:2")]
+    assert store.scalar("SELECT state FROM v_packages WHERE package_id = 'P000003'") == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("facts", "waits"),
+    [
+        ({"paid_at": hours_ago(1), "auto_combine_group_id": "g1"}, True),
+        ({"paid_at": hours_ago(4), "auto_combine_group_id": "g1"}, False),
+        ({"paid_at": hours_ago(1)}, False),
+        ({"paid_at": hours_ago(1), "auto_combine_group_id": "g1", "ship_by": in_hours(5)}, False),
+    ],
+    ids=["may get company", "has waited", "goes alone", "is urgent"],
+)
+def test_only_a_package_that_may_get_company_waits_and_not_for_long(
+    store: Store, told: Told, facts: dict[str, Any], waits: bool
+) -> None:
+    package_id = add(store, 1, **facts)
+    result = run(store, told)
+    assert (result.waiting, result.allocated) == ((1, 0) if waits else (0, 1))
+    assert store.scalar("SELECT state FROM v_packages WHERE package_id = ?", (package_id,)) == (
+        "waiting" if waits else "allocated"
+    )
+    assert run(store, told, no_wait=True).allocated == waits
+
+
+def test_a_unit_sold_live_makes_its_package_wait(store: Store, told: Told) -> None:
+    add(store, 1, buyer_id="b1", paid_at=hours_ago(1))
+    store.execute("UPDATE units SET content_type = 'LIVE', content_id = '77'")
+    assert run(store, told).waiting == 1
+
+
+RATES = load_rules_text(
+    "carriers: [{name: all, use: {carrier: usps, service_level: ground_advantage}}]\n"
+    "rates:\n"
+    "  - {carrier: usps, service_level: ground_advantage, when: {weight_g: {up_to: 300}}, cost: 5 USD}\n"
+    "  - {carrier: usps, service_level: ground_advantage, when: {weight_g: {over: 300}}, cost: 8 USD}\n"
+)
+
+
+def test_the_postage_that_combining_saves_is_told_where_rates_know_it(store: Store, told: Told) -> None:
+    insert(store, "skus", sku="MUG", weight_g=200)
+    for number in (1, 2, 3):
+        add(store, number, **SAME)
+    assert run(store, told, RATES).saved == Money(700, "USD")  # 3 x 5 less 8
+
+
+def test_without_a_weight_the_saving_is_unknown(store: Store, told: Told) -> None:
+    for number in (1, 2):
+        add(store, number, **SAME)
+    assert run(store, told, RATES).saved is None
+
+
+# What rules say beside the carrier, and what the seller decides
+
+
+def test_what_a_rule_adds_is_kept_with_the_package(store: Store, told: Told) -> None:
+    rules = load_rules_text(
+        "boxes: [{name: S, weight_g: 10}, {name: M, weight_g: 90}]\n"
+        "senders: {east: {name: E, street1: 1 Dock, city: Edison, state: NJ, zip: '08817'}}\n"
+        "carriers:\n"
+        "  - {name: mugs, when: {sku: MUG}, box: M, tag: fragile, print_note: two layers}\n"
+        "  - {name: dear, when: {order_total: {over: 1 USD}}, signature: adult, insurance: 50 USD, ship_from: east,\n"
+        "     print_note: signed for, use: {carrier: ups, service_level: ground}, then: {carrier: usps, service_level: priority_mail}}\n"
+    )
+    insert(store, "skus", sku="MUG", weight_g=300)
+    add(store, 1)
+    run(store, told, rules)
+    row = dict(store.query("SELECT * FROM packages")[0])
+    kept = {name: row[name] for name in ("box", "weight_g", "ship_from", "signature", "insurance_minor", "print_note")}
+    assert kept == {
+        "box": "M",
+        "weight_g": 390,
+        "ship_from": "east",
+        "signature": "adult",
+        "insurance_minor": 5000,
+        "print_note": "two layers / signed for",
+    }
+    assert (row["because"], row["tags"]) == ("dear", '["fragile"]')
+
+
+def test_a_box_that_is_too_small_for_everything_is_a_case(store: Store, told: Told) -> None:
+    insert(store, "skus", sku="MUG", weight_g=300)
+    add(store, 1)
+    run(store, told, load_rules_text("boxes: [{name: S, weight_g: 10, max_weight_g: 200}]\n"))
+    assert cases(store) == {"P000001": "no_box"}
+
+
+HOLDING = load_rules_text(
+    "carriers:\n  - {name: large, when: {order_total: {over: 100 USD}}, hold: call the buyer}\n"
+    "  - {name: all, use: {carrier: usps, service_level: ground_advantage}}\n"
+)
+
+
+def test_a_rule_that_holds_is_no_failure_and_is_told_every_time(store: Store, told: Told) -> None:
+    add(store, 1, total=20_000)
+    for _run in range(2):
+        result = run(store, told, HOLDING)
+        assert (result.held, result.failed, result.allocated) == (1, 0, 0)
+    assert store.scalar("SELECT hold_because FROM v_packages") == "call the buyer"
+    override(store, "tiktok:1", "held_by_rule", "called", None)
+    assert run(store, told, HOLDING).allocated == 1
+    assert store.scalar("SELECT hold_because FROM v_packages") is None
+
+
+def test_an_order_that_the_seller_keeps_back_gets_no_carrier(store: Store, told: Told) -> None:
+    add(store, 1)
+    hold_order(store, "tiktok:1", "new address")
+    result = run(store, told)
+    assert (result.held, result.allocated, cases(store)) == (1, 0, {})
+
+
+def test_the_choice_that_was_refused_is_not_taken_again(store: Store, told: Told) -> None:
+    rules = load_rules_text(
+        "carriers: [{name: all, use: {carrier: ups, service_level: ground}, then: {carrier: usps, service_level: priority_mail}}]\n"
+    )
+    add(store, 1, shipping_type="SELLER")
+    run(store, told, rules)
+    assert decisions(store)["P000001"][:2] == ("ups", "ground")
+    refused = {"state": "refused", "source": "easypost", "carrier": "ups", "service_level": "ground", "error_code": "x"}
+    insert(store, "labels", package_id="P000001", intent_at=AT, **refused)
+    store.execute("UPDATE packages SET allocated_at = NULL")
+    run(store, told, rules)
+    assert decisions(store)["P000001"][:2] == ("usps", "priority_mail")
+
+
+CHEAPEST = load_rules_text(
+    "carriers: [{name: all, use: {cheapest: [{carrier: ups, service_level: ground},"
+    " {carrier: usps, service_level: ground_advantage}]}}]\n"
+    "rates: [{carrier: ups, service_level: ground, cost: 9 USD}, {carrier: usps, service_level: ground_advantage, cost: 6 USD}]\n"
+)
+
+
+def test_the_prices_of_the_label_source_go_before_the_table(store: Store, told: Told) -> None:
+    asked: list[str] = []
+
+    def ask(entry: Asked) -> list[Price]:
+        asked.append(entry.package_id)
+        return [Price(Choice("ups", "ground"), Money(500, "USD"), 3, "easypost")]
+
+    add(store, 1)
+    run(store, told, CHEAPEST, ask_prices=ask)
+    assert decisions(store)["P000001"][:2] == ("ups", "ground")
+    row = store.query("SELECT price_minor, price_currency, price_source FROM v_packages")[0]
+    assert (asked, tuple(row)) == (["P000001"], (500, "USD", "easypost"))
+
+
+def test_a_label_source_that_is_down_leaves_the_table(store: Store, told: Told) -> None:
+    def ask(entry: Asked) -> list[Price]:
+        raise ChannelDown("no answer", subject="", next_step="")
+
+    add(store, 1)
+    run(store, told, CHEAPEST, ask_prices=ask)
+    assert decisions(store)["P000001"][:2] == ("usps", "ground_advantage")
+    assert any("no price was told (no answer)" in warning for warning in told.warnings)
+
+
+@pytest.mark.parametrize(
+    ("facts", "cause"),
+    [
+        ({"zip": "90210"}, "zip_not_in_state"),
+        ({"zip": "1234"}, "bad_zip"),
+        ({"name": None}, "incomplete_address"),
+        ({"street1": "4*** B***"}, "masked_address"),
+        ({"name": "王小明"}, "not_latin"),
+    ],
+    ids=str,
+)
+def test_a_faulty_address_stops_own_labels_and_nothing_else(
+    store: Store, told: Told, facts: dict[str, Any], cause: str
+) -> None:
+    add(store, 1, shipping_type="SELLER")
+    add(store, 2, shipping_type="TIKTOK")
+    for column, value in facts.items():
+        store.execute(f"UPDATE recipients SET {column} = ?", (value,))
+    run(store, told)
+    assert (list(decisions(store)), cases(store)) == (["P000002"], {"P000001": cause})
+
+
+def test_an_override_lets_the_package_go_and_closes_its_case(store: Store, told: Told) -> None:
+    add(store, 1, shipping_type="SELLER")
+    store.execute("UPDATE recipients SET zip = '90210'")
+    run(store, told)
+    override(store, "tiktok:1", "zip_not_in_state", "the buyer confirmed it", None)
+    run(store, told)
+    assert (list(decisions(store)), cases(store)) == (["P000001"], {})
+
+
+def test_an_override_of_one_order_says_nothing_of_its_company(store: Store, told: Told) -> None:
+    add(store, 1, shipping_type="SELLER", **SAME)
+    add(store, 2, shipping_type="SELLER", **SAME)
+    store.execute("UPDATE recipients SET zip = '90210'")
+    override(store, "tiktok:1", "zip_not_in_state", "confirmed", None)
+    run(store, told)
+    assert cases(store) == {"P000001": "zip_not_in_state"}
+
+
+def test_the_buyers_earlier_orders_are_counted_where_a_rule_asks(store: Store, told: Told) -> None:
+    rules = load_rules_text(
+        "carriers:\n  - {name: again, when: {repeat_orders: {at_least: 1}}, use: {carrier: ups, service_level: ground}}\n"
+        "  - {name: first, use: {carrier: usps, service_level: ground_advantage}}\n"
+    )
+    add(store, 1, buyer_id="b1", placed_at="2026-11-01T00:00:00Z", base_state="closed", is_open=0)
+    add(store, 2, buyer_id="b1", placed_at="2026-11-02T00:00:00Z", street="2 A")
+    add(store, 3, buyer_id="b2", placed_at="2026-11-02T00:00:00Z", street="3 A")
+    run(store, told, rules)
+    assert {key: value[2] for key, value in decisions(store).items()} == {"P000002": "again", "P000003": "first"}

@@ -24,8 +24,9 @@ from tiktok_erp.config.rules_file import (
     load_rules_text,
 )
 from tiktok_erp.errors import RulesError, SettingsError
+from tiktok_erp.model.condition import Band
 from tiktok_erp.model.money import Money
-from tiktok_erp.model.rule import Band, Pickup, Rules, WorkDays
+from tiktok_erp.model.rule import Pickup, Rules, WorkDays
 
 ROOT = Path(__file__).parents[2]
 PLACE = re.compile(r"rules\.yaml:(\d+):(\d+): (.+)")
@@ -110,12 +111,12 @@ def test_the_shipped_values_are_read_as_what_they_are() -> None:
     assert rules.shop.ship_from is not None
     assert rules.shop.ship_from.zip == "91761"
     assert rules.channels["tiktok"].carrier_names["dhl_ecommerce"] == "DHL eCommerce"
-    assert rules.box_weight_g == 0
+    assert rules.boxes == ()
 
 
-def test_the_first_box_is_the_one_that_is_weighed() -> None:
+def test_boxes_keep_their_order() -> None:
     rules = load_rules_text("boxes: [{name: S, weight_g: 12}, {name: M, weight_g: 140}]\n")
-    assert rules.box_weight_g == 12
+    assert [box.weight_g for box in rules.boxes] == [12, 140]
 
 
 def test_words_of_the_seller_add_to_the_known_ones() -> None:
@@ -133,7 +134,7 @@ def test_a_carrier_that_a_channel_has_a_name_for_may_be_used_with_service_levels
     text = "channels: {tiktok: {carrier_names: {my_courier: My Courier}}}\n" + rule(
         "{state: CA}", "{carrier: my_courier, service_level: same_day}"
     )
-    assert load_rules_text(text).carriers[0].carrier == "my_courier"
+    assert load_rules_text(text).carriers[0].choices == (("my_courier", "same_day"),)
 
 
 def test_one_value_is_as_good_as_a_list_of_one() -> None:
@@ -209,7 +210,7 @@ SHAPE = "is a group of keys"
         ("sync: !!set {every, overlap}\n", 1, SHAPE),
         ("privacy: &a {b: *a}\n", 1, "contains itself"),
         ("privacy: {b: &a [*a]}\n", 1, "contains itself"),
-        ("deadlines: {days: &a [*a]}\n", 1, "is a single value"),
+        ("deadlines: {days: &a [*a]}\n", 1, "contains itself"),
         # YAML's traps
         (rule("{state: [NO]}"), 3, 'YAML reads NO as false; write "NO"'),
         (rule("{state: [CA, on]}"), 3, 'YAML reads on as true; write "on"'),
@@ -379,7 +380,7 @@ def test_the_retired_first_class_is_read_as_ground_advantage_with_a_remark() -> 
     line, note = only_note(text)
     assert line == 4
     assert "`ground_advantage`" in note
-    assert load_rules_text(text).carriers[0].service_level == "ground_advantage"
+    assert load_rules_text(text).carriers[0].choices == (("usps", "ground_advantage"),)
 
 
 def test_a_missing_rule_for_everything_is_remarked_on() -> None:
@@ -446,9 +447,13 @@ def test_bands_that_only_touch_are_not_remarked_on() -> None:
     text = (
         "carriers:\n  - {name: a, when: {weight_g: {up_to: 450}}, use: {carrier: ups, service_level: ground}}\n"
         "  - {name: b, when: {weight_g: {over: 450}}, use: {carrier: fedex, service_level: ground}}\n"
-        "  - {name: c, use: {carrier: usps, service_level: ground_advantage}}\n"
+        "  - {name: c, when: {state: CA}, use: {carrier: usps, service_level: ground_advantage}}\n"
     )
-    assert load_rules_text(text).notes == ()
+    notes = [note.split(": ", 1)[1] for note in load_rules_text(text).notes]
+    assert notes == [
+        "no rule covers everything: what none of them covers is quarantined",
+        "`c` is never reached: the rules above cover every `weight_g`",
+    ]
 
 
 def test_a_gap_between_bands_is_remarked_on_where_no_rule_covers_everything() -> None:
@@ -551,10 +556,15 @@ def test_a_file_far_too_large_is_a_fault() -> None:
     assert "too large" in only_fault("# " + "x" * 2_000_000)[1]
 
 
-def test_a_list_that_is_named_many_times_is_read_once() -> None:
+def test_aliases_that_stand_for_more_than_anybody_could_write_are_refused() -> None:
     lines = ["privacy:", "  a0: &a0 [x, x]"]
     lines += [f"  a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 30)]
-    assert len(load_rules_text("\n".join(lines) + "\n").privacy) == 30
+    assert "aliases that stand for far too much" in only_fault("\n".join(lines) + "\n")[1]
+
+
+def test_aliases_within_reason_are_read() -> None:
+    text = "privacy:\n  a: &a [x, y]\n  b: [*a, *a]\n"
+    assert load_rules_text(text).privacy == {"a": ["x", "y"], "b": [["x", "y"], ["x", "y"]]}
 
 
 def test_without_the_c_parser_the_same_is_read(monkeypatch: pytest.MonkeyPatch) -> None:

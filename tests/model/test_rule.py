@@ -8,22 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tiktok_erp.model.carrier_rule import CarrierRule, Covered, Missed, RuleTable, Unknown, one_choice
+from tiktok_erp.model.condition import Band, Condition, band_condition, flag_condition, list_condition
 from tiktok_erp.model.money import Money
 from tiktok_erp.model.parcel import Parcel, country_code
-from tiktok_erp.model.rule import (
-    Band,
-    CarrierRule,
-    Condition,
-    Covered,
-    Missed,
-    Rules,
-    RuleTable,
-    SafetyRule,
-    Unknown,
-    band_condition,
-    flag_condition,
-    list_condition,
-)
+from tiktok_erp.model.rule import Rules, SafetyRule
 
 
 def parcel(**facts: object) -> Parcel:
@@ -166,7 +155,7 @@ def test_an_empty_note_is_known_to_be_none() -> None:
 
 
 def test_a_certain_no_outweighs_what_is_not_known() -> None:
-    rule = CarrierRule(
+    rule = one_choice(
         "light ones to California",
         "ups",
         "ground",
@@ -178,14 +167,14 @@ def test_a_certain_no_outweighs_what_is_not_known() -> None:
 
 
 def test_a_verdict_shows_an_amount_that_it_could_not_compare() -> None:
-    rule = CarrierRule("r", "ups", "ground", (band_condition("order_total", Band(under=1000, currency="USD")),))
+    rule = one_choice("r", "ups", "ground", (band_condition("order_total", Band(under=1000, currency="USD")),))
     assert rule.verdict(parcel(order_total=Money(500, "EUR"))) == Unknown("order_total", "5.00 EUR")
 
 
 def test_a_verdict_shows_no_more_than_the_region_of_a_zip_code_and_nothing_of_a_note() -> None:
-    asked = CarrierRule("r", "ups", "ground", (list_condition("zip", ["021"]),))
+    asked = one_choice("r", "ups", "ground", (list_condition("zip", ["021"]),))
     assert asked.verdict(parcel(zip="90210", country="US")) == Missed("zip", "902")
-    noted = CarrierRule("r", "ups", "ground", (flag_condition("has_note", False),))
+    noted = one_choice("r", "ups", "ground", (flag_condition("has_note", False),))
     assert noted.verdict(parcel(buyer_note="leave it with my neighbour")) == Missed("has_note", "true")
 
 
@@ -211,7 +200,7 @@ RULE_LISTS = st.lists(
     max_size=8,
 ).map(
     lambda entries: tuple(
-        CarrierRule(f"rule {place}", "ups", "ground", tuple(one for one in entry if one is not None))
+        one_choice(f"rule {place}", "ups", "ground", tuple(one for one in entry if one is not None))
         for place, entry in enumerate(entries)
     )
 )

@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from tiktok_erp.messages import tr
+from tiktok_erp.model.carrier_rule import (
+    NO_EXTRAS,
+    CarrierRule,
+    Choice,
+    Extras,
+    Price,
+    Unknown,
+    Use,
+)
 from tiktok_erp.model.parcel import Parcel
-from tiktok_erp.model.rule import CarrierRule, Rules, Unknown
+from tiktok_erp.model.rule import Box, Rules
+from tiktok_erp.model.us_states import TERRITORIES, state_code
+
+# USPS labels of cross-border sellers come from TikTok Shipping alone (TikTok reference, section 7, notice of 2025-10-27).
+RESTRICTED_CARRIER = "usps"
+# Carriers that need a telephone number, and the one that goes where the others do not (carriers reference, section 9).
+_NEED_A_PHONE = frozenset({"ups", "fedex"})
+_GOES_EVERYWHERE = "usps"
+_HEAVIEST_G = {"usps": 31_751}  # 70 lb (carriers reference, section 9)
+
+Prices = Mapping[Choice, Price]
 
 
 # A tuple, as making a frozen dataclass would take longer than deciding what goes into it.
@@ -20,6 +39,19 @@ class Allocation(NamedTuple):
     service_level: str
     because: str  # the rule's name in rules.yaml
     notes: tuple[str, ...] = ()  # what a person should know beside the reason
+    extras: Extras = NO_EXTRAS
+    fallbacks: tuple[Choice, ...] = ()  # what comes next if the label source refuses this one
+    price: Price | None = None  # where the choice depended on it
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A rule keeps the package back. `because` is the rule's name, `reason` what it says."""
+
+    package_id: str
+    because: str
+    reason: str
+    cause: str = "held_by_rule"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +64,36 @@ class NotAllocated:
     next_step: str
 
 
-def plan_allocation(parcel: Parcel, rules: Rules, *, cross_border: bool) -> Allocation | NotAllocated:
+Decision = Allocation | Held | NotAllocated
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a carrier cannot take a package with an own label."""
+
+    cause: str
+    detail: str
+    next_step: str
+
+
+def is_restricted(parcel: Parcel, *, cross_border: bool) -> bool:
+    """Tell whether USPS is closed to the package, or may be: then it is closed unless the label is TikTok's own."""
+    return cross_border and parcel.channel in ("tiktok", None) and parcel.shipping_type != "TIKTOK"
+
+
+def plan_allocation(parcel: Parcel, rules: Rules, *, cross_border: bool, prices: Prices | None = None) -> Decision:
     """Return what the first rule, top to bottom, that covers `parcel` says; nothing falls through to a default carrier.
 
-    A rule whose answer depends on an unknown fact ends the search: the next rule might be the wrong one.
-    With `cross_border`, USPS rules are passed over for TikTok orders with own labels, as USPS labels of cross-border
-    sellers are only allowed from TikTok Shipping (TikTok reference, section 7, notice of 2025-10-27).
+    A rule whose answer depends on an unknown fact ends the search: the next rule might be the wrong one. With
+    `cross_border`, a rule that has only USPS is passed over for TikTok orders with own labels. `prices` are what the label
+    source asks for this parcel; None where it was not asked, then the `rates` table is used.
     """
-    is_restricted = cross_border and parcel.channel in ("tiktok", None) and parcel.shipping_type != "TIKTOK"
+    restricted = is_restricted(parcel, cross_border=cross_border)
+    extras = NO_EXTRAS
     notes: tuple[str, ...] = ()
     for rule, is_sure in rules.table.candidates(parcel):
-        if is_restricted and rule.carrier == "usps":
+        use = rule.use
+        if restricted and use is not None and all(choice.carrier == RESTRICTED_CARRIER for choice in rule.choices):
             if parcel.shipping_type is not None:
                 notes = (*notes, _passed_over(rule)) if is_sure else notes
                 continue
@@ -50,8 +101,148 @@ def plan_allocation(parcel: Parcel, rules: Rules, *, cross_border: bool) -> Allo
                 return _not_known(parcel, rule, Unknown("shipping_type"))
         if not is_sure:
             return _not_known(parcel, rule, rule.verdict(parcel))
-        return Allocation(parcel.package_id, rule.carrier, rule.service_level, rule.name, notes)
+        if rule.extras is not NO_EXTRAS:
+            extras = rule.extras.over(extras)
+        if use is None:
+            if rule.hold is not None and "held_by_rule" not in parcel.overrides:
+                return Held(parcel.package_id, rule.name, rule.hold)
+            if rule.quarantine is not None and "quarantined_by_rule" not in parcel.overrides:
+                return _by_rule(parcel, rule)
+            continue
+        if len(use.choices) > 1 or use.by != "order" or rule.then or restricted or parcel.shipping_type != "TIKTOK":
+            return _choose(parcel, rule, use, rules, restricted, prices, notes, extras)
+        choice = use.choices[0]
+        return Allocation(parcel.package_id, choice.carrier, choice.service_level, rule.name, notes, extras)
     return _no_rule(parcel, notes)
+
+
+def _choose(
+    parcel: Parcel,
+    rule: CarrierRule,
+    use: Use,
+    rules: Rules,
+    restricted: bool,
+    prices: Prices | None,
+    notes: tuple[str, ...],
+    extras: Extras,
+) -> Allocation | NotAllocated:
+    """Return the choice of `rule` that is possible and comes first, cheapest or fastest."""
+    left = [choice for choice in use.choices if choice not in parcel.refused]
+    candidates = left or [choice for choice in rule.then if choice not in parcel.refused]
+    if not candidates:
+        return _all_refused(parcel, rule)
+    if restricted and parcel.shipping_type is None and any(one.carrier == RESTRICTED_CARRIER for one in candidates):
+        return _not_known(parcel, rule, Unknown("shipping_type"))
+    refusals = [_refusal(choice, parcel, rules, restricted) for choice in candidates]
+    possible = [choice for choice, refusal in zip(candidates, refusals, strict=True) if refusal is None]
+    if not possible:
+        first = next(refusal for refusal in refusals if refusal is not None)
+        detail = tr("the rule `{rule}` says {choice}: {why}", rule=rule.name, choice=candidates[0], why=first.detail)
+        return NotAllocated(parcel.package_id, first.cause, detail, first.next_step)
+    price: Price | None = None
+    if use.needs_prices and left:
+        found = rank(possible, use, parcel, rules, prices)
+        if isinstance(found, Unknown):
+            return _not_known(parcel, rule, found)
+        if found:
+            price, possible = found[0], [one.choice for one in found]
+        elif parcel.shipping_type == "TIKTOK":
+            notes = (*notes, tr("no price is known to compare; TikTok Shipping chooses the carrier itself"))
+        else:
+            return _no_price(parcel, rule, use, possible, rules, prices)
+    choice = possible[0]
+    later = (*possible[1:], *(one for one in rule.then if left and one not in parcel.refused))
+    return Allocation(parcel.package_id, choice.carrier, choice.service_level, rule.name, notes, extras, later, price)
+
+
+def rank(
+    choices: Sequence[Choice], use: Use, parcel: Parcel, rules: Rules, prices: Prices | None
+) -> list[Price] | Unknown:
+    """Return the prices of those `choices` that are on offer, best first; Unknown when one depends on an unknown fact.
+
+    Equal ones keep the order of the rule. The fastest must have a known transit time, and cost at most `use.max_cost`.
+    """
+    found: list[Price] = []
+    for choice in choices:
+        price = prices.get(choice) if prices is not None else rules.rates.price(choice, parcel)
+        if isinstance(price, Unknown):
+            return price
+        if price is not None and price.cost.currency == (found[0].cost.currency if found else price.cost.currency):
+            found.append(price)
+    if use.by == "cheapest":
+        return sorted(found, key=lambda price: price.cost.minor)
+    within = [
+        price
+        for price in found
+        if price.transit_days is not None
+        and (use.max_cost is None or (price.cost.currency == use.max_cost.currency and price.cost <= use.max_cost))
+    ]
+    return sorted(within, key=lambda price: (price.transit_days or 0, price.cost.minor))
+
+
+def _refusal(choice: Choice, parcel: Parcel, rules: Rules, restricted: bool) -> Refusal | None:
+    """Return why this carrier cannot take the package, or None. TikTok Shipping sees to its own labels."""
+    if restricted and choice.carrier == RESTRICTED_CARRIER:
+        return Refusal(
+            "cross_border_usps",
+            tr("a cross-border shop may not use USPS with its own labels"),
+            tr("add another carrier to the rule's `use`, then run `tiktok-erp allocate`"),
+        )
+    if parcel.shipping_type == "TIKTOK":
+        return None
+    refusal = _address_refusal(choice, parcel, rules)
+    return None if refusal is not None and refusal.cause in parcel.overrides else refusal
+
+
+def _address_refusal(choice: Choice, parcel: Parcel, rules: Rules) -> Refusal | None:
+    carrier = choice.carrier
+    other = tr(
+        "add a USPS service level to the rule's `use`, or a rule for such addresses above it, then run `tiktok-erp allocate`"
+    )
+    if carrier != _GOES_EVERYWHERE and carrier in _KNOWN_CARRIERS:
+        if parcel.is_military:
+            return Refusal("military", tr("only USPS delivers to military addresses"), other)
+        if parcel.is_po_box:
+            return Refusal("po_box", tr("only USPS delivers to PO boxes"), other)
+        if parcel.state and state_code(parcel.state) in TERRITORIES:
+            return Refusal("territory", tr("only USPS is used for US territories"), other)
+    if carrier in _NEED_A_PHONE and parcel.has_phone is False:
+        return Refusal(
+            "no_phone",
+            tr("{carrier} needs a telephone number, and the order has none", carrier=carrier),
+            tr("ask the buyer, or add a USPS service level to the rule's `use`, then run `tiktok-erp allocate`"),
+        )
+    limit = rules.addresses.line_length.get(carrier)
+    if limit is not None and parcel.longest_line is not None and parcel.longest_line > limit:
+        return Refusal(
+            "address_too_long",
+            tr(
+                "a street line has {length} characters, and {carrier} prints {limit}",
+                length=parcel.longest_line,
+                carrier=carrier,
+                limit=limit,
+            ),
+            tr(
+                "shorten it where you buy the label, then `tiktok-erp orders retry ID --override address_too_long --because TEXT`"
+            ),
+        )
+    heaviest = _HEAVIEST_G.get(carrier)
+    if heaviest is not None and parcel.weight_g is not None and parcel.weight_g > heaviest:
+        return Refusal(
+            "too_heavy",
+            tr(
+                "{weight} g are more than {carrier} takes ({limit} g)",
+                weight=parcel.weight_g,
+                carrier=carrier,
+                limit=heaviest,
+            ),
+            tr("add a carrier for heavy parcels to the rule's `use`, then run `tiktok-erp allocate`"),
+        )
+    return None
+
+
+# Regional carriers of the seller's own naming may well go to a PO box; of these it is known.
+_KNOWN_CARRIERS = frozenset({"usps", "ups", "fedex", "dhl", "dhl_ecommerce"})
 
 
 def plan_weight(unit_weights: Sequence[int | None], box_weight_g: int | None) -> int | None:
@@ -69,10 +260,90 @@ def plan_weight(unit_weights: Sequence[int | None], box_weight_g: int | None) ->
     return total
 
 
+Size = tuple[int, int, int]  # millimetres, in any order
+
+
+def plan_box(
+    boxes: Sequence[Box], content_g: int | None, sizes: Sequence[Size | None], *, wanted: str | None = None
+) -> Box | None:
+    """Return the box to pack in: `wanted`, or the first one that takes the content; None when there are no boxes or none does.
+
+    `content_g` is the weight without a box. What is not known rules no box out: a content without a weight or a size goes
+    into the first box that the rest fits.
+    """
+    for box in boxes:
+        if wanted is not None:
+            if box.name == wanted:
+                return box
+        elif _takes(box, content_g, sizes):
+            return box
+    return None
+
+
+def _takes(box: Box, content_g: int | None, sizes: Sequence[Size | None]) -> bool:
+    if box.max_weight_g is not None and content_g is not None and content_g + box.weight_g > box.max_weight_g:
+        return False
+    if box.length_mm is None or box.width_mm is None or box.height_mm is None:
+        return True
+    inner = sorted((box.length_mm, box.width_mm, box.height_mm))
+    known = [sorted(size) for size in sizes if size is not None]
+    if any(side > room for size in known for side, room in zip(size, inner, strict=True)):
+        return False
+    return sum(a * b * c for a, b, c in known) <= inner[0] * inner[1] * inner[2]
+
+
 def _passed_over(rule: CarrierRule) -> str:
     return tr(
         "`{rule}` was passed over: a cross-border shop may not use USPS with its own labels",
         rule=rule.name,
+    )
+
+
+def _by_rule(parcel: Parcel, rule: CarrierRule) -> NotAllocated:
+    return NotAllocated(
+        parcel.package_id,
+        "quarantined_by_rule",
+        tr("the rule `{rule}` says: {reason}", rule=rule.name, reason=rule.quarantine),
+        tr(
+            "look at the order; `tiktok-erp orders retry ID --override quarantined_by_rule --because TEXT` lets it go on"
+        ),
+    )
+
+
+def _all_refused(parcel: Parcel, rule: CarrierRule) -> NotAllocated:
+    return NotAllocated(
+        parcel.package_id,
+        "all_refused",
+        tr("the label source has refused every service level of the rule `{rule}`", rule=rule.name),
+        tr("add another one to the rule's `then`, or correct what was refused; then run `tiktok-erp orders retry ID`"),
+    )
+
+
+def _no_price(
+    parcel: Parcel, rule: CarrierRule, use: Use, possible: Sequence[Choice], rules: Rules, prices: Prices | None
+) -> NotAllocated:
+    names = ", ".join(str(choice) for choice in possible)
+    offered = prices is not None or any(rules.rates.price(choice, parcel) is not None for choice in possible)
+    if use.by == "fastest" and offered:
+        limit = f" {use.max_cost}" if use.max_cost is not None else ""
+        return NotAllocated(
+            parcel.package_id,
+            "no_price",
+            tr(
+                "the rule `{rule}` asks for the fastest of {names}{limit}: none has a known transit time and such a price",
+                rule=rule.name,
+                names=names,
+                limit=limit,
+            ),
+            tr("raise `max_cost` or add `transit_days` to `rates`, then run `tiktok-erp allocate`"),
+        )
+    return NotAllocated(
+        parcel.package_id,
+        "no_price",
+        tr("the rule `{rule}` compares {names}, and no price is known for any of them", rule=rule.name, names=names),
+        tr(
+            "add them to `rates` in rules.yaml, or set up a label source that tells prices; then run `tiktok-erp allocate`"
+        ),
     )
 
 
@@ -104,8 +375,10 @@ def _how_to_learn(unknown: Unknown) -> str:
             "give the rule a condition that such orders do not meet (country, channel), "
             "add one with amounts in their currency, then run `tiktok-erp allocate`"
         )
-    if unknown.condition in ("state", "country", "zip"):
+    if unknown.condition in ("state", "country", "zip", "po_box", "military"):
         return tr("run `tiktok-erp sync` to read the address again, or write a rule that does not ask for it")
+    if unknown.condition == "residential":
+        return tr("no channel tells this of an address; write a rule that does not ask for it")
     return tr("run `tiktok-erp sync` to read the order again, or write a rule that does not ask for it")
 
 

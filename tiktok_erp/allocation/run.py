@@ -1,26 +1,50 @@
-"""Give every package that can go a carrier, a service level and the reason. Reads, plans (`plan.py`), writes."""
+"""Give every package that can go a carrier, a service level and the reason. Reads, plans (`*plan.py`), writes."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from decimal import Decimal
 
-from tiktok_erp.allocation.plan import Allocation, NotAllocated, plan_allocation, plan_weight
+from tiktok_erp.allocation.combine_plan import CombinePlan, OpenOrder, plan_combining, wait_until
+from tiktok_erp.allocation.parcels import (
+    Content,
+    Surroundings,
+    address_fault,
+    address_of,
+    content_of,
+    parcel_of,
+)
+from tiktok_erp.allocation.plan import (
+    Allocation,
+    Decision,
+    Held,
+    NotAllocated,
+    Prices,
+    plan_allocation,
+    plan_box,
+    plan_weight,
+)
+from tiktok_erp.errors import ErpError
 from tiktok_erp.messages import tr
-from tiktok_erp.model.moment import from_text
+from tiktok_erp.model.address import ADDRESS_CAUSES, Address, clean_address, is_readable
+from tiktok_erp.model.carrier_rule import Choice, Price
+from tiktok_erp.model.moment import from_text, to_text
 from tiktok_erp.model.money import Money
 from tiktok_erp.model.outcome import Outcome, Report
 from tiktok_erp.model.parcel import Parcel
-from tiktok_erp.model.rule import Rules
+from tiktok_erp.model.rule import Pickup, Rules
+from tiktok_erp.store.combining import absorb, load_unlabelled_orders, save_wait, separate
 from tiktok_erp.store.database import Store, utc_now
 from tiktok_erp.store.packages import (
+    load_buyer_history,
     load_package_units,
     load_parcels,
+    load_refused_choices,
     load_view,
     save_allocation,
     withdraw_allocations,
@@ -28,18 +52,78 @@ from tiktok_erp.store.packages import (
 from tiktok_erp.store.quarantine import open_case, resolve_cases
 
 # The causes that this stage opens, and closes again once they are gone.
-CAUSES = ("no_rule", "no_address", "unknown_")
-_SECONDS_AN_HOUR = 3600
+_CAUSES = (
+    *ADDRESS_CAUSES,
+    "no_rule",
+    "no_price",
+    "no_box",
+    "all_refused",
+    "quarantined_by_rule",
+    "cross_border_usps",
+)
+# What the seller may go on in spite of. A masked or missing address cannot be printed, whoever takes the responsibility.
+OVERRIDABLE = (
+    *(cause for cause in ADDRESS_CAUSES if cause not in ("no_address", "masked_address")),
+    "quarantined_by_rule",
+    "held_by_rule",
+)
+_QUOTES_AT_ONCE = 8
+
+
+def is_ours(cause: str) -> bool:
+    """Tell whether `cause` is one that this stage opens: allocating the package again decides about it."""
+    return cause in _CAUSES or cause.startswith("unknown_")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A package whose rule compares prices, for the label source that is asked for them."""
+
+    package_id: str
+    order_ids: tuple[str, ...]
+    shipping_type: str | None
+    parcel: Parcel
+    address: Address
+    content: Content
+
+
+# Returns what the label source offers for a package; None where it cannot be asked. Raises ErpError. Runs in threads.
+AskPrices = Callable[[Asked], "list[Price] | None"]
 
 
 @dataclass(slots=True)
 class AllocateCount:
-    """What one run of allocate did."""
+    """What one run of allocate did. `absorbed` packages were combined into others; `saved` is their postage, if known."""
 
     allocated: int = 0
     short: int = 0
+    waiting: int = 0
+    held: int = 0
+    absorbed: int = 0
     failed: int = 0
     failed_before: int = 0
+    saved: Money | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """One decision, and what it was made of."""
+
+    decision: Allocation
+    parcel: Parcel
+    units: Sequence[sqlite3.Row]
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Everything one run decides, told at its end."""
+
+    decided: list[_Made] = field(default_factory=list)
+    failures: list[tuple[NotAllocated, bool]] = field(default_factory=list)
+    skipped: list[tuple[str, str, str]] = field(default_factory=list)  # package, cause, text
+    absorbed: list[tuple[str, str]] = field(default_factory=list)  # package, survivor
+    moved: int = 0
+    fields: dict[str, dict[str, object]] = field(default_factory=dict)
 
 
 def allocate(
@@ -50,89 +134,415 @@ def allocate(
     only: Sequence[str] | None,
     run_id: int | None,
     dry_run: bool,
+    no_wait: bool = False,
+    ask_prices: AskPrices | None = None,
 ) -> AllocateCount:
-    """Decide for every open package that has no decision and is not short of stock."""
+    """Combine what can leave together, and decide for every open package that has no decision and is not short of stock.
+
+    `no_wait` lets packages go that may still get company. `ask_prices` is used where rules compare prices. A dry run does
+    the same and takes it back.
+    """
     count = AllocateCount()
-    now = utc_now()
-    decided: list[Allocation] = []
-    failures: list[tuple[NotAllocated, bool]] = []
-    with store.transaction():
-        cross_border = _is_cross_border(store, rules)
-        moved = [] if dry_run else withdraw_allocations(store)
-        rows = load_parcels(store, only=only)
-        units: dict[str, list[sqlite3.Row]] = defaultdict(list)
-        for unit in load_package_units(store, [row["package_id"] for row in rows]):
-            units[unit["package_id"]].append(unit)
-        for row in rows:
-            package_id = row["package_id"]
-            if any(unit["reservation"] == "short" for unit in units[package_id]):
-                count.short += 1
-                continue
-            parcel = _parcel(row, units[package_id], rules, now)
-            decision = _no_address(row) or plan_allocation(parcel, rules, cross_border=cross_border)
-            if isinstance(decision, NotAllocated):
-                is_new = dry_run or open_case(
-                    store,
-                    cause=decision.cause,
-                    detail=decision.detail,
-                    next_step=decision.next_step,
-                    package_id=package_id,
-                    order_id=parcel.order_ids[0] if len(parcel.order_ids) == 1 else None,
-                    run_id=run_id,
-                )
-                failures.append((decision, is_new))
-                continue
-            decided.append(decision)
-            count.allocated += 1
-            if not dry_run:
-                _save(store, decision, parcel, now)
-    if moved:
-        report.warn(tr("{count} packages were decided anew because their address changed", count=len(moved)))
-    _tell(store, report, decided, failures, count, dry_run=dry_run)
+    cross_border = is_cross_border(store, rules)
+    prices = _fetch_prices(store, rules, report, only, cross_border, ask_prices) if ask_prices is not None else {}
+    batch = _Batch()
+    with store.transaction(keep=not dry_run):
+        now = utc_now()
+        batch.moved = len(withdraw_allocations(store))
+        plan = _regroup(store, rules, only, batch, now, run_id)
+        pickups = {pickup.carrier: pickup for pickup in rules.pickups}
+        for row, units, known in _load(store, rules, only):
+            _decide(
+                store,
+                rules,
+                batch,
+                count,
+                row,
+                units,
+                known,
+                now,
+                cross_border=cross_border,
+                prices=prices.get(row["package_id"]),
+                plan=None if no_wait else plan,
+                pickups=pickups,
+                run_id=run_id,
+            )
+        count.absorbed = len(batch.absorbed)
+        count.saved = _saved(batch, rules)
+        if report.wants_fields:
+            told = [made.decision.package_id for made in batch.decided] + [entry[0] for entry in batch.absorbed]
+            batch.fields = {key: dict(row) for key, row in load_view(store, told).items()}
+    _tell(report, batch, count, dry_run=dry_run)
     return count
 
 
-def _save(store: Store, decision: Allocation, parcel: Parcel, now: datetime) -> None:
+def is_cross_border(store: Store, rules: Rules) -> bool:
+    """Tell whether the shop is a cross-border one: by the channel's own word, else by the rules."""
+    return (store.meta("shop_kind") or rules.shop.kind) == "cross_border"
+
+
+def surroundings(store: Store, rules: Rules, rows: Iterable[sqlite3.Row]) -> Surroundings:
+    """Return what is known beside these packages; the buyers' history only where a rule asks for it."""
+    asked = any("repeat_orders" in one.fact_keys for rule in rules.carriers for one in rule.conditions)
+    buyers = {row["buyer_id"] for row in rows if row["buyer_id"] is not None} if asked else set()
+    return Surroundings(load_refused_choices(store), load_buyer_history(store, buyers) if asked else None)
+
+
+def _load(
+    store: Store, rules: Rules, only: Sequence[str] | None
+) -> list[tuple[sqlite3.Row, list[sqlite3.Row], Surroundings]]:
+    rows = load_parcels(store, only=only)
+    units: dict[str, list[sqlite3.Row]] = defaultdict(list)
+    for unit in load_package_units(store, [row["package_id"] for row in rows]):
+        units[unit["package_id"]].append(unit)
+    known = surroundings(store, rules, rows)
+    return [(row, units[row["package_id"]], known) for row in rows]
+
+
+def _decide(
+    store: Store,
+    rules: Rules,
+    batch: _Batch,
+    count: AllocateCount,
+    row: sqlite3.Row,
+    units: Sequence[sqlite3.Row],
+    known: Surroundings,
+    now: datetime,
+    *,
+    cross_border: bool,
+    prices: Prices | None,
+    plan: CombinePlan | None,
+    pickups: Mapping[str, Pickup],
+    run_id: int | None,
+) -> None:
+    package_id = row["package_id"]
+    if any(unit["reservation"] == "short" for unit in units):
+        count.short += 1
+        return
+    if row["seller_hold"] is not None:
+        count.held += 1
+        batch.skipped.append(
+            (
+                package_id,
+                "held_by_seller",
+                tr("{package}: kept back: {reason}", package=package_id, reason=row["seller_hold"]),
+            )
+        )
+        return
+    address, content = address_of(row), content_of(row, units, rules)
+    parcel = parcel_of(row, units, content, address, now, known)
+    decision = decide(parcel, row, address, content, rules, cross_border=cross_border, prices=prices)
+    if isinstance(decision, NotAllocated):
+        is_new = open_case(
+            store,
+            cause=decision.cause,
+            detail=decision.detail,
+            next_step=decision.next_step,
+            package_id=package_id,
+            order_id=parcel.order_ids[0] if len(parcel.order_ids) == 1 else None,
+            run_id=run_id,
+        )
+        batch.failures.append((decision, is_new))
+        return
+    _close_cases(store, package_id)
+    if isinstance(decision, Held):
+        count.held += 1
+        save_allocation(store, {"package_id": package_id, "hold_because": decision.reason, "wait_until": None})
+        batch.skipped.append(
+            (
+                package_id,
+                decision.cause,
+                tr(
+                    "{package}: kept back by `{rule}`: {reason}",
+                    package=package_id,
+                    rule=decision.because,
+                    reason=decision.reason,
+                ),
+            )
+        )
+        return
+    waiting = plan.waiting.get(package_id) if plan is not None else None
+    if waiting is not None:
+        until = wait_until(waiting, rules.combine, pickups.get(decision.carrier), rules.shop.zone)
+        if until is not None and until > now:
+            count.waiting += 1
+            save_wait(store, package_id, until)
+            text = tr("{package}: may still get company, until {moment}", package=package_id, moment=to_text(until))
+            batch.skipped.append((package_id, "waiting", text))
+            return
+    _save(store, decision, parcel, content, rules, now)
+    batch.decided.append(_Made(decision, parcel, units))
+    count.allocated += 1
+
+
+def decide(
+    parcel: Parcel,
+    row: sqlite3.Row,
+    address: Address,
+    content: Content,
+    rules: Rules,
+    *,
+    cross_border: bool,
+    prices: Prices | None = None,
+) -> Decision:
+    """Return what becomes of one package: a fault of its address, what the rules say, or that the rule's box is too small."""
+    fault = address_fault(row, address, rules)
+    if fault is not None:
+        return NotAllocated(parcel.package_id, fault.cause, fault.detail, fault.next_step)
+    decision = plan_allocation(parcel, rules, cross_border=cross_border, prices=prices)
+    if isinstance(decision, Allocation) and rules.boxes and _box_of(decision, content, rules) is None:
+        return NotAllocated(
+            parcel.package_id,
+            "no_box",
+            tr(
+                "no box in `boxes` takes the content ({weight} g)", weight=content.weight_g if content.weight_g else "?"
+            ),
+            tr("add a larger box to `boxes` in rules.yaml, then run `tiktok-erp allocate`"),
+        )
+    return decision
+
+
+def _box_of(decision: Allocation, content: Content, rules: Rules) -> str | None:
+    if decision.extras.box is None:
+        return content.box.name if content.box is not None else None
+    return decision.extras.box
+
+
+def _save(store: Store, decision: Allocation, parcel: Parcel, content: Content, rules: Rules, now: datetime) -> None:
+    extras, price = decision.extras, decision.price
+    box = plan_box(rules.boxes, content.weight_g, content.sizes, wanted=extras.box) if extras.box else content.box
     save_allocation(
         store,
-        decision.package_id,
-        carrier=decision.carrier,
-        service_level=decision.service_level,
-        because=decision.because,
-        weight_g=parcel.weight_g,
-        at=now,
+        {
+            "package_id": decision.package_id,
+            "carrier": decision.carrier,
+            "service_level": decision.service_level,
+            "because": decision.because,
+            "weight_g": content.in_box(box),
+            "allocated_at": to_text(now),
+            "wait_until": None,
+            "hold_because": None,
+            "box": box.name if box is not None else None,
+            "ship_from": extras.ship_from,
+            "signature": extras.signature,
+            "insurance_minor": extras.insurance.minor if extras.insurance else None,
+            "insurance_currency": extras.insurance.currency if extras.insurance else None,
+            "tags": json.dumps(extras.tags, ensure_ascii=False),
+            "print_note": extras.print_note,
+            "fallbacks": json.dumps(decision.fallbacks),
+            "price_minor": price.cost.minor if price else None,
+            "price_currency": price.cost.currency if price else None,
+            "price_source": price.source if price else None,
+        },
     )
+
+
+def _close_cases(store: Store, package_id: str) -> None:
     old = store.query(
-        "SELECT DISTINCT cause FROM quarantine WHERE package_id = ? AND resolved_at IS NULL", (decision.package_id,)
+        "SELECT DISTINCT cause FROM quarantine WHERE package_id = ? AND resolved_at IS NULL", (package_id,)
     )
-    causes = [row[0] for row in old if row[0].startswith(CAUSES)]
+    causes = [row[0] for row in old if is_ours(row[0])]
     if causes:
-        resolve_cases(store, package_id=decision.package_id, causes=causes)
+        resolve_cases(store, package_id=package_id, causes=causes)
 
 
-def _tell(
-    store: Store,
-    report: Report,
-    decided: Sequence[Allocation],
-    failures: Sequence[tuple[NotAllocated, bool]],
-    count: AllocateCount,
-    *,
-    dry_run: bool,
-) -> None:
-    fields = load_view(store, [entry.package_id for entry in decided]) if report.wants_fields else {}
-    for entry in decided:
-        row = fields.get(entry.package_id)
-        values: dict[str, object] = dict(row) if row else {}
-        if dry_run:
-            values |= {"carrier": entry.carrier, "service_level": entry.service_level, "because": entry.because}
-        if entry.notes:
-            values["notes"] = list(entry.notes)
-        report.item(
-            Outcome("package", {"package_id": entry.package_id}, "planned" if dry_run else "done", fields=values)
+# Combining
+
+
+def _open_orders(rows: Sequence[sqlite3.Row], now: datetime) -> list[OpenOrder]:
+    return [
+        OpenOrder(
+            row["order_id"],
+            row["package_id"],
+            None if row["is_split"] else _key(row),
+            _can_go(row, now),
+            row["auto_combine_group_id"] is not None or bool(row["is_live"]),
+            _moment(row["paid_at"] or row["placed_at"]),
+            _moment(row["ship_by"]),
         )
-    for note, packages in sorted(Counter(note for entry in decided for note in entry.notes).items()):
+        for row in rows
+    ]
+
+
+def _can_go(row: sqlite3.Row, now: datetime) -> bool:
+    return (
+        row["base_state"] == "open"
+        and (row["held_until"] is None or from_text(row["held_until"]) <= now)
+        and not row["cancel_requested"]
+        and not row["is_held_by_seller"]
+        and not row["is_short"]
+    )
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else from_text(text)
+
+
+def _key(row: sqlite3.Row) -> tuple[str | None, ...] | None:
+    """Return what orders must have in common to leave in one package; None for one that nothing can be said of.
+
+    The platform's own group goes before what we can see, as its addresses are masked (TikTok reference, section 5.3); with
+    own labels recipient and address must be the same as well (section 4.5).
+    """
+    way = (
+        row["channel"],
+        row["shipping_type"],
+        row["fulfillment_type"],
+        row["channel_warehouse_id"],
+        row["delivery_option_id"],
+        row["currency"],
+    )
+    address = clean_address(
+        Address(row["name"], row["street1"], row["street2"], row["city"], row["state"], row["zip"], row["country"])
+    )
+    place = tuple(
+        part.casefold() if part else None
+        for part in (address.street1, address.street2, address.city, address.state, address.zip, address.country)
+    )
+    if row["auto_combine_group_id"] is not None and row["shipping_type"] == "TIKTOK":
+        return (*way, "group", row["auto_combine_group_id"])
+    if row["buyer_id"] is None and not is_readable(address.name):
+        return None
+    if not (address.street1 and address.zip):
+        return None
+    who = row["buyer_id"] or ""
+    return (*way, who, address.name.casefold() if address.name else None, *place)
+
+
+def _regroup(
+    store: Store, rules: Rules, only: Sequence[str] | None, batch: _Batch, now: datetime, run_id: int | None
+) -> CombinePlan:
+    """Take apart what can no longer go together, and put together what can; what changed is decided anew."""
+
+    def plan() -> CombinePlan:
+        orders = _open_orders(load_unlabelled_orders(store), now)
+        return plan_combining(orders, rules.combine, only=None if only is None else frozenset(only))
+
+    changed: set[str] = set()
+    planned = plan()
+    if planned.leaving:
+        for package_id, order_id in planned.leaving:
+            separate(store, package_id, order_id, now, run_id)
+            changed.add(package_id)
+        planned = plan()  # who left may have company elsewhere
+    for combination in planned.combinations:
+        changed.add(combination.survivor)
+        for package_id in combination.absorbed:
+            absorb(store, combination.survivor, package_id, now, run_id)
+            batch.absorbed.append((package_id, combination.survivor))
+    if changed:
+        withdraw_allocations(store, sorted(changed))
+    return planned
+
+
+def _saved(batch: _Batch, rules: Rules) -> Money | None:
+    """Return the postage that combining saved, by the `rates` table: each order alone less all together. None if unknown."""
+    survivors = {survivor for _package_id, survivor in batch.absorbed}
+    saved: Money | None = None
+    for made in batch.decided:
+        if made.decision.package_id not in survivors:
+            continue
+        choice = Choice(made.decision.carrier, made.decision.service_level)
+        alone = [_alone(made, order_id, rules) for order_id in made.parcel.order_ids]
+        prices = [rules.rates.price(choice, parcel) for parcel in (made.parcel, *alone)]
+        costs = [price.cost for price in prices if isinstance(price, Price)]
+        if len(costs) < len(prices):
+            return None
+        for cost in costs[1:]:
+            saved = cost if saved is None else saved + cost
+        saved = saved - costs[0] if saved is not None else None
+    return saved
+
+
+def _alone(made: _Made, order_id: str, rules: Rules) -> Parcel:
+    units = [unit for unit in made.units if unit["order_id"] == order_id]
+    weight = plan_weight([unit["weight_g"] for unit in units], 0)
+    content = Content(weight, (), plan_box(rules.boxes, weight, ()))
+    return replace(
+        made.parcel,
+        order_ids=(order_id,),
+        order_total=None,
+        weight_g=content.in_box(content.box),
+        item_count=len(units),
+        skus=tuple(unit["sku"] for unit in units),
+    )
+
+
+# Prices
+
+
+def _fetch_prices(
+    store: Store,
+    rules: Rules,
+    report: Report,
+    only: Sequence[str] | None,
+    cross_border: bool,
+    ask: AskPrices,
+) -> dict[str, Prices]:
+    """Ask the label sources for the packages whose rule compares prices. Before the transaction: it is no place to wait."""
+    if not rules.compares_prices:
+        return {}
+    now = utc_now()
+    asked: list[Asked] = []
+    for row, units, known in _load(store, rules, only):
+        address, content = address_of(row), content_of(row, units, rules)
+        parcel = parcel_of(row, units, content, address, now, known)
+        if address_fault(row, address, rules) is None and _compares(parcel, rules):
+            asked.append(Asked(row["package_id"], parcel.order_ids, row["shipping_type"], parcel, address, content))
+    prices: dict[str, Prices] = {}
+    silent: Counter[str] = Counter()
+
+    def offers(entry: Asked) -> list[Price] | ErpError | None:
+        try:
+            return ask(entry)
+        except ErpError as error:
+            return error
+
+    with ThreadPoolExecutor(_QUOTES_AT_ONCE) as pool:
+        for done, (entry, found) in enumerate(zip(asked, pool.map(offers, asked), strict=True), start=1):
+            report.progress(tr("asking for prices"), done, len(asked))
+            if isinstance(found, ErpError):
+                silent[found.what] += 1
+            elif found is not None:
+                prices[entry.package_id] = {price.choice: price for price in found}
+    for what, packages in sorted(silent.items()):
+        report.warn(tr("{count} packages: no price was told ({reason}); `rates` is used", count=packages, reason=what))
+    return prices
+
+
+def _compares(parcel: Parcel, rules: Rules) -> bool:
+    """Tell whether the rule that decides about `parcel` compares prices."""
+    for rule, is_sure in rules.table.candidates(parcel):
+        if not is_sure:
+            return False
+        if rule.decides:
+            return rule.use is not None and rule.use.needs_prices
+    return False
+
+
+# Telling
+
+
+def _tell(report: Report, batch: _Batch, count: AllocateCount, *, dry_run: bool) -> None:
+    result = "planned" if dry_run else "done"
+    for package_id, survivor in batch.absorbed:
+        values = batch.fields.get(package_id, {}) | {"merged_into": survivor}
+        report.item(Outcome("package", {"package_id": package_id}, result, fields=values))
+    for made in batch.decided:
+        decision = made.decision
+        values = dict(batch.fields.get(decision.package_id, {}))
+        if decision.notes:
+            values["notes"] = list(decision.notes)
+        report.item(Outcome("package", {"package_id": decision.package_id}, result, fields=values))
+    for package_id, cause, text in batch.skipped:
+        fields: dict[str, object] = {"detail": text}
+        report.item(Outcome("package", {"package_id": package_id}, "skipped", cause=cause, fields=fields))
+    notes = Counter(note for made in batch.decided for note in made.decision.notes)
+    for note, packages in sorted(notes.items()):
         report.warn(tr("{count} packages: {note}", count=packages, note=note))
-    for failure, is_new in failures:
+    if batch.moved:
+        report.warn(tr("{count} packages were decided anew because their address changed", count=batch.moved))
+    for failure, is_new in batch.failures:
         count.failed += is_new
         count.failed_before += not is_new
         report.item(
@@ -147,60 +557,3 @@ def _tell(
                 is_new=is_new,
             )
         )
-
-
-def _no_address(row: sqlite3.Row) -> NotAllocated | None:
-    """An own label needs an address; the platform's own label does not need us to see one."""
-    if row["shipping_type"] != "SELLER" or row["has_address"]:
-        return None
-    return NotAllocated(
-        row["package_id"],
-        "no_address",
-        tr("the order has no delivery address"),
-        tr(
-            "look at the order in Seller Center and ask the buyer; then run `tiktok-erp sync` and `tiktok-erp allocate`"
-        ),
-    )
-
-
-def _is_cross_border(store: Store, rules: Rules) -> bool:
-    return (store.meta("shop_kind") or rules.shop.kind) == "cross_border"
-
-
-def _parcel(row: sqlite3.Row, units: Sequence[sqlite3.Row], rules: Rules, now: datetime) -> Parcel:
-    total = None
-    if row["total_minor"] is not None and row["currency"] and row["currencies"] == 1:
-        total = Money(int(row["total_minor"]), row["currency"])
-    weight = plan_weight([unit["weight_g"] for unit in units], rules.box_weight_g)
-    if weight is None and row["order_weight_g"] is not None:
-        weight = int(row["order_weight_g"]) + rules.box_weight_g
-    creators = {unit["creator"] for unit in units if unit["creator"]}
-    ship_by = from_text(row["ship_by"]) if row["ship_by"] else None
-    hours_left = Decimal(int((ship_by - now).total_seconds())) / _SECONDS_AN_HOUR if ship_by is not None else None
-    return Parcel(
-        package_id=row["package_id"],
-        channel=row["channel"],
-        order_ids=tuple(json.loads(row["order_ids"])),
-        order_total=total,
-        weight_g=weight,
-        item_count=len(units),
-        skus=tuple(unit["sku"] for unit in units),
-        tags=tuple(sorted({tag for unit in units for tag in _tags(unit)})),
-        country=row["country"],
-        state=row["state"],
-        zip=row["zip"],
-        shipping_type=row["shipping_type"],
-        fulfillment_type=row["fulfillment_type"],
-        is_presale=bool(row["is_presale"]),
-        is_sample=bool(row["is_sample"]),
-        has_gift=any(unit["is_gift"] for unit in units),
-        buyer_note=row["buyer_note"] or "",
-        creator=min(creators) if creators else "",
-        delivery_option=row["delivery_option"],
-        warehouse=row["warehouse"],
-        hours_left=hours_left,
-    )
-
-
-def _tags(unit: Mapping[str, str | None] | sqlite3.Row) -> list[str]:
-    return [str(tag) for tag in json.loads(unit["tags"] or "[]")]

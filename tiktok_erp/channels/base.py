@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 from tiktok_erp.model.credentials import TokenPair
 from tiktok_erp.model.facts import OrderFacts
 from tiktok_erp.model.moment import to_text
+from tiktok_erp.model.money import Money
 from tiktok_erp.model.secret import Secret
 
 
@@ -24,6 +25,17 @@ class ShopFacts:
     kind: str
     code: str
     cipher: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceOffer:
+    """A shipping service that the channel sells for one order, by the channel's own names. The price is an estimate."""
+
+    service_id: str
+    carrier: str
+    name: str
+    price: Money
+    latest_days: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ from tiktok_erp.channels.base import (
     Purchase,
     QuantityRefusal,
     RawOrder,
+    ServiceOffer,
     ShippingProvider,
     ShopFacts,
     TokenSource,
@@ -57,6 +58,7 @@ from tiktok_erp.errors import (
 )
 from tiktok_erp.messages import tr
 from tiktok_erp.model.credentials import TikTokCredentials, TokenPair
+from tiktok_erp.model.money import Money
 from tiktok_erp.model.secret import Secret
 from tiktok_erp.transport.client import HttpAnswer, HttpClient, require_safe_url
 from tiktok_erp.transport.pace import Pace
@@ -362,6 +364,33 @@ class TikTokShop:
         chosen = next((item for item in services if flag(item.get("is_default"))), services[0] if services else {})
         currency = text(chosen.get("currency"))
         return amount(chosen.get("price"), currency), currency
+
+    def fetch_services(self, channel_order_id: str, *, weight_g: int | None = None) -> list[ServiceOffer]:
+        """Return the shipping services on offer for one whole order, in the channel's order; unpriced ones are left out.
+
+        With label allocation the channel offers one and ignores any wish (TikTok reference, section 4.4).
+        """
+        path = SHIPPING_SERVICES.format(order_id=quote(channel_order_id, safe=""))
+        body = {"weight": {"value": str(weight_g), "unit": "GRAM"}} if weight_g else {}
+        content = json.dumps(body).encode()
+        data = self._read("POST", path, endpoint=SHIPPING_SERVICES, content=content, subject=channel_order_id).json()
+        offers = []
+        for item in _objects(data.get("shipping_services")):
+            currency = text(item.get("currency"))
+            price = amount(item.get("price"), currency)
+            if price is None or currency is None:
+                continue
+            days = item.get("latest_delivery_days")
+            offers.append(
+                ServiceOffer(
+                    text(item.get("id")) or "",
+                    text(item.get("shipping_provider_name")) or "",
+                    text(item.get("name")) or "",
+                    Money(price, currency),
+                    days if isinstance(days, int) and days > 0 else None,
+                )
+            )
+        return offers
 
     def buy_label(
         self, channel_order_id: str, *, weight_g: int | None = None, line_item_ids: Sequence[str] = ()

@@ -7,12 +7,12 @@ import shutil
 import sqlite3
 import stat
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -48,7 +48,7 @@ _GOOD_RATE = 0.99
 _GOOD_LATENCY_MS = 3000
 # Of fewer calls a single failure would look like a bad connection.
 _CALLS_TO_JUDGE = 20
-_ANSWER_TIMEOUT_S = 10.0
+ANSWER_TIMEOUT_S = 10.0
 _ENDED_WELL = (0, SomeItemsFailed.exit_code, Interrupted.exit_code)  # a watch ends by being interrupted
 _OLDEST_SQLITE = (3, 37)  # the first with STRICT tables
 _CHINESE = "发货单 数量 货架"
@@ -89,12 +89,27 @@ def register(app: typer.Typer) -> None:
     app.command("doctor")(doctor)
 
 
-def doctor(context: typer.Context, as_json: Json = False, quiet: Quiet = False) -> None:
+def doctor(
+    context: typer.Context,
+    before_live: Annotated[
+        bool, typer.Option("--before-live", help="Look at what a stream needs as well, and say go or no-go.")
+    ] = False,
+    skus: Annotated[
+        list[str] | None,
+        typer.Option("--sku", help="With --before-live: a SKU of the stream; may be repeated.", show_default=False),
+    ] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
     """Look at everything that work depends on, change nothing, and say what to do about each fault; 3 when there is one.
+
+    With --before-live also at the rules' examples, SKUs without a name or weight, carriers that the channel does not take,
+    senders, printer and disk, and the stock of the SKUs named with --sku.
 
     \b
     Examples:
       tiktok-erp doctor
+      tiktok-erp doctor --before-live --sku LNG-SAGE-M --sku LIP-CHRY
       tiktok-erp doctor --json | jq 'select(.level == "fault")'
     """
     from tiktok_erp.store.database import utc_now
@@ -103,7 +118,7 @@ def doctor(context: typer.Context, as_json: Json = False, quiet: Quiet = False) 
     with Output(as_json=as_json, quiet=quiet) as out, ExitStack() as stack:
         findings = _Findings(context.obj, utc_now(), stack)
         try:
-            for name, look in _POINTS:
+            for name, look in (*_POINTS, *(_before_live(skus or []) if before_live else ())):
                 for point in _points_of(name, look, findings):
                     levels[point.level] += 1
                     _tell(out, point)
@@ -117,7 +132,11 @@ def doctor(context: typer.Context, as_json: Json = False, quiet: Quiet = False) 
                     skipped=levels["skipped"],
                 )
             )
-            out.summary(code, warnings=levels["warning"], faults=levels["fault"])
+            figures: dict[str, object] = {"warnings": levels["warning"], "faults": levels["fault"]}
+            if before_live:
+                figures["go"] = not levels["fault"]
+                out.say(tr("NO-GO: mend the faults first") if levels["fault"] else tr("GO"))
+            out.summary(code, **figures)
         except KeyboardInterrupt:
             code = Interrupted.exit_code
         except BrokenPipeError:
@@ -125,6 +144,12 @@ def doctor(context: typer.Context, as_json: Json = False, quiet: Quiet = False) 
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             code = 0
     raise typer.Exit(code)
+
+
+def _before_live(skus: Sequence[str]) -> tuple[tuple[str, Callable[[_Findings], Iterator[Point]]], ...]:
+    from tiktok_erp.cli.before_live import points
+
+    return points(skus)
 
 
 def _points_of(name: str, look: Callable[[_Findings], Iterator[Point]], findings: _Findings) -> Iterator[Point]:
@@ -293,7 +318,7 @@ def _settings(findings: _Findings) -> Iterator[Point]:
 
     settings = findings.settings
     if settings is None:
-        yield _skipped("settings", findings)
+        yield skipped("settings", findings)
         return
     if not settings.tiktok_is_set():
         text = tr("no credentials for TikTok Shop: working from files")
@@ -310,7 +335,7 @@ def _token_file(findings: _Findings) -> Iterator[Point]:
     from tiktok_erp.config.tokens import open_tokens
 
     if findings.settings is None or findings.credentials is None:
-        yield _skipped("token_file", findings)
+        yield skipped("token_file", findings)
         return
     tokens = findings.tokens = open_tokens(findings.options.db, findings.settings)
     fields = {"file": str(tokens.path), "is_used": tokens.is_stored}
@@ -331,7 +356,7 @@ def _tokens(findings: _Findings) -> Iterator[Point]:
     from tiktok_erp.cli.sign_in import days_left
 
     if findings.tokens is None:
-        yield _skipped("tokens", findings)
+        yield skipped("tokens", findings)
         return
     if findings.tokens.is_empty:
         text = tr("there are no tokens: nobody has signed in")
@@ -369,7 +394,7 @@ def _how_long(fields: Mapping[str, object], days: int | None, consent_days: int 
     return Point("tokens", "ok", text, fields=fields)
 
 
-def _skipped(name: str, findings: _Findings) -> Point:
+def skipped(name: str, findings: _Findings) -> Point:
     """Return the point of a thing that needs what an earlier point did not find."""
     if findings.settings is None or (findings.credentials is None and findings.settings.tiktok_is_set()):
         return Point(name, "skipped", tr("{name}: not looked at, see above", name=_called(name)), "see_above")
@@ -396,6 +421,12 @@ def _called(name: str) -> str:
         "quarantine": tr("quarantine"),
         "unsettled": tr("purchases without an answer"),
         "fonts": tr("fonts"),
+        "rules_tests": tr("examples of the rules"),
+        "sku_names": tr("names of SKUs"),
+        "sku_weights": tr("weights of SKUs"),
+        "stream_stock": tr("stock of the stream"),
+        "carriers": tr("carriers"),
+        "senders": tr("senders"),
     }
     return names.get(name, name)
 
@@ -410,14 +441,14 @@ def _api(findings: _Findings) -> Iterator[Point]:
 
     credentials, tokens = findings.credentials, findings.tokens
     if credentials is None or tokens is None or tokens.is_empty:
-        yield _skipped("api", findings)
+        yield skipped("api", findings)
         return
     if not tokens.pair.access_token:
         text = tr("API address: not asked, since there is a refresh token only")
         yield Point("api", "skipped", text, "no_access_token", tr("run `tiktok-erp auth refresh`"))
         return
     fields = {"api_url": credentials.api_url}
-    with OneTryClient(answer_timeout_s=_ANSWER_TIMEOUT_S) as http:
+    with OneTryClient(answer_timeout_s=ANSWER_TIMEOUT_S) as http:
         client = open_client(credentials, KeptTokens(tokens.pair), findings.rules or Rules(), http, writes=False)
         try:
             findings.shops = client.fetch_shops()
@@ -441,7 +472,7 @@ def _api(findings: _Findings) -> Iterator[Point]:
 def _sign_in(findings: _Findings) -> Iterator[Point]:
     refusal = findings.refusal
     if not findings.is_reachable:
-        yield _skipped("sign_in", findings)
+        yield skipped("sign_in", findings)
     elif refusal is None:
         yield Point("sign_in", "ok", tr("sign-in works"))
     elif refusal.cause == "token_ended":
@@ -459,7 +490,7 @@ def _sign_in(findings: _Findings) -> Iterator[Point]:
 def _clock(findings: _Findings) -> Iterator[Point]:
     skew_s = findings.skew_s
     if skew_s is None:
-        yield _skipped("clock", findings)
+        yield skipped("clock", findings)
         return
     fields = {"skew_s": round(skew_s, 1)}
     text = tr("the channel's clock is {seconds} s against ours", seconds=f"{skew_s:+.0f}")
@@ -475,7 +506,7 @@ def _scopes(findings: _Findings) -> Iterator[Point]:
     from tiktok_erp.model.scopes import missing_scopes
 
     if findings.tokens is None or findings.tokens.is_empty:
-        yield _skipped("scopes", findings)
+        yield skipped("scopes", findings)
         return
     granted = findings.tokens.pair.granted_scopes
     if granted is None:
@@ -503,7 +534,7 @@ def _shop(findings: _Findings) -> Iterator[Point]:
     from tiktok_erp.cli.sign_in import opens, shop_in_use
 
     if findings.shops is None or findings.settings is None:
-        yield _skipped("shop", findings)
+        yield skipped("shop", findings)
         return
     owner = findings.store.meta("shop") if findings.store is not None else None
     fields = {"shops": [{"shop_id": shop.shop_id, "name": shop.name} for shop in findings.shops], "owner": owner}
@@ -530,7 +561,7 @@ def _shop(findings: _Findings) -> Iterator[Point]:
 
 def _freshness(findings: _Findings) -> Iterator[Point]:
     if findings.store is None or findings.rules is None:
-        yield _skipped("freshness", findings)
+        yield skipped("freshness", findings)
         return
     from tiktok_erp.model.moment import from_text
 
@@ -577,7 +608,7 @@ def _fetching(findings: _Findings) -> Iterator[Point]:
     from tiktok_erp.model.moment import from_text
 
     if findings.store is None or findings.rules is None:
-        yield _skipped("fetching", findings)
+        yield skipped("fetching", findings)
         return
     row = findings.store.query_one(
         "SELECT process_id, started_at, ended_at, exit_code FROM runs WHERE command = 'sync' ORDER BY run_id DESC LIMIT 1"
@@ -628,7 +659,7 @@ def _alerts(findings: _Findings) -> Iterator[Point]:
     from tiktok_erp.alerts.run import alert_status
 
     if findings.store is None or findings.rules is None:
-        yield _skipped("alerts", findings)
+        yield skipped("alerts", findings)
         return
     status = alert_status(findings.store, findings.rules)
     fields = {"addresses": status.addresses, "open": sorted(status.open_alerts)}
@@ -647,7 +678,7 @@ def _connection(findings: _Findings) -> Iterator[Point]:
     from tiktok_erp.store.calls import TOTAL, load_quality
 
     if findings.store is None:
-        yield _skipped("connection", findings)
+        yield skipped("connection", findings)
         return
     qualities = load_quality(findings.store, findings.now)
     if not qualities:
@@ -681,7 +712,7 @@ def _connection(findings: _Findings) -> Iterator[Point]:
 
 def _quarantine(findings: _Findings) -> Iterator[Point]:
     if findings.store is None:
-        yield _skipped("quarantine", findings)
+        yield skipped("quarantine", findings)
         return
     count = int(findings.store.scalar("SELECT count(*) FROM quarantine WHERE resolved_at IS NULL"))
     fields = {"cases": count}
@@ -694,7 +725,7 @@ def _quarantine(findings: _Findings) -> Iterator[Point]:
 
 def _unsettled(findings: _Findings) -> Iterator[Point]:
     if findings.store is None:
-        yield _skipped("unsettled", findings)
+        yield skipped("unsettled", findings)
         return
     labels = int(findings.store.scalar("SELECT count(*) FROM labels WHERE state IN ('sent', 'unknown')"))
     others = int(
@@ -717,7 +748,7 @@ def _fonts(findings: _Findings) -> Iterator[Point]:
     from tiktok_erp.labels.fonts import PaperFonts
 
     if findings.rules is None:
-        yield _skipped("fonts", findings)
+        yield skipped("fonts", findings)
         return
     fonts = PaperFonts([Path(path) for path in findings.rules.printing.fonts])
     fonts.runs(_CHINESE)

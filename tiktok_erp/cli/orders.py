@@ -1,4 +1,4 @@
-"""`orders`: list them, show one, answer a buyer who asks to cancel."""
+"""`orders`: list them, show one, answer a buyer who asks to cancel; `order_decisions.py` has the rest of the group."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tiktok_erp.cli import order_decisions
 from tiktok_erp.cli.options import DryRun, Json, Quiet, Yes, read_names
 from tiktok_erp.cli.session import Session, require_credentials_or_file, run_command
 from tiktok_erp.errors import UsageError
@@ -26,7 +27,9 @@ _WIDTH_WITH_STATUS = 100
 _USUAL_REASON = "seller_reject_apply_product_has_been_packed"
 
 orders_app = typer.Typer(
-    help="List orders, show one, answer a buyer who asks to cancel.", no_args_is_help=True, rich_markup_mode=None
+    help="List orders, show one, keep one back, try one again, answer a buyer who asks to cancel.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 
@@ -37,6 +40,7 @@ class _Word(StrEnum):
 
 def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
+    order_decisions.register(orders_app)
     app.add_typer(orders_app, name="orders")
 
 
@@ -258,6 +262,7 @@ def _in_turn(session: Session) -> Iterator[None]:
 def _show(session: Session, order_id: str) -> None:
     from tiktok_erp.store.cancellations import load_order_cancellations
     from tiktok_erp.store.creators import load_commissions
+    from tiktok_erp.store.overrides import load_decisions
 
     store, out = session.store, session.out
     row = store.query_one("SELECT * FROM v_orders WHERE order_id = ?", (order_id,))
@@ -270,6 +275,7 @@ def _show(session: Session, order_id: str) -> None:
     events = store.query("SELECT * FROM v_order_events WHERE order_id = ? ORDER BY at, seen_at, kind", (order_id,))
     cancellations = load_order_cancellations(store, order_id)
     commissions = load_commissions(store, order_id)
+    decisions = load_decisions(store, order_id)
     if row is None:
         return
     if out.as_json:
@@ -289,6 +295,7 @@ def _show(session: Session, order_id: str) -> None:
                     "events": [dict(event) for event in events],
                     "cancellations": [dict(cancellation) for cancellation in cancellations],
                     "commissions": [dict(commission) for commission in commissions],
+                    "decisions": [dict(decision) for decision in decisions],
                 },
             )
         )
@@ -326,6 +333,15 @@ def _show(session: Session, order_id: str) -> None:
         out.say("  " + "  ".join(part for part in _cancellation(cancellation) if part))
     for event in events:
         out.say("  " + "  ".join(part for part in (event["at"], event["kind"], event["detail"]) if part))
+    for decision in decisions:
+        out.say(
+            tr(
+                "  {at}  decided: {cause}, because {reason}",
+                at=decision["at"],
+                cause=decision["cause"],
+                reason=decision["because"],
+            )
+        )
     for case in cases:
         out.say(f"  {case['cause']}: {case['detail']}")
         out.say(tr("  next: {step}", step=case["next_step"]))

@@ -33,7 +33,8 @@ T = TypeVar("T")
 # Takes the file, a node and the node's name in texts; gives the value, or None after it has reported a fault.
 Read = Callable[["Source", Node, str], "T | None"]
 
-_LARGEST_FILE = 2_000_000  # characters; 200 rules are 30,000
+LARGEST_FILE = 1_000_000  # characters; 200 rules are 30,000
+_MOST_NODES = 400_000  # aliases followed; a file of the largest size without any has fewer
 _PLAIN = "tag:yaml.org,2002:"
 _TRUE = frozenset({"true", "yes", "on"})
 _FALSE = frozenset({"false", "no", "off"})
@@ -108,7 +109,7 @@ def compose(file: Source, text: str) -> Node | None:
     """Return the root node of the file's one document, or None after reporting why there is none to read."""
     import yaml
 
-    if len(text) > _LARGEST_FILE:
+    if len(text) > LARGEST_FILE:
         file.faults.append((1, 1, tr("the file is far too large to be a rules file")))
         return None
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -123,6 +124,8 @@ def compose(file: Source, text: str) -> Node | None:
             what = tr("a tab; YAML is indented with spaces")
         else:
             what = tr("this is not YAML: {problem}", problem=cause.problem or cause.context or "")
+        if "nesting depth" in what:
+            what = tr("lists within lists, far too deep to be rules")
         file.faults.append((line + 1, column + 1, what))
         return None
     except yaml.reader.ReaderError as cause:
@@ -137,7 +140,36 @@ def compose(file: Source, text: str) -> Node | None:
         what = tr("the file is empty; `tiktok-erp init` writes one to begin with")
         file.faults.append((1, 1, what))
         return None
+    if "&" in text and not _is_bounded(file, root):
+        return None
     return root
+
+
+def _is_bounded(file: Source, root: Node) -> bool:
+    """Report aliases that contain themselves, or stand for more than anybody could have written."""
+    sizes: dict[int, int | None] = {}  # nodes, aliases followed; None while the node's own parts are being counted
+    pending: list[tuple[Node, bool]] = [(root, False)]
+    while pending:
+        node, is_done = pending.pop()
+        if node.id == "scalar":
+            sizes[id(node)] = 1
+            continue
+        children = [child for pair in node.value for child in pair] if node.id == "mapping" else node.value
+        if is_done:
+            parts = [sizes[id(child)] for child in children]
+            total = 1 + sum(part for part in parts if part is not None)
+            if None in parts:
+                file.fault(node, tr("an alias that contains itself"))
+                return False
+            if total > _MOST_NODES:
+                file.fault(node, tr("aliases that stand for far too much; write it out without `*`"))
+                return False
+            sizes[id(node)] = total
+        elif id(node) not in sizes:
+            sizes[id(node)] = None
+            pending.append((node, True))
+            pending.extend((child, False) for child in children)
+    return True
 
 
 def kind_of(node: Node) -> str:
@@ -516,36 +548,35 @@ def read_group(file: Source, node: Node, name: str, keys: Iterable[str] | None =
     return None
 
 
+def unique_name(keys: Group, taken: dict[str, Node]) -> str:
+    """Read `name` and report one that an earlier entry has."""
+    rule = keys.need("name", read_text, "")
+    if rule in taken:
+        line = taken[rule].start_mark.line + 1
+        keys.file.fault(
+            keys.values["name"], tr("the name `{rule}` is already used in line {line}", rule=rule, line=line)
+        )
+    elif rule:
+        taken[rule] = keys.values["name"]
+    return rule
+
+
 def read_mapping(file: Source, node: Node, name: str) -> Mapping[str, object] | None:
     """Read a section whose keys belong to a later stage: plain values, checked for repeated keys and YAML's traps."""
     keys = read_group(file, node, name)
     if keys is None:
         return None
-    done: dict[int, object] = {id(node): _OPEN}
-    return {key: _read_anything(file, value, f"{name}.{key}", done) for key, value in keys.values.items()}
+    return {key: _read_anything(file, value, f"{name}.{key}") for key, value in keys.values.items()}
 
 
-_OPEN = object()
-
-
-def _read_anything(file: Source, node: Node, name: str, done: dict[int, object]) -> object:
-    # An alias gives the same node again, perhaps millions of times or inside itself: each node is read once.
-    if id(node) in done:
-        if done[id(node)] is _OPEN:
-            file.fault(node, tr("`{name}` contains itself", name=name))
-        return done[id(node)]
-    done[id(node)] = _OPEN
-    value: object
+def _read_anything(file: Source, node: Node, name: str) -> object:
     if node.id == "sequence":
-        value = [_read_anything(file, child, name, done) for child in node.value]
-    elif node.id == "mapping":
+        return [_read_anything(file, child, name) for child in node.value]
+    if node.id == "mapping":
         keys = read_group(file, node, name)
         entries = {} if keys is None else keys.values
-        value = {key: _read_anything(file, child, f"{name}.{key}", done) for key, child in entries.items()}
-    else:
-        value = _any_scalar(file, node, name)
-    done[id(node)] = value
-    return value
+        return {key: _read_anything(file, child, f"{name}.{key}") for key, child in entries.items()}
+    return _any_scalar(file, node, name)
 
 
 def _any_scalar(file: Source, node: Node, name: str) -> object:

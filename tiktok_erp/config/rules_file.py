@@ -15,26 +15,22 @@ from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
+from tiktok_erp.config.carrier_rules import OUR_WORD, read_carrier_rules, read_rates
 from tiktok_erp.config.checked_yaml import (
     ANY_TIME,
+    LARGEST_FILE,
     SOME_TIME,
     WHOLE,
-    Group,
     Node,
-    Read,
     Source,
-    T,
     any_number,
     choice,
-    closest,
     compose,
-    kind_of,
     one_or_more,
     read_clock,
     read_days,
     read_flag,
     read_group,
-    read_hours,
     read_mapping,
     read_money,
     read_number_text,
@@ -44,38 +40,32 @@ from tiktok_erp.config.checked_yaml import (
     read_rate,
     read_text,
     sequence,
+    unique_name,
     whole,
 )
+from tiktok_erp.config.places import read_country, read_us_state, read_zip_text
+from tiktok_erp.config.rule_tests import read_rule_tests
 from tiktok_erp.config.rules_notes import note_whole
 from tiktok_erp.errors import RulesError, SettingsError
 from tiktok_erp.messages import tr
 from tiktok_erp.model.money import Money
-from tiktok_erp.model.parcel import Parcel, country_code
 from tiktok_erp.model.rule import (
-    BAND_CONDITIONS,
     CARRIER_NAMES,
     CHANNELS,
-    FLAG_CONDITIONS,
-    LIST_CONDITIONS,
     ORDER_STATUSES,
-    RETIRED_SERVICE_LEVELS,
     SERVICE_LEVELS,
     STATUS_WORDS,
+    Addresses,
     Alerts,
-    Band,
     Box,
-    CarrierRule,
     ChannelRules,
     Combine,
-    Condition,
     Deadlines,
-    Expectation,
     Freshness,
     Labels,
     Pickup,
     Printing,
     Rules,
-    RuleTest,
     SafetyRule,
     SellerCenter,
     ShipFrom,
@@ -83,19 +73,12 @@ from tiktok_erp.model.rule import (
     Spending,
     Sync,
     WorkDays,
-    band_condition,
-    flag_condition,
-    list_condition,
     shipped_channels,
 )
-from tiktok_erp.model.us_states import US_STATE_NAMES, state_code
 
 DEFAULT_RULES = Path(__file__).with_name("default_rules.yaml")
 
-_ZIP_PREFIX = re.compile(r"[0-9A-Z][0-9A-Z -]{0,9}")
-_ZIP_RANGE = re.compile(r"([0-9]{1,5})-([0-9]{1,5})")
 _US_ZIP = re.compile(r"[0-9]{5}(-[0-9]{4})?")
-_OUR_WORD = re.compile(r"[a-z0-9]+(_[a-z0-9]+)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +123,8 @@ def default_rules_text() -> str:
 def check_rules(path: Path) -> RulesCheck:
     """Return faults and notes of the file at `path`. Raises SettingsError when it cannot be read at all."""
     try:
+        if path.stat().st_size > 4 * LARGEST_FILE:  # bytes; nothing of it is read
+            return RulesCheck(None, (f"{path.name}:1:1: {tr('the file is far too large to be a rules file')}",), ())
         content = path.read_bytes()
     except FileNotFoundError:
         raise SettingsError(
@@ -193,7 +178,8 @@ def _usable(check: RulesCheck, name: str) -> Rules:
 
 _SECTIONS = (
     *("shop", "sync", "freshness", "deadlines", "pickups", "combine", "labels", "carriers", "safety_stock", "spending"),
-    *("alerts", "channels", "boxes", "rates", "listings", "printing", "privacy", "seller_center", "tests"),
+    *("alerts", "channels", "boxes", "addresses", "senders", "rates", "listings", "printing", "privacy"),
+    *("seller_center", "tests"),
 )
 
 
@@ -209,6 +195,9 @@ def _rules(file: Source, root: Node) -> Rules | None:
     file.home = shop.ship_from.country if shop.ship_from is not None else "US"
     channels = sections.get("channels", _channels, shipped.channels)
     file.carriers = frozenset(SERVICE_LEVELS).union(*(channel.carrier_names for channel in channels.values()))
+    boxes = sections.get("boxes", _boxes, shipped.boxes)
+    senders = sections.get("senders", _senders, shipped.senders)
+    read_carriers = partial(read_carrier_rules, frozenset(box.name for box in boxes), frozenset(senders))
     rules = Rules(
         shop=shop,
         sync=sections.get("sync", _sync, shipped.sync),
@@ -217,18 +206,20 @@ def _rules(file: Source, root: Node) -> Rules | None:
         pickups=sections.get("pickups", _pickups, shipped.pickups),
         combine=sections.get("combine", _combine, shipped.combine),
         labels=sections.get("labels", _labels, shipped.labels),
-        carriers=sections.get("carriers", _carriers, shipped.carriers),
+        carriers=sections.get("carriers", read_carriers, shipped.carriers),
         safety_stock=sections.get("safety_stock", _safety_stock, shipped.safety_stock),
         spending=sections.get("spending", _spending, shipped.spending),
         alerts=sections.get("alerts", _alerts, shipped.alerts),
         channels=channels,
         printing=sections.get("printing", _printing, shipped.printing),
         seller_center=sections.get("seller_center", _seller_center, shipped.seller_center),
-        boxes=sections.get("boxes", _boxes, shipped.boxes),
+        boxes=boxes,
+        addresses=sections.get("addresses", _addresses, shipped.addresses),
+        senders=senders,
         listings=sections.get("listings", read_mapping, shipped.listings),
-        rates=sections.get("rates", read_mapping, shipped.rates),
+        rates=sections.get("rates", read_rates, shipped.rates),
         privacy=sections.get("privacy", read_mapping, shipped.privacy),
-        tests=sections.get("tests", _tests, shipped.tests),
+        tests=sections.get("tests", read_rule_tests, shipped.tests),
     )
     if not file.faults:
         note_whole(file, sections, rules)
@@ -274,9 +265,9 @@ def _ship_from(file: Source, node: Node, name: str) -> ShipFrom | None:
     keys = read_group(file, node, name, fields)
     if keys is None:
         return None
-    country = keys.get("country", _country, "US")
+    country = keys.get("country", read_country, "US")
     if country == "US":
-        read_state, read_zip = _us_state, _sender_zip
+        read_state, read_zip = read_us_state, _sender_zip
     else:
         read_state, read_zip = read_text, read_text
     return ShipFrom(
@@ -292,53 +283,35 @@ def _ship_from(file: Source, node: Node, name: str) -> ShipFrom | None:
     )
 
 
+def _senders(file: Source, node: Node, name: str) -> Mapping[str, ShipFrom] | None:
+    keys = read_group(file, node, name)
+    if keys is None:
+        return None
+    senders = {sender: _ship_from(file, value, f"{name}.{sender}") for sender, value in keys.values.items()}
+    return {sender: address for sender, address in senders.items() if address is not None}
+
+
+def _addresses(file: Source, node: Node, name: str) -> Addresses | None:
+    keys = read_group(file, node, name, ("line_length",))
+    if keys is None:
+        return None
+    shipped = Addresses()
+    return Addresses({**shipped.line_length, **keys.get("line_length", _line_lengths, {})})
+
+
+def _line_lengths(file: Source, node: Node, name: str) -> dict[str, int] | None:
+    keys = read_group(file, node, name, file.carriers)
+    return None if keys is None else {carrier: keys.get(carrier, whole(1), 0) for carrier in keys.values}
+
+
 def _sender_zip(file: Source, node: Node, name: str) -> str | None:
-    text = _zip_text(file, node, name)
+    text = read_zip_text(file, node, name)
     if text is None:
         return None
     if not _US_ZIP.fullmatch(text):
         file.fault(node, tr('`{name}`: {value} is no ZIP code; write "91761"', name=name, value=text))
         return None
     return text
-
-
-def _zip_text(file: Source, node: Node, name: str) -> str | None:
-    """Read digits that are a code and no number: `01234` is octal to YAML, `02139` is not, so both need quotes."""
-    if node.id == "scalar" and node.style in (None, "") and re.fullmatch(r"[0-9]+", node.value):
-        file.fault(node, tr('`{name}`: a ZIP code is text; write "{value}"', name=name, value=node.value))
-        return None
-    return read_text(file, node, name)
-
-
-def _us_state(file: Source, node: Node, name: str) -> str | None:
-    text = read_text(file, node, name)
-    if text is None:
-        return None
-    if text.upper() in US_STATE_NAMES:
-        return text.upper()
-    fault = tr("`{name}`: {value} is no US state; write its two letters", name=name, value=text)
-    code = state_code(text)
-    if code is None:
-        guess = closest(text, list(US_STATE_NAMES.values()))
-        code = state_code(guess.replace("_", " ")) if guess else None
-    if code is not None:
-        fault = tr("{fault}; did you mean `{guess}`?", fault=fault, guess=code)
-    file.fault(node, fault)
-    return None
-
-
-def _country(file: Source, node: Node, name: str) -> str | None:
-    text = read_text(file, node, name)
-    if text is None:
-        return None
-    code = country_code(text)
-    if code == text:
-        return text
-    fault = tr("`{name}`: {value} is no country code; write two letters such as US", name=name, value=text)
-    if code is not None:
-        fault = tr("{fault}; did you mean `{guess}`?", fault=fault, guess=code)
-    file.fault(node, fault)
-    return None
 
 
 def _sync(file: Source, node: Node, name: str) -> Sync | None:
@@ -437,192 +410,6 @@ def _labels(file: Source, node: Node, name: str) -> Labels | None:
         settle_after=keys.get("settle_after", ANY_TIME, shipped.settle_after),
         document_wait=keys.get("document_wait", SOME_TIME, shipped.document_wait),
     )
-
-
-def _carriers(file: Source, node: Node, name: str) -> tuple[CarrierRule, ...] | None:
-    names: dict[str, Node] = {}
-    return sequence(partial(_carrier_rule, names))(file, node, name)
-
-
-def _unique_name(keys: Group, taken: dict[str, Node]) -> str:
-    """Read `name` and report one that an earlier entry has."""
-    rule = keys.need("name", read_text, "")
-    if rule in taken:
-        line = taken[rule].start_mark.line + 1
-        keys.file.fault(
-            keys.values["name"], tr("the name `{rule}` is already used in line {line}", rule=rule, line=line)
-        )
-    elif rule:
-        taken[rule] = keys.values["name"]
-    return rule
-
-
-def _carrier_rule(names: dict[str, Node], file: Source, node: Node, name: str) -> CarrierRule | None:
-    keys = read_group(file, node, name, ("name", "when", "use"))
-    if keys is None:
-        return None
-    rule = _unique_name(keys, names)
-    conditions: tuple[Condition, ...] = keys.get("when", _when, ())
-    nowhere = ("", "")
-    carrier, service_level = keys.need("use", _use, nowhere)
-    return CarrierRule(rule, carrier, service_level, conditions)
-
-
-def _use(file: Source, node: Node, name: str) -> tuple[str, str] | None:
-    keys = read_group(file, node, name, ("carrier", "service_level"))
-    if keys is None:
-        return None
-    carrier = keys.need("carrier", _carrier, "")
-    service_level = keys.need("service_level", partial(_service_level, carrier), "")
-    return carrier, service_level
-
-
-def _carrier(file: Source, node: Node, name: str) -> str | None:
-    text = read_text(file, node, name)
-    if text is None or text in file.carriers:
-        return text
-    file.unknown_word(node, tr("unknown carrier `{carrier}`", carrier=text), text, file.carriers)
-    return None
-
-
-def _service_level(carrier: str, file: Source, node: Node, name: str) -> str | None:
-    text = read_text(file, node, name)
-    if text is None or not carrier:
-        return text
-    known = SERVICE_LEVELS.get(carrier)
-    if known is None:
-        if _OUR_WORD.fullmatch(text):
-            return text
-        file.fault(node, tr("`{name}`: write {value} in small letters and underscores", name=name, value=text))
-        return None
-    if text in known:
-        return text
-    successor = RETIRED_SERVICE_LEVELS.get((carrier, text))
-    if successor is not None:
-        file.note(
-            node,
-            tr("{carrier} has retired `{old}`; it is read as `{new}`", carrier=carrier, old=text, new=successor),
-        )
-        return successor
-    file.unknown_word(node, tr("{carrier} has no service level `{value}`", carrier=carrier, value=text), text, known)
-    return None
-
-
-def _when(file: Source, node: Node, name: str) -> tuple[Condition, ...] | None:
-    keys = read_group(file, node, name, (*BAND_CONDITIONS, *LIST_CONDITIONS, *FLAG_CONDITIONS))
-    if keys is None:
-        return None
-    home: tuple[str, ...] = (file.home,)
-    countries = keys.get("country", one_or_more(_country), home)
-    at_home = set(countries) <= {"US"}
-    conditions = []
-    for key in keys.values:
-        condition = keys.get(key, partial(_condition, key, at_home), None)
-        if condition is not None:
-            conditions.append(condition)
-    return tuple(conditions)
-
-
-def _condition(key: str, at_home: bool, file: Source, node: Node, name: str) -> Condition | None:
-    if key in BAND_CONDITIONS:
-        band = _band(key, file, node, name)
-        return None if band is None else band_condition(key, band)
-    if key in FLAG_CONDITIONS:
-        flag = read_flag(file, node, name)
-        return None if flag is None else flag_condition(key, flag)
-    words = one_or_more(_list_entry(key, at_home))(file, node, name)
-    return None if words is None else list_condition(key, words)
-
-
-_BAND_NUMBERS: Mapping[str, Read[Money] | Read[int] | Read[Decimal]] = {
-    "order_total": read_money,
-    "weight_g": whole(0),
-    "item_count": whole(0),
-    "hours_left": read_hours,
-}
-_BAND_EXAMPLES: Mapping[str, str] = {
-    "order_total": "{under: 10 USD}",
-    "weight_g": "{up_to: 450}",
-    "item_count": "{at_least: 2}",
-    "hours_left": "{under: 6}",
-}
-
-
-def _band(key: str, file: Source, node: Node, name: str) -> Band | None:
-    if node.id != "mapping" or not node.value:
-        file.fault(node, tr("`{name}` is a range; write {example}", name=name, example=_BAND_EXAMPLES[key]))
-        return None
-    keys = Group(file, node, name, ("over", "at_least", "under", "up_to"))
-    read = _BAND_NUMBERS[key]
-    ends: dict[str, int | Decimal] = {}
-    currency = ""
-    for end, value_node in keys.values.items():
-        value = read(file, value_node, f"{name}.{end}")
-        if value is None:
-            return None
-        if isinstance(value, Money):
-            if currency not in ("", value.currency):
-                file.fault(value_node, tr("`{name}`: both ends must be in one currency", name=name))
-                return None
-            currency, ends[end] = value.currency, value.minor
-        else:
-            ends[end] = value
-    if len(keys.values) < len(node.value):
-        return None  # an unknown or repeated end is a fault already
-    for low_or_high in (("over", "at_least"), ("under", "up_to")):
-        if all(end in ends for end in low_or_high):
-            file.fault(
-                node,
-                tr("`{name}` has both `{one}` and `{other}`", name=name, one=low_or_high[0], other=low_or_high[1]),
-            )
-            return None
-    band = Band(ends.get("over"), ends.get("at_least"), ends.get("under"), ends.get("up_to"), currency)
-    if band.is_empty() or (key != "hours_left" and band.highest()[0] < 0):
-        file.fault(node, tr("`{name}`: nothing can be {band}", name=name, band=str(band)))
-        return None
-    return band
-
-
-def _list_entry(key: str, at_home: bool) -> Read[str]:
-    if key == "state":
-        return _us_state if at_home else _region
-    if key == "country":
-        return _country
-    if key == "zip":
-        return _zip_entry
-    choices = {
-        "channel": CHANNELS,
-        # TikTok reference, section 5.3.
-        "shipping_type": ("TIKTOK", "SELLER", "TIKTOK_DIGITAL"),
-        "fulfillment_type": ("FULFILLMENT_BY_SELLER", "FULFILLMENT_BY_TIKTOK", "FULFILLMENT_BY_DILAYANI_TOKOPEDIA"),
-    }.get(key)
-    return read_text if choices is None else choice(*choices)
-
-
-def _region(file: Source, node: Node, name: str) -> str | None:
-    text = read_text(file, node, name)
-    return None if text is None else text.upper()
-
-
-def _zip_entry(file: Source, node: Node, name: str) -> str | None:
-    text = _zip_text(file, node, name)
-    if text is None:
-        return None
-    text = text.upper().removesuffix("*")
-    match = _ZIP_RANGE.fullmatch(text)
-    if match is None and _ZIP_PREFIX.fullmatch(text):
-        return text
-    if match is not None and len(match[1]) == len(match[2]) and match[1] <= match[2]:
-        return text
-    file.fault(
-        node,
-        tr(
-            '`{name}`: {value} is no start of a ZIP code; write "902", or "900-935" for a range',
-            name=name,
-            value=node.value,
-        ),
-    )
-    return None
 
 
 def _safety_stock(file: Source, node: Node, name: str) -> tuple[SafetyRule, ...] | None:
@@ -727,7 +514,7 @@ def _carrier_names(file: Source, node: Node, name: str) -> dict[str, str] | None
     if keys is None:
         return None
     for carrier, key_node in keys.keys.items():
-        if not _OUR_WORD.fullmatch(carrier):
+        if not OUR_WORD.fullmatch(carrier):
             file.fault(
                 key_node, tr("`{name}`: write {value} in small letters and underscores", name=name, value=carrier)
             )
@@ -776,7 +563,7 @@ def _boxes(file: Source, node: Node, name: str) -> tuple[Box, ...] | None:
             return None
         size = whole(1)
         return Box(
-            name=_unique_name(keys, names),
+            name=unique_name(keys, names),
             weight_g=keys.need("weight_g", whole(0), 0),
             length_mm=keys.get("length_mm", size, None),
             width_mm=keys.get("width_mm", size, None),
@@ -785,75 +572,3 @@ def _boxes(file: Source, node: Node, name: str) -> tuple[Box, ...] | None:
         )
 
     return sequence(read)(file, node, name)
-
-
-def _tests(file: Source, node: Node, name: str) -> tuple[RuleTest, ...] | None:
-    names: dict[str, Node] = {}
-
-    def read(file: Source, node: Node, name: str) -> RuleTest | None:
-        keys = read_group(file, node, name, ("name", "package", "expect"))
-        if keys is None:
-            return None
-        title = _unique_name(keys, names)
-        parcel = keys.need("package", partial(_test_parcel, title), Parcel(package_id=title))
-        return RuleTest(title, parcel, keys.need("expect", _expectation, Expectation()))
-
-    return sequence(read)(file, node, name)
-
-
-def _expectation(file: Source, node: Node, name: str) -> Expectation | None:
-    keys = read_group(file, node, name, ("carrier", "service_level", "rule", "cause"))
-    if keys is None:
-        return None
-    if ("carrier" in keys.keys) == ("cause" in keys.keys):
-        file.fault(node, tr("`{name}` is either a carrier or the cause why there is none", name=name))
-        return None
-    carrier = keys.get("carrier", _carrier, "")
-    return Expectation(
-        carrier=carrier or None,
-        service_level=keys.get("service_level", partial(_service_level, carrier), None),
-        rule=keys.get("rule", read_text, None),
-        cause=keys.get("cause", read_text, None),
-    )
-
-
-def _test_parcel(title: str, file: Source, node: Node, name: str) -> Parcel | None:
-    """Read the facts of a test's package. What it leaves out is as on an ordinary day; `~` makes a fact unknown."""
-    facts = (*BAND_CONDITIONS, *(key for key in LIST_CONDITIONS if key != "all_skus"), *FLAG_CONDITIONS)
-    keys = read_group(file, node, name, facts)
-    if keys is None:
-        return None
-
-    def fact(key: str, read: Read[T], ordinary: T | None) -> T | None:
-        value = keys.values.get(key)
-        if value is not None and value.id == "scalar" and kind_of(value) == "null":
-            return None
-        return keys.get(key, read, ordinary)
-
-    def words(key: str) -> tuple[str, ...]:
-        return fact(key, one_or_more(read_text), ()) or ()
-
-    country = fact("country", _country, file.home)
-    has_note = fact("has_note", read_flag, False)
-    return Parcel(
-        package_id=title,
-        channel=fact("channel", choice(*CHANNELS), "tiktok"),
-        order_total=fact("order_total", read_money, None),
-        weight_g=fact("weight_g", whole(0), None),
-        item_count=fact("item_count", whole(0), None),
-        skus=words("sku"),
-        tags=words("tags"),
-        country=country,
-        state=fact("state", _us_state if country == "US" else _region, None),
-        zip=fact("zip", _zip_text, None),
-        shipping_type=fact("shipping_type", _list_entry("shipping_type", True), None),
-        fulfillment_type=fact("fulfillment_type", _list_entry("fulfillment_type", True), None),
-        is_presale=fact("presale", read_flag, False),
-        is_sample=fact("sample", read_flag, False),
-        has_gift=fact("gift", read_flag, False),
-        buyer_note=None if has_note is None else "..." if has_note else "",
-        creator=fact("creator", read_text, ""),
-        delivery_option=fact("delivery_option", read_text, None),
-        warehouse=fact("warehouse", read_text, None),
-        hours_left=fact("hours_left", read_hours, None),
-    )

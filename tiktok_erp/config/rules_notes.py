@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from decimal import Decimal
 
 from tiktok_erp.config.checked_yaml import Group, Node, Source
 from tiktok_erp.messages import tr
-from tiktok_erp.model.rule import Band, CarrierRule, Condition, Rules, ShipFrom, Shop
+from tiktok_erp.model.carrier_rule import CarrierRule
+from tiktok_erp.model.condition import Band, Condition
+from tiktok_erp.model.rule import Rules, ShipFrom, Shop
 
 _EXAMPLE_SENDER = ShipFrom("Warehouse", "100 Main St", "Ontario", "CA", "91761", "US", "9095550100")
 
@@ -36,24 +39,32 @@ def note_whole(file: Source, sections: Group, rules: Rules) -> None:
         _note_sender(file, sections, rules.shop)
 
 
+def is_example_sender(sender: ShipFrom) -> bool:
+    """Tell whether an address is the one that the shipped rules have as an example."""
+    return sender == _EXAMPLE_SENDER
+
+
 def _note_sender(file: Source, sections: Group, shop: Shop) -> None:
     if shop.ship_from is None:
         file.note(sections.keys["labels"], tr("labels from easypost need a sender: add `ship_from` to `shop`"))
-    elif shop.ship_from == _EXAMPLE_SENDER:
+    elif is_example_sender(shop.ship_from):
         file.note(sections.keys["shop"], tr("`shop.ship_from` is still the example's; put in where you send from"))
 
 
 def _note_carriers(file: Source, section: Node, rules: Rules) -> None:
     nodes: list[Node] = section.value
     pairs = list(zip(nodes, rules.carriers, strict=True))
+    deciding = [(node, rule) for node, rule in pairs if rule.decides]
+    _note_never(file, pairs)
     _note_unreachable(file, pairs)
-    _note_overlaps(file, pairs)
-    if all(rule.conditions for rule in rules.carriers):
+    _note_overlaps(file, deciding)
+    if all(rule.conditions for _node, rule in deciding):
         file.note(section, tr("no rule covers everything: what none of them covers is quarantined"))
-        _note_gaps(file, pairs)
+        _note_gaps(file, deciding)
     if rules.shop.kind == "cross_border" and rules.labels.seller_shipping != "off":
         for node, rule in pairs:
-            if rule.carrier == "usps":
+            carriers = {choice.carrier for choice in rule.choices}
+            if carriers == {"usps"}:
                 file.note(
                     node,
                     tr(
@@ -61,14 +72,44 @@ def _note_carriers(file: Source, section: Node, rules: Rules) -> None:
                         rule=rule.name,
                     ),
                 )
+            elif "usps" in carriers:
+                file.note(
+                    node,
+                    tr(
+                        "a cross-border shop may not use USPS with its own labels: `{rule}` leaves it out for those",
+                        rule=rule.name,
+                    ),
+                )
+
+
+def _note_never(file: Source, pairs: Sequence[tuple[Node, CarrierRule]]) -> None:
+    """Remark on conditions that no package ever meets, or of which nobody knows whether it does."""
+    for node, rule in pairs:
+        for condition in rule.conditions:
+            if condition.key == "fulfillment_type" and condition.wanted == frozenset({"FULFILLMENT_BY_TIKTOK"}):
+                file.note(
+                    node,
+                    tr("`{rule}` is never reached: what TikTok ships itself gets no package of ours", rule=rule.name),
+                )
+            if any(leaf.key == "residential" for leaf in condition.leaves()):
+                file.note(
+                    node,
+                    tr(
+                        "`{rule}` asks whether an address is residential, which no channel tells:"
+                        " packages that come so far are quarantined",
+                        rule=rule.name,
+                    ),
+                )
 
 
 _End = tuple[int | Decimal | float, int]
-_Extent = tuple[_End, _End, str] | frozenset[str] | bool
+_Extent = tuple[_End, _End, str] | frozenset[str] | bool | str
 
 
 def _extent(condition: Condition) -> _Extent:
     """Return what a condition lets in, in a form that is quick to compare: every rule is held against every other."""
+    if condition.parts:
+        return str(condition)
     wanted = condition.wanted
     return (wanted.lowest(), wanted.highest(), wanted.currency) if isinstance(wanted, Band) else wanted
 
@@ -90,6 +131,7 @@ def _covers(wide: Sequence[tuple[str, _Extent]], narrow: dict[str, _Extent]) -> 
 
 def _note_unreachable(file: Source, pairs: Sequence[tuple[Node, CarrierRule]]) -> None:
     earlier: list[tuple[frozenset[str], list[tuple[str, _Extent]], Node]] = []
+    together = _Together()
     for node, rule in pairs:
         extents = {condition.key: _extent(condition) for condition in rule.conditions}
         asked = frozenset(extents)
@@ -98,11 +140,50 @@ def _note_unreachable(file: Source, pairs: Sequence[tuple[Node, CarrierRule]]) -
                 line = wider_node.start_mark.line + 1
                 file.note(node, tr("`{rule}` is never reached, line {line} covers it", rule=rule.name, line=line))
                 break
-        earlier.append((asked, list(extents.items()), node))
+        else:
+            if together.key is not None:
+                file.note(
+                    node,
+                    tr(
+                        "`{rule}` is never reached: the rules above cover every `{key}`",
+                        rule=rule.name,
+                        key=together.key,
+                    ),
+                )
+        if rule.decides:
+            earlier.append((asked, list(extents.items()), node))
+            together.add(rule)
+
+
+class _Together:
+    """Whether rules of a single range each cover every number of a fact together. `key` is the first such fact."""
+
+    def __init__(self) -> None:
+        self.key: str | None = None
+        self._seen: dict[tuple[str, str], list[Band]] = {}
+
+    def add(self, rule: CarrierRule) -> None:
+        bands = _bands(rule)
+        if self.key is not None or len(bands) != 1 or len(rule.conditions) != 1:
+            return
+        key, band = bands[0]
+        seen = self._seen.setdefault((key, band.currency), [])
+        seen.append(band)
+        seen.sort(key=lambda one: one.lowest())
+        # Only hours can be negative.
+        if seen[0].lowest() > ((-math.inf, 0) if key == "hours_left" else (0, 0)):
+            return
+        reached = seen[0].highest()
+        for one in seen[1:]:
+            if _gap(reached, one.lowest(), band.currency) is not None:
+                return
+            reached = max(reached, one.highest())
+        if reached == (math.inf, 0):
+            self.key = key
 
 
 def _bands(rule: CarrierRule) -> list[tuple[str, Band]]:
-    return [(condition.key, condition.wanted) for condition in rule.conditions if isinstance(condition.wanted, Band)]
+    return [(one.key, one.wanted) for one in rule.conditions if isinstance(one.wanted, Band)]
 
 
 def _note_overlaps(file: Source, pairs: Sequence[tuple[Node, CarrierRule]]) -> None:
@@ -113,7 +194,7 @@ def _note_overlaps(file: Source, pairs: Sequence[tuple[Node, CarrierRule]]) -> N
         if len(bands) != 1:
             continue
         (key, band) = bands[0]
-        rest = frozenset((one.key, one.wanted) for one in rule.conditions if one.key != key)
+        rest = frozenset((one.key, one.wanted, one.parts) for one in rule.conditions if one.key != key)
         before = alike.setdefault((key, band.currency, rest), [])
         for earlier_node, earlier in before:
             lower, upper = sorted((earlier, band), key=lambda one: (one.lowest(), one.highest()))

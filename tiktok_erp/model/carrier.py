@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tiktok_erp.model.rule import CARRIER_NAMES, SERVICE_LEVELS
+from tiktok_erp.model.rule import CARRIER_NAMES, RETIRED_SERVICE_LEVELS, SERVICE_LEVELS
 
 _OTHER_NAMES = {
     "united states postal service": "usps",
@@ -31,6 +31,19 @@ def carrier_code(name: str) -> str:
         if plain.startswith(code + " ") and _is_service(code, plain.removeprefix(code + " ")):
             return code
     return plain.replace(" ", "_")
+
+
+def service_code(carrier: str, service: str) -> tuple[str, str]:
+    """Return our codes for a carrier and its service by their display names: `USPS`, `USPS Ground Advantage®`.
+
+    A service that is in no table of ours gets its own words in small letters and underscores.
+    """
+    code = carrier_code(carrier)
+    words = _plain(service)
+    for name in (_plain(carrier), code.replace("_", " ")):
+        words = words.removeprefix(name + " ")
+    level = words.replace(" ", "_")
+    return code, RETIRED_SERVICE_LEVELS.get((code, level), level)
 
 
 def _is_service(carrier: str, words: str) -> bool:

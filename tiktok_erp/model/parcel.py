@@ -39,6 +39,15 @@ class Parcel:
     delivery_option: str | None = None  # the name the buyer chose, such as "Standard shipping"
     warehouse: str | None = None
     hours_left: Decimal | None = None  # until the earliest deadline; negative once it has passed
+    repeat_orders: int | None = None  # the buyer's earlier orders that were not cancelled
+    live_sessions: tuple[str, ...] | None = None  # names and room ids of the sessions it was sold in; () when in none
+    is_military: bool | None = None
+    is_po_box: bool | None = None
+    is_residential: bool | None = None
+    has_phone: bool | None = None
+    longest_line: int | None = None  # characters of the longest street line
+    refused: frozenset[tuple[str, str]] = frozenset()  # carrier and service level that the label source refused for it
+    overrides: frozenset[str] = frozenset()  # causes that the seller has overridden for all its orders
 
 
 _COUNTRY_CODES = {"UNITED KINGDOM": "GB", "UK": "GB", "GREAT BRITAIN": "GB", "CANADA": "CA", "MEXICO": "MX"}

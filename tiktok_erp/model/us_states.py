@@ -72,6 +72,9 @@ US_STATE_NAMES = {
     "AP": "Armed Forces Pacific",
 }
 
+TERRITORIES = frozenset({"AS", "GU", "MP", "PR", "VI", "FM", "MH", "PW"})
+MILITARY_STATES = frozenset({"AA", "AE", "AP"})
+
 # States all or some of whose ZIP codes begin with 0: a spreadsheet program turns 02139 into 2139.
 STATES_WITH_ZERO_ZIPS = frozenset({"AE", "CT", "MA", "ME", "NH", "NJ", "NY", "PR", "RI", "VI", "VT"})
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from tiktok_erp.model.carrier import carrier_code
@@ -132,24 +133,33 @@ def _cancel_if_empty(store: Store, package_id: str, at: str) -> None:
 
 # What rules and people may ask of a package, folded over its orders. A value that differs between them is unknown.
 _PARCELS = """
-SELECT p.package_id, p.channel, p.carrier, p.service_level, p.because, p.allocated_at,
+SELECT p.package_id, p.channel, p.planned_at, p.carrier, p.service_level, p.because, p.allocated_at, p.wait_until,
   json_group_array(o.order_id) AS order_ids, min(o.currency) AS currency, count(DISTINCT o.currency) AS currencies,
   CASE WHEN count(o.total_minor) = count(*) THEN sum(o.total_minor) END AS total_minor,
   CASE WHEN count(DISTINCT r.state) = 1 THEN min(r.state) END AS state,
   CASE WHEN count(DISTINCT r.country) = 1 THEN min(r.country) END AS country,
   CASE WHEN count(DISTINCT r.zip) = 1 THEN min(r.zip) END AS zip,
-  max(r.street1 IS NOT NULL OR r.full_address IS NOT NULL) AS has_address,
+  min(r.name) AS name, min(r.street1) AS street1, min(r.street2) AS street2, min(r.city) AS city, min(r.phone) AS phone,
+  min(r.full_address) AS full_address, max(r.is_masked) AS is_masked, count(r.order_id) AS recipients,
   CASE WHEN count(DISTINCT o.shipping_type) = 1 THEN min(o.shipping_type) END AS shipping_type,
   CASE WHEN count(DISTINCT o.fulfillment_type) = 1 THEN min(o.fulfillment_type) END AS fulfillment_type,
   max(o.is_presale) AS is_presale, max(o.is_sample) AS is_sample, max(o.buyer_note) AS buyer_note,
+  min(o.buyer_id) AS buyer_id, min(coalesce(o.placed_at, o.first_seen_at)) AS placed_at,
   min(o.delivery_option) AS delivery_option, min(o.channel_warehouse_id) AS warehouse, min(o.ship_by) AS ship_by,
   CASE WHEN count(*) = 1 THEN max(o.weight_g) END AS order_weight_g,
-  max(o.address_changed_at) AS address_changed_at
+  max(o.address_changed_at) AS address_changed_at,
+  (SELECT json_group_array(v.cause) FROM overrides v WHERE v.order_id = min(o.order_id)
+     AND NOT EXISTS (SELECT 1 FROM package_orders x WHERE x.package_id = p.package_id
+       AND NOT EXISTS (SELECT 1 FROM overrides w WHERE w.order_id = x.order_id AND w.cause = v.cause))) AS overrides,
+  (SELECT min(h.because) FROM holds h JOIN package_orders x USING (order_id) WHERE x.package_id = p.package_id) AS seller_hold
 FROM packages p
 JOIN package_orders po USING (package_id)
 JOIN orders o USING (order_id)
 LEFT JOIN recipients r USING (order_id)
 """
+_NOT_LABELLED = (
+    "NOT EXISTS (SELECT 1 FROM labels l WHERE l.package_id = p.package_id AND l.state IN ('sent', 'unknown', 'bought'))"
+)
 
 
 def load_parcels(store: Store, *, only: Sequence[str] | None = None) -> list[sqlite3.Row]:
@@ -163,21 +173,43 @@ def load_parcels(store: Store, *, only: Sequence[str] | None = None) -> list[sql
         where += " AND p.package_id IN (SELECT value FROM json_each(?))"
         values = (json.dumps(list(only)),)
     return store.query(
-        _PARCELS + f" WHERE {where} AND NOT EXISTS (SELECT 1 FROM labels l WHERE l.package_id = p.package_id"
-        " AND l.state IN ('sent', 'unknown', 'bought'))"
+        _PARCELS + f" WHERE {where} AND {_NOT_LABELLED}"
         " GROUP BY p.package_id HAVING max(o.base_state <> 'open' OR coalesce(o.held_until, '') > strftime('%Y-%m-%dT%H:%M:%SZ', 'now')) = 0"
         " ORDER BY ship_by IS NULL, ship_by, p.package_id",
         values,
     )
 
 
-def load_package_units(store: Store, package_ids: Sequence[str]) -> list[sqlite3.Row]:
-    """Return the units of these packages that are not cancelled, with their SKU's weight, shelf and reservation.
+def load_parcels_of(store: Store, package_ids: Sequence[str]) -> list[sqlite3.Row]:
+    """Return the rows of these packages, whatever has become of them, in the order of their ids."""
+    return store.query(
+        _PARCELS
+        + " WHERE p.package_id IN (SELECT value FROM json_each(?)) GROUP BY p.package_id ORDER BY p.package_id",
+        (json.dumps(list(package_ids)),),
+    )
 
-    The seller's own weight of a SKU goes before the channel's, which has the packing of a single piece in it.
+
+def iterate_package_ids(store: Store, since: datetime) -> Iterator[str]:
+    """Yield the packages that were planned since, but for those that hold nothing."""
+    for row in store.iterate(
+        "SELECT p.package_id FROM packages p WHERE p.planned_at >= ? AND EXISTS"
+        " (SELECT 1 FROM package_orders po WHERE po.package_id = p.package_id) ORDER BY p.package_id",
+        (to_text(since),),
+    ):
+        yield row[0]
+
+
+def load_package_units(store: Store, package_ids: Sequence[str]) -> list[sqlite3.Row]:
+    """Return the units of these packages that are not cancelled, with their SKU's weight, size, shelf and reservation.
+
+    The seller's own weight of a SKU goes before the channel's, which has the packing of a single piece in it; so does the
+    size.
     """
     return store.query(
         "SELECT u.*, coalesce(k.weight_g, g.weight_g) AS weight_g, k.shelf, k.name AS sku_name, k.tags,"
+        " CASE WHEN k.length_mm IS NULL THEN g.length_mm ELSE k.length_mm END AS length_mm,"
+        " CASE WHEN k.length_mm IS NULL THEN g.width_mm ELSE k.width_mm END AS width_mm,"
+        " CASE WHEN k.length_mm IS NULL THEN g.height_mm ELSE k.height_mm END AS height_mm,"
         " r.state AS reservation FROM json_each(?) j"
         " JOIN units u ON u.package_id = j.value LEFT JOIN skus k ON k.sku = u.sku"
         " LEFT JOIN packages p ON p.package_id = u.package_id"
@@ -188,29 +220,56 @@ def load_package_units(store: Store, package_ids: Sequence[str]) -> list[sqlite3
     )
 
 
-def save_allocation(
-    store: Store,
-    package_id: str,
-    *,
-    carrier: str,
-    service_level: str | None,
-    because: str,
-    weight_g: int | None,
-    at: datetime,
-) -> None:
-    """Write a decision. Call inside a transaction."""
+def load_refused_choices(store: Store) -> dict[str, frozenset[tuple[str, str]]]:
+    """Return, by package, the carrier and service level of each label that its source refused."""
+    refused: dict[str, set[tuple[str, str]]] = defaultdict(set)
+    for row in store.iterate(
+        "SELECT package_id, carrier, service_level FROM labels WHERE state = 'refused' AND carrier IS NOT NULL"
+        " AND service_level IS NOT NULL AND coalesce(error_code, '') NOT IN"
+        " ('shipped_elsewhere', 'order_cancelled', 'bought_elsewhere')"
+    ):
+        refused[row[0]].add((row[1], row[2]))
+    return {package_id: frozenset(choices) for package_id, choices in refused.items()}
+
+
+def load_buyer_history(store: Store, buyer_ids: Collection[str]) -> dict[str, list[str]]:
+    """Return, by buyer, when each of their orders that were not cancelled was placed, sorted. Reads all orders."""
+    history: dict[str, list[str]] = defaultdict(list)
+    for row in store.iterate(
+        "SELECT o.buyer_id, coalesce(o.placed_at, o.first_seen_at) FROM orders o WHERE o.base_state NOT IN ('cancelled', 'unpaid')"
+        " AND o.buyer_id IN (SELECT value FROM json_each(?)) ORDER BY 2",
+        (json.dumps(sorted(buyer_ids)),),
+    ):
+        history[row[0]].append(row[1])
+    return history
+
+
+def save_allocation(store: Store, decision: Mapping[str, object]) -> None:
+    """Write a decision: the columns of `packages` by their names, `package_id` among them. Call inside a transaction."""
+    columns = [column for column in decision if column != "package_id"]
     store.execute(
-        "UPDATE packages SET carrier = ?, service_level = ?, because = ?, weight_g = ?, allocated_at = ? WHERE package_id = ?",
-        (carrier, service_level, because, weight_g, to_text(at), package_id),
+        f"UPDATE packages SET {', '.join(f'{column} = :{column}' for column in columns)} WHERE package_id = :package_id",
+        dict(decision),
     )
 
 
-def withdraw_allocations(store: Store) -> list[str]:
-    """Take back decisions whose address changed since, where no label was bought yet; return the package ids."""
+def withdraw_allocations(store: Store, package_ids: Sequence[str] | None = None) -> list[str]:
+    """Take back decisions where no label was bought yet, of these packages or of all whose address changed since.
+
+    Return the ids of the packages that had one. Call inside a transaction.
+    """
+    if package_ids is None:
+        which = (
+            "EXISTS (SELECT 1 FROM package_orders po JOIN orders o USING (order_id)"
+            " WHERE po.package_id = p.package_id AND o.address_changed_at >= p.allocated_at)"
+        )
+        values: tuple[str, ...] = ()
+    else:
+        which, values = "p.package_id IN (SELECT value FROM json_each(?))", (json.dumps(list(package_ids)),)
     rows = store.query(
-        "SELECT DISTINCT p.package_id FROM packages p JOIN package_orders po USING (package_id) JOIN orders o USING (order_id)"
-        " WHERE p.allocated_at IS NOT NULL AND p.cancelled_at IS NULL AND o.address_changed_at >= p.allocated_at AND NOT EXISTS"
-        " (SELECT 1 FROM labels l WHERE l.package_id = p.package_id AND l.state IN ('sent', 'unknown', 'bought'))"
+        f"SELECT p.package_id FROM packages p WHERE p.allocated_at IS NOT NULL AND p.cancelled_at IS NULL AND {which}"
+        f" AND {_NOT_LABELLED}",
+        values,
     )
     ids = [row[0] for row in rows]
     store.execute_many(

@@ -156,6 +156,18 @@ CREATE TABLE packages (
   cancelled_at  TEXT CHECK (cancelled_at GLOB '????-??-??T??:??:??Z'),
   scanned_at    TEXT CHECK (scanned_at GLOB '????-??-??T??:??:??Z'),
   delivered_at  TEXT CHECK (delivered_at GLOB '????-??-??T??:??:??Z'),
+  box           TEXT,                            -- a name in `boxes`
+  ship_from     TEXT,                            -- a name in `senders`; NULL: shop.ship_from
+  signature     TEXT CHECK (signature IN ('standard', 'adult')),
+  insurance_minor    INTEGER CHECK (insurance_minor > 0),
+  insurance_currency TEXT,
+  tags          TEXT NOT NULL DEFAULT '[]',      -- JSON array of text: what rules have added
+  print_note    TEXT,                            -- for the packing slip
+  fallbacks     TEXT NOT NULL DEFAULT '[]',      -- JSON array of [carrier, service level]: what comes next when a label is refused
+  price_minor   INTEGER,                         -- what the choice was compared by; NULL: nothing was compared
+  price_currency TEXT,
+  price_source  TEXT,                            -- rates, tiktok, easypost
+  hold_because  TEXT,                            -- a rule's reason to keep it back
   CHECK (allocated_at IS NULL OR (carrier IS NOT NULL AND because IS NOT NULL))
 ) STRICT;
 CREATE INDEX packages_unallocated ON packages (package_id) WHERE allocated_at IS NULL AND cancelled_at IS NULL;
@@ -168,6 +180,23 @@ CREATE TABLE package_orders (
   PRIMARY KEY (package_id, order_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX package_orders_by_order ON package_orders (order_id);
+
+-- Orders the seller keeps back, whatever the rules say.
+CREATE TABLE holds (
+  order_id TEXT PRIMARY KEY REFERENCES orders,
+  because  TEXT NOT NULL,
+  since    TEXT NOT NULL CHECK (since GLOB '????-??-??T??:??:??Z')
+) STRICT, WITHOUT ROWID;
+
+-- Causes of quarantine that the seller has looked at and decided to go on with.
+CREATE TABLE overrides (
+  order_id TEXT NOT NULL REFERENCES orders,
+  cause    TEXT NOT NULL,
+  because  TEXT NOT NULL,
+  at       TEXT NOT NULL CHECK (at GLOB '????-??-??T??:??:??Z'),
+  run_id   INTEGER REFERENCES runs,
+  PRIMARY KEY (order_id, cause)
+) STRICT, WITHOUT ROWID;
 
 -- One row per physical piece.
 CREATE TABLE units (
@@ -330,6 +359,12 @@ CREATE TABLE labels (
 CREATE UNIQUE INDEX labels_one_live ON labels (package_id) WHERE state IN ('intent', 'sent', 'unknown', 'bought');
 CREATE INDEX labels_by_tracking ON labels (tracking_number) WHERE tracking_number IS NOT NULL;
 CREATE INDEX labels_to_print ON labels (package_id) WHERE state = 'bought' AND printed_at IS NULL AND sha256 IS NOT NULL;
+
+-- What a label was bought for must stay together, and nothing may slip in beside it.
+CREATE TRIGGER package_orders_stay_with_their_label BEFORE UPDATE OF package_id ON package_orders
+WHEN EXISTS (SELECT 1 FROM labels l WHERE l.package_id IN (OLD.package_id, NEW.package_id)
+             AND l.state IN ('intent', 'sent', 'unknown', 'bought'))
+BEGIN SELECT RAISE(ABORT, 'a package with a label keeps its orders'); END;
 
 CREATE TRIGGER labels_are_never_forgotten BEFORE DELETE ON labels
 BEGIN SELECT RAISE(ABORT, 'a label row is never deleted'); END;
@@ -543,8 +578,13 @@ SELECT package_id, channel, channel_package_id, order_ids,
     ELSE 'planned'
   END AS state,
   ship_by, carrier, service_level, because, weight_g, tracking_number, cost_minor AS label_cost_minor, allocated_at,
-  bought_at AS labelled_at, printed_at, uploaded_at, scanned_at, quarantine_cause, delivered_at, wait_until, merged_into
+  bought_at AS labelled_at, printed_at, uploaded_at, scanned_at, quarantine_cause, delivered_at, wait_until, merged_into,
+  box, ship_from, signature, insurance_minor, insurance_currency, tags, print_note, price_minor, price_currency, price_source,
+  hold_because
 FROM facts;
+
+CREATE VIEW v_overrides AS
+SELECT order_id, cause, because, at FROM overrides;
 
 CREATE VIEW v_order_events AS
 SELECT order_id, kind, at, seen_at, detail FROM order_events;

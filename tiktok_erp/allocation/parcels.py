@@ -1,0 +1,160 @@
+"""Rows of the store as the facts that rules ask for. Reads nothing; the ZIP codes come from a package of data."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from functools import cache
+
+from tiktok_erp.allocation.plan import Size, plan_box, plan_weight
+from tiktok_erp.model.address import Address, AddressFault, clean_address, find_fault, is_military, is_po_box
+from tiktok_erp.model.moment import from_text
+from tiktok_erp.model.money import Money
+from tiktok_erp.model.parcel import Parcel
+from tiktok_erp.model.rule import Box, Rules
+
+_SECONDS_AN_HOUR = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What is known beside the package itself: refused labels by package, and each buyer's orders by time."""
+
+    refused: Mapping[str, frozenset[tuple[str, str]]] = field(default_factory=dict)
+    history: Mapping[str, Sequence[str]] | None = None  # None: no rule asks for it
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What is in a package: its weight without a box in grams, the sizes of its pieces, and the box it goes into."""
+
+    weight_g: int | None
+    sizes: tuple[Size | None, ...]
+    box: Box | None
+
+    def in_box(self, box: Box | None) -> int | None:
+        """Return the packed weight in `box`, in grams."""
+        return None if self.weight_g is None else self.weight_g + (box.weight_g if box is not None else 0)
+
+
+def content_of(row: sqlite3.Row, units: Sequence[sqlite3.Row], rules: Rules) -> Content:
+    """Return what is in the package of `row`."""
+    weight = plan_weight([unit["weight_g"] for unit in units], 0)
+    if weight is None and row["order_weight_g"] is not None:
+        weight = int(row["order_weight_g"])
+    sizes = tuple(_size(unit) for unit in units)
+    return Content(weight, sizes, plan_box(rules.boxes, weight, sizes))
+
+
+def _size(unit: sqlite3.Row) -> Size | None:
+    length, width, height = unit["length_mm"], unit["width_mm"], unit["height_mm"]
+    return None if length is None or width is None or height is None else (length, width, height)
+
+
+def address_of(row: sqlite3.Row) -> Address:
+    """Return the delivery address of the package of `row`, cleaned."""
+    return clean_address(
+        Address(
+            row["name"],
+            row["street1"],
+            row["street2"],
+            row["city"],
+            row["state"],
+            row["zip"],
+            row["country"],
+            row["phone"],
+            row["full_address"],
+            bool(row["is_masked"]),
+        )
+    )
+
+
+def parcel_of(
+    row: sqlite3.Row,
+    units: Sequence[sqlite3.Row],
+    content: Content,
+    address: Address,
+    now: datetime,
+    known: Surroundings,
+) -> Parcel:
+    """Return the facts about the package of `row` as they were, or are, at `now`."""
+    total = None
+    if row["total_minor"] is not None and row["currency"] and row["currencies"] == 1:
+        total = Money(int(row["total_minor"]), row["currency"])
+    creators = {unit["creator"] for unit in units if unit["creator"]}
+    ship_by = from_text(row["ship_by"]) if row["ship_by"] else None
+    hours_left = Decimal(int((ship_by - now).total_seconds())) / _SECONDS_AN_HOUR if ship_by is not None else None
+    streets = address.streets()
+    return Parcel(
+        package_id=row["package_id"],
+        channel=row["channel"],
+        order_ids=tuple(json.loads(row["order_ids"])),
+        order_total=total,
+        weight_g=content.in_box(content.box),
+        item_count=len(units),
+        skus=tuple(unit["sku"] for unit in units),
+        tags=tuple(sorted({tag for unit in units for tag in _tags(unit)})),
+        country=row["country"],
+        state=row["state"],
+        zip=row["zip"],
+        shipping_type=row["shipping_type"],
+        fulfillment_type=row["fulfillment_type"],
+        is_presale=bool(row["is_presale"]),
+        is_sample=bool(row["is_sample"]),
+        has_gift=any(unit["is_gift"] for unit in units),
+        buyer_note=row["buyer_note"] or "",
+        creator=min(creators) if creators else "",
+        delivery_option=row["delivery_option"],
+        warehouse=row["warehouse"],
+        hours_left=hours_left,
+        repeat_orders=_earlier_orders(row, known),
+        live_sessions=_live_sessions(units),
+        is_military=is_military(address),
+        is_po_box=is_po_box(address),
+        has_phone=bool(address.phone),
+        longest_line=max(map(len, streets)) if streets else None,
+        refused=known.refused.get(row["package_id"], frozenset()),
+        overrides=frozenset(json.loads(row["overrides"])),
+    )
+
+
+def address_fault(row: sqlite3.Row, address: Address, rules: Rules) -> AddressFault | None:
+    """Return what keeps an own label from being bought for this address; the platform sees to its own labels."""
+    if row["shipping_type"] != "SELLER":
+        return None
+    home = rules.shop.ship_from.country if rules.shop.ship_from is not None else "US"
+    return find_fault(address, home=home, states_of_zip=states_of_zip, skip=frozenset(json.loads(row["overrides"])))
+
+
+def states_of_zip(code: str) -> frozenset[str]:
+    """Return the states that a five-digit ZIP code lies in; none for one that the data does not have."""
+    return _zip_codes().get(code, frozenset())
+
+
+@cache
+def _zip_codes() -> dict[str, frozenset[str]]:
+    import zipcodes
+
+    states: dict[str, set[str]] = {}
+    for entry in zipcodes.list_all():  # type: ignore[no-untyped-call]
+        states.setdefault(entry["zip_code"], set()).add(entry["state"])
+    return {code: frozenset(found) for code, found in states.items()}
+
+
+def _earlier_orders(row: sqlite3.Row, known: Surroundings) -> int | None:
+    if known.history is None or row["buyer_id"] is None:
+        return None
+    return len([placed_at for placed_at in known.history.get(row["buyer_id"], ()) if placed_at < row["placed_at"]])
+
+
+def _live_sessions(units: Sequence[sqlite3.Row]) -> tuple[str, ...]:
+    rooms = {unit["content_id"] or "LIVE" for unit in units if unit["content_type"] == "LIVE"}
+    return tuple(sorted(rooms))
+
+
+def _tags(unit: Mapping[str, str | None] | sqlite3.Row) -> list[str]:
+    return [str(tag) for tag in json.loads(unit["tags"] or "[]")]
