@@ -270,7 +270,7 @@ class SimulatedShop:
         self.run("sync", "--quiet")
         self.run("stock", "import", "--from-channel", "tiktok", "--quiet")
         self.run("reserve-stock", "--no-push", "--quiet")
-        self.run("allocate", "--quiet")
+        self.run("allocate", "--no-wait", "--quiet")
 
     def due(self) -> set[str]:
         """Return the orders that had to be shipped by somebody who began when this shop was opened."""

@@ -15,8 +15,6 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import yaml
-
 from tests.benchmarks.fetch import fetch, memory
 from tests.benchmarks.files import files
 from tests.benchmarks.ingest import Ingest
@@ -107,42 +105,10 @@ def ingest_many(folder: Path) -> list[Row]:
 
 
 def rules(folder: Path) -> list[Row]:
-    """Load and check 200 rules against a bare YAML load; ask 20 rules about 100,000 packages."""
-    from tiktok_erp.allocation.plan import plan_allocation
-    from tiktok_erp.config.rules_file import default_rules_text, load_rules_text
-    from tiktok_erp.model.money import Money
-    from tiktok_erp.model.parcel import Parcel
+    """Load and check 200 rules, decide with 20 and 200, replay two files on a history."""
+    from tests.benchmarks.rules import rules as measure
 
-    def text(count: int) -> str:
-        body = "".join(
-            f"  - name: rule {number}\n    when: {{state: [CA, NY], weight_g: {{over: {number}, up_to: {number + 1}}}}}\n"
-            "    use: {carrier: ups, service_level: ground}\n"
-            for number in range(count - 1)
-        )
-        last = "  - name: everything else\n    use: {carrier: usps, service_level: ground_advantage}\n"
-        return default_rules_text().split("carriers:")[0] + "carriers:\n" + body + last
-
-    many = text(200)
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    ours, bare = medians([lambda: load_rules_text(many), lambda: yaml.load(many, Loader=loader)])
-    table = load_rules_text(text(20))
-    parcels = [
-        Parcel(
-            package_id=f"P{number:06d}",
-            channel="tiktok",
-            order_total=Money(number % 5000, "USD"),
-            weight_g=number % 900,
-            state=("CA", "TX", "NY")[number % 3],
-            country="US",
-            shipping_type="SELLER",
-        )
-        for number in range(100_000)
-    ]
-    (deciding,) = medians([lambda: [plan_allocation(parcel, table, cross_border=False) for parcel in parcels]], 3)
-    return [
-        ("A2 load and check 200 rules", f"{ours * 1000:.1f} ms", f"{ours / bare:.1f} x bare CSafeLoader", "<= 3 x"),
-        ("A1 20 rules over 100,000 packages", f"{100_000 / deciding / 1000:.0f} k packages/s", "", ""),
-    ]
+    return measure(medians, folder)
 
 
 def paper(folder: Path, count: int = 1000) -> list[Row]:

@@ -122,7 +122,7 @@ def test_a_sku_that_was_never_counted_holds_no_order_back(orders):
     told = orders.run("reserve-stock", "--no-push").stderr
     assert "never counted" in told
     assert orders.value("SELECT count(*) FROM reservations WHERE state = 'short'") == 0
-    assert orders.run("allocate", "--json").summary["allocated"] > 8
+    assert orders.run("allocate", "--no-wait", "--json").summary["allocated"] > 8
 
 
 def test_a_sheet_with_one_bad_row_is_not_taken_over_at_all(orders):
@@ -168,7 +168,7 @@ def test_a_picture_is_no_export(folder):
 
 
 def test_bad_rows_of_a_tracking_list_fail_alone_with_their_lines(orders):
-    orders.run("allocate", "--quiet")
+    orders.run("allocate", "--no-wait", "--quiet")
     good = {"576461413038756214": usps_number(61), "576461413038779926": usps_number(62)}
     first, second = good.items()
     wrong_digit = good["576461413038756214"][:-1] + str((int(good["576461413038756214"][-1]) + 1) % 10)

@@ -198,7 +198,7 @@ def test_short_orders_wait_and_go_when_stock_comes(open_shop):
         shop.run("stock", "set", sku, "0", "--warehouse", place)
     told = shop.run("reserve-stock", "--no-push")
     assert sku in told.stderr
-    shop.run("allocate")
+    shop.run("allocate", "--no-wait")
     shop.run("print-labels")
     waiting = set(
         shop.folder.column("SELECT o.channel_order_id FROM orders o JOIN units u USING (order_id) WHERE u.sku = ?", sku)
@@ -207,6 +207,6 @@ def test_short_orders_wait_and_go_when_stock_comes(open_shop):
     assert waiting & shop.shipped() == set()
     shop.run("stock", "set", sku, "500", "--warehouse", places[0])
     shop.run("reserve-stock", "--no-push")
-    shop.run("allocate")
+    shop.run("allocate", "--no-wait")
     shop.run("print-labels")
     assert shop.shipped() == shop.due()

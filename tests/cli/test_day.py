@@ -9,7 +9,7 @@ DAY = (
     ("sync",),
     ("stock", "import", "--from-channel", "tiktok"),
     ("reserve-stock",),
-    ("allocate",),
+    ("allocate", "--no-wait"),
     ("print-labels",),
     ("print-labels", "--from", "tracking.csv"),
     ("upload-tracking",),

@@ -25,7 +25,7 @@ COMMANDS = (
     ("stock", "set"),
     ("stock", "show"),
     ("reserve-stock",),
-    ("allocate",),
+    ("allocate", "--no-wait"),
     ("rules",),
     ("rules", "check"),
     ("print-labels",),

@@ -8,7 +8,7 @@ ROUND = (
     ("sync",),
     ("stock", "import", "--from-channel", "tiktok"),
     ("reserve-stock",),
-    ("allocate",),
+    ("allocate", "--no-wait"),
     ("print-labels",),
     ("print-labels", "--from", "tracking.csv"),
     ("upload-tracking",),

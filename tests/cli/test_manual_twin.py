@@ -55,7 +55,7 @@ def allocated(offline):
     offline.run("sync", "--from", EXPORT)
     offline.run("stock", "import", SHEET)
     offline.run("reserve-stock", "--no-push")
-    offline.run("allocate", expect=(0, 3))
+    offline.run("allocate", "--no-wait", expect=(0, 3))
     return offline
 
 
@@ -235,7 +235,7 @@ def test_everything_a_second_time_changes_nothing(allocated):
         ("sync", "--from", EXPORT),
         ("stock", "import", SHEET),
         ("reserve-stock", "--no-push"),
-        ("allocate",),
+        ("allocate", "--no-wait"),
         ("print-labels", "--from", "tracking.csv", "bought.pdf"),
         ("upload-tracking", "--to", "template.xlsx"),
     )

@@ -14,7 +14,9 @@ WRITING = (
     ("stock", "import", "--from-channel", "tiktok"),
     ("stock", "set", "LIP-FIG", "7"),
     ("reserve-stock",),
-    ("allocate",),
+    ("allocate", "--no-wait"),
+    ("orders", "release", "P000001"),
+    ("orders", "retry", "P000001"),
     ("print-labels",),
     ("upload-tracking",),
     ("init",),
@@ -27,6 +29,9 @@ READING = (
     ("quarantine",),
     ("check",),
     ("rules", "check"),
+    ("rules", "test"),
+    ("rules", "explain", "P000001"),
+    ("rules", "diff", "rules.yaml", "rules.yaml"),
 )
 
 

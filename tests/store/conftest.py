@@ -87,6 +87,8 @@ _WHOLE: dict[str, dict[str, Any]] = {
     },
     "api_calls": {"at": AT, "channel": "tiktok", "endpoint": "/order", "outcome": "ok", "latency_ms": 300},
     "alerts": {"kind": "sync_failing", "detail": "d", "opened_at": AT},
+    "holds": {"order_id": "tiktok:1", "because": "asked", "since": AT},
+    "overrides": {"order_id": "tiktok:1", "cause": "po_box", "because": "asked", "at": AT},
     "raw_dictionaries": {"dictionary_id": 1, "body": b"words"},
     "raw_answers": {"order_id": "tiktok:1", "dictionary_id": 1, "body": b"{}", "fetched_at": AT},
 }

@@ -296,6 +296,10 @@ def test_the_ledger_is_only_ever_added_to(rows: Any, store: Store, change: str) 
         ("api_calls", {"outcome": "slow"}),
         ("api_calls", {"latency_ms": -1}),
         ("alerts", {"opened_at": "today"}),
+        ("holds", {"since": "today"}),
+        ("overrides", {"order_id": "tiktok:9"}),
+        ("packages", {"signature": "perhaps"}),
+        ("packages", {"insurance_minor": 0}),
     ],
     ids=str,
 )

@@ -109,10 +109,12 @@ def plan_allocation(parcel: Parcel, rules: Rules, *, cross_border: bool, prices:
             if rule.quarantine is not None and "quarantined_by_rule" not in parcel.overrides:
                 return _by_rule(parcel, rule)
             continue
-        if len(use.choices) > 1 or use.by != "order" or rule.then or restricted or parcel.shipping_type != "TIKTOK":
-            return _choose(parcel, rule, use, rules, restricted, prices, notes, extras)
-        choice = use.choices[0]
-        return Allocation(parcel.package_id, choice.carrier, choice.service_level, rule.name, notes, extras)
+        # Nothing to choose, and TikTok sees to its own labels: most packages of a stream.
+        is_plain = len(use.choices) == 1 and use.by == "order" and not rule.then
+        if is_plain and parcel.shipping_type == "TIKTOK" and not parcel.refused:
+            choice = use.choices[0]
+            return Allocation(parcel.package_id, choice.carrier, choice.service_level, rule.name, notes, extras)
+        return _choose(parcel, rule, use, rules, restricted, prices, notes, extras)
     return _no_rule(parcel, notes)
 
 

@@ -89,7 +89,7 @@ def _play(out: Output, db: Path, orders: int, seed: int) -> None:
             (tr("Orders come in"), ["sync"]),
             (tr("Stock is counted as the shop holds it"), ["stock", "import", "--from-channel", "tiktok"]),
             (tr("Every unit gets a counted piece, the rest is pushed"), ["reserve-stock"]),
-            (tr("The rules choose the carriers"), ["allocate"]),
+            (tr("The rules choose the carriers"), ["allocate", "--no-wait"]),
             (tr("Labels of TikTok Shipping are bought, one PDF in packing order"), ["print-labels", "--yes"]),
         )
         for title, arguments in steps:

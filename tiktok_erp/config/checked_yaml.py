@@ -35,6 +35,7 @@ Read = Callable[["Source", Node, str], "T | None"]
 
 LARGEST_FILE = 1_000_000  # characters; 200 rules are 30,000
 _MOST_NODES = 400_000  # aliases followed; a file of the largest size without any has fewer
+_FAULTS_GUESSED = 100
 _PLAIN = "tag:yaml.org,2002:"
 _TRUE = frozenset({"true", "yes", "on"})
 _FALSE = frozenset({"false", "no", "off"})
@@ -80,7 +81,8 @@ class Source:
     def unknown_word(self, node: Node, text: str, word: str, choices: Iterable[str]) -> None:
         """Report `word`, with the choice that was probably meant, or else with all of them where they are few."""
         possible = sorted(choices)
-        guess = closest(word, possible)
+        # Guessing is slow, and nobody reads so far in a file that is no rules file at all.
+        guess = closest(word, possible) if len(self.faults) < _FAULTS_GUESSED else None
         if guess is not None:
             text = tr("{fault}; did you mean `{guess}`?", fault=text, guess=guess)
         elif len(possible) <= 24:
