@@ -385,6 +385,22 @@ def test_an_order_shipped_without_us_is_adopted_by_its_planned_package() -> None
     assert (shipment.uploaded_at, shipment.scanned_at, shipment.delivered_at) == (NOON - HOUR, None, None)
 
 
+@pytest.mark.parametrize("label_state", [None, "intent"])
+def test_an_order_that_somebody_ships_alone_leaves_its_company_behind(label_state: str | None) -> None:
+    """What is bought for one of several orders must not look as if it was bought for all of them."""
+    before = known([known_unit(1, "P000007")], [known_package(7, is_shared=True, label_state=label_state)])
+    change = plan(facts(unit(1, SHIPPED, channel_package_id="1153", tracking_number="94001"), status=SHIPPED), before)
+    (shipment,) = change.shipments
+    assert change.new_packages == (shipment.package_id,) != ("P000007",)
+
+
+def test_an_order_of_a_label_bought_for_several_stays_with_them() -> None:
+    package = known_package(is_shared=True, label_state="bought", label_source="tiktok", tracking_number="94001")
+    before = known([known_unit(1)], [package])
+    change = plan(facts(unit(1, SHIPPED, channel_package_id="1153", tracking_number="94001"), status=SHIPPED), before)
+    assert [shipment.package_id for shipment in change.shipments] == ["P000001"]
+
+
 def test_an_order_first_seen_after_it_was_shipped_gets_a_package_all_the_same() -> None:
     change = plan(facts(unit(1, "IN_TRANSIT", tracking_number="94001"), status="IN_TRANSIT"))
     assert change.new_packages == ("P000001",)

@@ -31,6 +31,7 @@ class KnownPackage:
     label_state: str | None
     label_source: str | None
     tracking_number: str | None
+    is_shared: bool = False  # other orders are in it as well
 
 
 @dataclass(frozen=True, slots=True)

@@ -214,7 +214,8 @@ def load_known_orders(store: Store, order_ids: Sequence[str]) -> dict[str, Known
     packages: dict[str, list[KnownPackage]] = defaultdict(list)
     for row in store.query(
         "SELECT po.order_id, po.package_id, po.channel_package_id, po.uploaded_at, p.cancelled_at, l.state AS label_state,"
-        " l.source AS label_source, l.tracking_number FROM json_each(?) j JOIN package_orders po ON po.order_id = j.value"
+        " l.source AS label_source, l.tracking_number, EXISTS (SELECT 1 FROM package_orders x"
+        " WHERE x.package_id = po.package_id AND x.order_id <> po.order_id) AS is_shared FROM json_each(?) j JOIN package_orders po ON po.order_id = j.value"
         " JOIN packages p USING (package_id)"
         " LEFT JOIN labels l ON l.package_id = p.package_id AND l.state IN ('intent', 'sent', 'unknown', 'bought')"
         " ORDER BY po.package_id",
@@ -229,6 +230,7 @@ def load_known_orders(store: Store, order_ids: Sequence[str]) -> dict[str, Known
                 label_state=row["label_state"],
                 label_source=row["label_source"],
                 tracking_number=row["tracking_number"],
+                is_shared=bool(row["is_shared"]),
             )
         )
     return {

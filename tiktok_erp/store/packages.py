@@ -116,11 +116,14 @@ def _adopt_number(store: Store, shipment: Shipment, at: str) -> None:
 
 
 def _cancel_if_empty(store: Store, package_id: str, at: str) -> None:
-    store.execute(
+    """Cancel a package that holds nothing any more; other orders may still be in it."""
+    cancelled = store.execute(
         "UPDATE packages SET cancelled_at = ? WHERE package_id = ? AND cancelled_at IS NULL"
         " AND NOT EXISTS (SELECT 1 FROM units u WHERE u.package_id = packages.package_id AND u.state <> 'cancelled')",
         (at, package_id),
     )
+    if not cancelled:
+        return
     store.execute(
         f"UPDATE labels SET state = 'refused', error_code = 'order_cancelled' WHERE package_id = ? AND {_IS_LIVE} AND state = 'intent'",
         (package_id,),

@@ -226,6 +226,8 @@ def _holder_of(
             continue
         if package.label_state not in (None, "intent"):
             return package
+        if package.is_shared:
+            continue  # somebody shipped this order alone: what the others wait in has no label yet
         rest = [
             other
             for other, package_id in enumerate(layout.package_of)
