@@ -57,6 +57,16 @@ def test_fresh_orders_are_one_line_and_exit_0(alarmed: Any, receiver: Receiver) 
     assert (quiet.stdout, quiet.stderr, receiver.requests) == ("", "", [])
 
 
+def test_the_cron_line_of_init_does_not_alarm_between_two_fetches_of_cron(alarmed: Any, receiver: Receiver) -> None:
+    lines = alarmed.run("init").stdout.splitlines()
+    [fetch] = [line for line in lines if " sync " in line]
+    [watch] = [line for line in lines if " alerts check " in line]
+    assert fetch.startswith("*/5 ") and watch.startswith("*/5 ")
+    fetched(alarmed, 6)  # five minutes from fetch to fetch, and a minute for a slow one
+    alarmed.run(*watch[watch.index("alerts check") :].split())
+    assert receiver.requests == []
+
+
 def test_fresh_orders_as_json(alarmed: Any) -> None:
     fetched(alarmed, 2)
     (line,) = alarmed.run("alerts", "check", "--max-age", "10m", "--json").of("freshness")

@@ -388,6 +388,13 @@ def test_an_empty_page_is_the_last(server: PlayBack, party: Party, last: object)
     assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize("count", [2, "2"])
+def test_a_count_and_a_token_may_come_as_text_or_number(server: PlayBack, party: Party, count: object) -> None:
+    server.play(SEARCH, ok({"orders": [{"id": "1"}], "total_count": count, "next_page_token": 77}))
+    found = party.shop.find_orders(OrderSearch("update_time", None, None))
+    assert (found.total_count, found.next_page_token) == (2, "77")
+
+
 def test_listings_that_go_round_are_noticed(server: PlayBack, party: Party) -> None:
     server.play(PRODUCTS, ok({"next_page_token": "a"}), ok({"next_page_token": "b"}), ok({"next_page_token": "a"}))
     with pytest.raises(ChannelDown, match="same page"):
@@ -585,13 +592,22 @@ def run_at_once(parties: Sequence[Party]) -> None:
     assert found == [["1"]] * len(parties)
 
 
-@pytest.mark.parametrize("answer", [fail(36004004, "bad token"), fail(99999999, "?"), fail(36004004, status=400)])
+@pytest.mark.parametrize(
+    "answer", [fail(36004004, "bad token"), fail(105001, "expired"), fail(99999999, "?"), fail(36004004, status=400)]
+)
 def test_a_refused_refresh_sends_the_seller_to_consent(server: PlayBack, party: Party, answer: Answer) -> None:
     server.play(SEARCH, fail(105002))
     server.play(REFRESH, answer)
-    with pytest.raises(SignInError) as caught:
+    with pytest.raises(SignInError, match="the consent has ended") as caught:
         search(party)
-    assert "consent" in caught.value.next_step
+    assert "auth login" in caught.value.next_step
+
+
+def test_what_the_gateway_says_of_a_refresh_is_told_as_it_is(server: PlayBack, party: Party) -> None:
+    server.play(SEARCH, fail(105002))
+    server.play(REFRESH, fail(36009033, "ip not allowed"))
+    with pytest.raises(SignInError, match="IP allow list"):
+        search(party)
 
 
 @pytest.mark.parametrize("data", [{}, {"access_token": "a"}, {"refresh_token": "r"}, None, []])
@@ -658,9 +674,10 @@ def test_a_clock_that_stays_wrong_stops_after_one_correction(server: PlayBack, p
 
 def test_without_a_readable_date_nothing_is_guessed(server: PlayBack, party: Party) -> None:
     server.rules[SEARCH] = lambda request: wrong_clock("yesterday")
-    with pytest.raises(SignInError):
+    with pytest.raises(SignInError) as caught:
         search(party)
     assert len(server.requests) == 1
+    assert "clock" in caught.value.what and "clock" in caught.value.next_step
 
 
 def test_another_fault_under_the_same_code_does_not_touch_the_clock(server: PlayBack, party: Party) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tiktok_erp.config.settings import Settings
+from tiktok_erp.config.token_files import TokenFiles
 from tiktok_erp.config.tokens import TokenFile
 from tiktok_erp.config.tokens import open_tokens as open_tokens_of
 from tiktok_erp.errors import SettingsError, SignInError
@@ -444,3 +445,95 @@ def test_a_folder_that_cannot_be_written_is_told_before_the_exchange(tmp_path: P
     with pytest.raises(SettingsError, match="cannot be written"):
         tokens.renew(Secret("access-0"), exchange)
     assert exchange.asked == []
+
+
+# Several databases that live from one consent
+
+
+def neighbour(
+    tmp_path: Path, name: str, access: str = "access-0", refresh: str = "refresh-0", *, knows: str = "state"
+) -> TokenFile:
+    files = TokenFiles(tmp_path / knows)
+    folder = tmp_path / name
+    folder.mkdir(exist_ok=True)
+    return TokenFile(folder / "shop.db.tokens", access_token=Secret(access), refresh_token=Secret(refresh), files=files)
+
+
+class RotatingExchange(Exchange):
+    """Answers the newest refresh token only."""
+
+    def __call__(self, refresh_token: Secret) -> TokenPair:
+        number = int(refresh_token.reveal().partition("-")[2])
+        if number != len(self.asked):
+            raise SignInError("dead", subject="token", next_step="none")
+        self.asked.append(refresh_token.reveal())
+        return pair(number + 1, ends=NOON + timedelta(days=7 * number))
+
+
+def test_a_database_takes_what_another_one_got_for_the_same_consent(tmp_path: Path) -> None:
+    exchange = RotatingExchange()
+    neighbour(tmp_path, "us").renew(Secret("access-0"), exchange)
+    second = neighbour(tmp_path, "uk")
+    assert second.renew(Secret("access-0"), exchange) == Secret("access-1")
+    assert neighbour(tmp_path, "uk").current() == Secret("access-1")
+    assert exchange.asked == ["refresh-0"]
+
+
+def test_databases_that_live_from_one_consent_renew_in_turn_for_ever(tmp_path: Path) -> None:
+    exchange = RotatingExchange()
+    for number, name in enumerate(["us", "uk", "us", "us", "de", "uk", "de", "us"]):
+        tokens = neighbour(tmp_path, name)
+        while tokens.current() != Secret(f"access-{number + 1}"):  # behind by some renewals: as after several 105002
+            tokens.renew(tokens.current(), exchange)
+    assert exchange.asked == [f"refresh-{number}" for number in range(8)]
+
+
+def test_a_database_that_was_long_away_takes_the_newest_pair_at_once(tmp_path: Path) -> None:
+    exchange = RotatingExchange()
+    neighbour(tmp_path, "us").renew(Secret("access-0"), exchange)
+    other = neighbour(tmp_path, "uk")
+    other.renew(Secret("access-0"), exchange)
+    other.renew(Secret("access-1"), exchange)
+    assert neighbour(tmp_path, "de").renew(Secret("access-0"), exchange) == Secret("access-2")
+    assert exchange.asked == ["refresh-0", "refresh-1"]
+
+
+def test_another_sellers_tokens_are_left_alone(tmp_path: Path) -> None:
+    exchange = Exchange()
+    neighbour(tmp_path, "mine").renew(Secret("access-0"), exchange)
+    neighbour(tmp_path, "theirs", "access-70", "refresh-70").renew(Secret("access-70"), exchange)
+    assert exchange.asked == ["refresh-0", "refresh-70"]
+
+
+def test_of_many_databases_at_once_one_asks(tmp_path: Path) -> None:
+    exchange = RotatingExchange()
+    barrier = threading.Barrier(6)
+    got: list[Secret] = []
+
+    def renew(name: str) -> None:
+        tokens = neighbour(tmp_path, name)
+        barrier.wait()
+        got.append(tokens.renew(Secret("access-0"), exchange))
+
+    threads = [threading.Thread(target=renew, args=(f"shop-{number}",)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert exchange.asked == ["refresh-0"]
+    assert set(got) == {Secret("access-1")}
+
+
+def test_what_the_databases_share_holds_no_secret_and_forgets_what_is_gone(tmp_path: Path) -> None:
+    first = neighbour(tmp_path, "us")
+    first.renew(Secret("access-0"), Exchange())
+    entry = next((tmp_path / "state").glob("*.path"))
+    assert entry.read_bytes() == bytes(first.path)
+    first.path.unlink()
+    assert TokenFiles(tmp_path / "state").others(tmp_path / "uk" / "shop.db.tokens") == []
+    assert not entry.exists()
+
+
+def test_without_a_directory_to_share_each_database_stands_alone(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("in the way")
+    assert neighbour(tmp_path, "us").renew(Secret("access-0"), Exchange()) == Secret("access-1")

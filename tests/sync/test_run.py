@@ -21,6 +21,7 @@ from tiktok_erp.model.moment import to_text
 from tiktok_erp.model.rule import Rules, Sync
 from tiktok_erp.store.checks import CHECKS, find_breaches
 from tiktok_erp.store.database import Store, utc_now
+from tiktok_erp.store.quarantine import load_cases
 from tiktok_erp.store.raw import RawPacker
 from tiktok_erp.store.runs import load_as_of, load_cursor, save_cursor
 from tiktok_erp.store.stock import save_reservations
@@ -591,12 +592,34 @@ def test_an_order_that_comes_twice_is_told_once(store: Store, told: Any) -> None
     assert (count.new, count.changed, count.unchanged) == (30, 0, 0)
 
 
-def test_orders_that_never_appear_are_told_after_some_readings(store: Store, told: Any) -> None:
+def test_orders_that_never_appear_are_a_failure_that_is_new_once(store: Store, told: Any) -> None:
+    shop = Shop(wire(1))
+    shop.total = 2
+    for is_new in (True, False):
+        told.items.clear()
+        shop.searches.clear()
+        run_sync(store, told, shop)
+        [failure] = [item for item in told.items if item.result == "failed"]
+        assert (failure.cause, failure.is_new) == ("orders_not_listed", is_new)
+        assert [row["cause"] for row in load_cases(store)] == ["orders_not_listed"]
+        # What one search hides, the others may show.
+        assert {(search.by, search.status) for search, token in shop.searches} == (
+            {("update_time", None), ("create_time", "AWAITING_SHIPMENT"), ("create_time", None)}
+            if is_new
+            else {("update_time", None)}
+        )
+        assert len(shop.searches) <= 12
+
+
+def test_the_case_of_missing_orders_is_closed_by_a_sweep_that_misses_none(store: Store, told: Any) -> None:
     shop = Shop(wire(1))
     shop.total = 2
     run_sync(store, told, shop)
-    assert 2 <= len(shop.searches) <= 5
-    assert any("counts 1 orders more" in warning for warning in told.warnings)
+    shop.total = None
+    run_sync(store, told, shop)
+    assert len(load_cases(store)) == 1
+    run_sync(store, told, shop, sync={"sweep_every": timedelta(0)})
+    assert load_cases(store) == []
 
 
 def test_orders_without_an_id_are_told_and_do_not_cause_reading_again(store: Store, told: Any) -> None:

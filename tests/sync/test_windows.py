@@ -42,6 +42,7 @@ class Channel:
         by_offset: bool = True,
         shuffles: float = 0.0,
         counts: bool = True,
+        ties_stay: bool = True,
     ) -> None:
         self.times = dict(times)
         self.first = set(times)
@@ -49,6 +50,7 @@ class Channel:
         self.dice = random.Random(seed)
         self.moves, self.arrivals, self.by_offset, self.shuffles = moves, arrivals, by_offset, shuffles
         self.counts = counts
+        self.ties_stay = ties_stay
         self.clock = NOW
         self.asked: Counter[Window] = Counter()
         self.requests = 0
@@ -69,10 +71,18 @@ class Channel:
                 self.times[self.dice.choice(sorted(self.times))] = self.clock
             if self.dice.random() < self.arrivals:
                 self.times[f"new-{len(self.times)}"] = self.clock
+            names = sorted(self.times)
+            if not self.ties_stay:
+                self.dice.shuffle(names)
             rows = sorted(
-                (at, name)
-                for name, at in self.times.items()
-                if (window.start is None or window.start <= at) and (window.end is None or at < window.end)
+                (
+                    (at, name)
+                    for name in names
+                    if (at := self.times[name])
+                    and (window.start is None or window.start <= at)
+                    and (window.end is None or at < window.end)
+                ),
+                key=lambda row: row if self.ties_stay else row[:1],
             )
             if newest_first:
                 rows.reverse()
@@ -186,6 +196,24 @@ def test_what_fits_on_one_page_takes_one_request(count: int) -> None:
 def test_more_rows_of_one_second_than_a_page_holds_are_read() -> None:
     channel = Channel(dict.fromkeys([f"o{n}" for n in range(450)], NOW - timedelta(minutes=1)))
     assert channel.first <= read(channel, NOW - timedelta(hours=1))
+
+
+@pytest.mark.parametrize("start", [None, NOW - timedelta(hours=3)])
+def test_rows_of_one_second_in_an_order_of_their_own_on_each_page_are_all_read(start: datetime | None) -> None:
+    for seed in range(30):
+        dice = random.Random(seed)
+        times = {f"o{n}": NOW - timedelta(seconds=600 + dice.randrange(60)) for n in range(1500)}
+        channel = Channel(times, seed=seed, ties_stay=False)
+        assert channel.first <= read(channel, start)
+        assert channel.requests <= 180
+
+
+def test_a_second_that_is_too_full_is_read_as_long_as_it_brings_new_rows() -> None:
+    for seed in range(5):
+        channel = Channel({f"o{n}": NOW - timedelta(seconds=600) for n in range(450)}, seed=seed, ties_stay=False)
+        walk = reader(channel)
+        assert channel.first <= {name for page in walk.read_up_to_now(None) for name in page.names}
+        assert walk.never_listed == 0
 
 
 def test_a_channel_that_counts_nothing_is_read_page_after_page() -> None:

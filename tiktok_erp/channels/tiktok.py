@@ -111,8 +111,8 @@ class _Envelope(msgspec.Struct):
 
 class _OrderPageData(msgspec.Struct):
     orders: list[msgspec.Raw] | None = None
-    next_page_token: str | None = None
-    total_count: int | None = None
+    next_page_token: Any = None
+    total_count: Any = None
 
 
 class _OrderHead(msgspec.Struct):
@@ -250,9 +250,9 @@ class TikTokShop:
         orders = self._raw_orders(page.orders or ())
         return OrderPage(
             orders,
-            page.total_count,
+            _count_or_none(page.total_count),
             unreadable=len(page.orders or ()) - len(orders),
-            next_page_token=page.next_page_token or "",
+            next_page_token=text(page.next_page_token) or "",
             server_time=reply.server_time,
         )
 
@@ -850,10 +850,15 @@ class TikTokShop:
         reply, envelope = self._judge(answer, is_write=False, subject="token")
         if envelope is not None:
             error = self._error(envelope, answer, is_write=False, subject="token")
-            if isinstance(error, ChannelDown | SignInError):
+            # Which code a dead refresh token gets is not documented; those of the gateway (36009...) mean something else.
+            is_of_the_consent = path == TOKEN_REFRESH and envelope.code // 1000 != 36009
+            if isinstance(error, ChannelDown) or (isinstance(error, SignInError) and not is_of_the_consent):
                 raise error
+            said = tr("TikTok says {code}: {message}", code=envelope.code, message=envelope.message)
             raise SignInError(
-                str(error),
+                tr("the consent has ended, or its refresh token was used elsewhere; {said}", said=said)
+                if is_of_the_consent
+                else str(error),
                 subject="token",
                 next_step=tr("run `tiktok-erp auth login`: the seller has to give consent again"),
             )
@@ -958,6 +963,8 @@ def _price(value: Any) -> int | None:
 
 
 def _count_or_none(value: Any) -> int | None:
+    if isinstance(value, str) and value.isdecimal():
+        return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 

@@ -103,6 +103,15 @@ def error_for(
             next_step=tr("run this again in a few minutes; the channel asks to slow down"),
             retry_after_s=retry_after_s,
         )
+    if code == PARAMETER_OVERLOADED and "timestamp" in message.casefold():
+        return SignInError(
+            tr("this computer's clock is further off than the channel allows; {said}", said=said),
+            subject=subject,
+            next_step=tr(
+                "set the clock (`timedatectl set-ntp true`, or the system's date and time settings), then run this again"
+            ),
+            cause="clock",
+        )
     if (
         http_status == 401
         or code in _SIGN_IN
@@ -111,7 +120,7 @@ def error_for(
     ):
         what = tr(_SIGN_IN[code]) if code in _SIGN_IN else tr("the channel does not accept our credentials")
         step = _SIGN_IN_STEPS.get(
-            code, deferred("check the TIKTOK_SHOP_ settings, or let the seller give consent again")
+            code, deferred("check the TIKTOK_SHOP_ settings; if they are right, run `tiktok-erp auth login`")
         )
         cause = "scope_missing" if code == 105005 else None
         return SignInError(f"{what}; {said}", subject=subject, next_step=tr(step), cause=cause)
@@ -133,4 +142,4 @@ def error_for(
 
 def _is_about_sign_in(message: str) -> bool:
     text = message.casefold()
-    return any(word in text for word in ("token", "app_key", "sign", "cipher", "timestamp"))
+    return any(word in text for word in ("token", "app_key", "sign", "cipher"))

@@ -260,7 +260,7 @@ def amount(value: Any, currency: str | None) -> int | None:
     """Return a decimal amount in minor units of `currency`; None when either is not told or unreadable."""
     if value is None or value == "" or currency is None or isinstance(value, bool):
         return None
-    return _minor(str(value), currency)
+    return _minor(str(value), currency.upper())
 
 
 @lru_cache(maxsize=4096)  # an order has thirty amounts, and most orders have the same ones

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tiktok_erp.cli.options import DryRun, Json, Quiet
-from tiktok_erp.cli.session import Session, run_command
+from tiktok_erp.cli.session import Session, run_command, tokens_of
 from tiktok_erp.errors import (
     ChannelDown,
     ChannelRefused,
@@ -70,7 +70,6 @@ def login(
 
         from tiktok_erp.cli.sign_in import read_answer
         from tiktok_erp.config.settings import TIKTOK_CONSENT_URLS
-        from tiktok_erp.config.tokens import open_tokens
         from tiktok_erp.store.database import utc_now
 
         if market not in TIKTOK_CONSENT_URLS:
@@ -80,7 +79,7 @@ def login(
                 next_step=tr("write us or other"),
             )
         credentials = session.settings().tiktok(has_tokens=True)
-        tokens = open_tokens(session.options.db, session.settings())
+        tokens = tokens_of(session.options.db, session.settings())
         state = token_urlsafe(24)
         if not dry_run:
             tokens.expect_state(state, utc_now())
@@ -119,10 +118,9 @@ def status(context: typer.Context, as_json: Json = False, quiet: Quiet = False) 
 
     def body(session: Session) -> None:
         from tiktok_erp.cli.sign_in import open_client
-        from tiktok_erp.config.tokens import open_tokens
         from tiktok_erp.transport.client import HttpClient
 
-        tokens = open_tokens(session.options.db, session.settings())
+        tokens = tokens_of(session.options.db, session.settings())
         credentials = session.settings().tiktok(has_tokens=not tokens.is_empty)
         shops: list[ShopFacts] | None = None
         failure: ErpError | None = None
@@ -157,10 +155,9 @@ def refresh(context: typer.Context, dry_run: DryRun = False, as_json: Json = Fal
 
     def body(session: Session) -> None:
         from tiktok_erp.cli.sign_in import open_client
-        from tiktok_erp.config.tokens import open_tokens
         from tiktok_erp.transport.client import HttpClient
 
-        tokens = open_tokens(session.options.db, session.settings())
+        tokens = tokens_of(session.options.db, session.settings())
         credentials = session.settings().tiktok(has_tokens=not tokens.is_empty)
         if dry_run:
             _tell_pair(session, tokens, "planned", text=tr("the tokens would be renewed"))

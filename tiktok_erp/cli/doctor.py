@@ -332,12 +332,12 @@ def _settings(findings: _Findings) -> Iterator[Point]:
 
 
 def _token_file(findings: _Findings) -> Iterator[Point]:
-    from tiktok_erp.config.tokens import open_tokens
+    from tiktok_erp.cli.session import tokens_of
 
     if findings.settings is None or findings.credentials is None:
         yield skipped("token_file", findings)
         return
-    tokens = findings.tokens = open_tokens(findings.options.db, findings.settings)
+    tokens = findings.tokens = tokens_of(findings.options.db, findings.settings)
     fields = {"file": str(tokens.path), "is_used": tokens.is_stored}
     if not tokens.path.exists():
         text = tr("there is no token file yet: tokens come from the settings")

@@ -84,4 +84,4 @@ def _cron_lines(session: Session) -> None:
     session.out.say(tr("lines for `crontab -e` (secrets: see TIKTOK_ERP_SECRETS in the README):"))
     session.out.say(f"*/5 * * * * {command} sync --quiet && {command} reserve-stock --quiet")
     session.out.say(f"*/15 * * * * {command} allocate --quiet; {command} upload-tracking --quiet")
-    session.out.say(f"*/5 * * * * {command} alerts check --quiet")
+    session.out.say(f"*/5 * * * * {command} alerts check --max-age 15m --quiet")

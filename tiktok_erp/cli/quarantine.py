@@ -45,7 +45,7 @@ def quarantine(context: typer.Context, as_json: Json = False, quiet: Quiet = Fal
             print_list(
                 session.out,
                 [
-                    [str(case["package_id"] or case["order_id"]), str(case["since"]), str(case["detail"])]
+                    [str(case["package_id"] or case["order_id"] or "-"), str(case["since"]), str(case["detail"])]
                     for case in members[:_SHOWN_OF_A_CAUSE]
                 ],
             )

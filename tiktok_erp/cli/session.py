@@ -331,13 +331,12 @@ def _stoppable() -> Iterator[None]:
 
 def _connect(session: Session) -> TikTokShop:
     from tiktok_erp.channels.tiktok import TikTokShop
-    from tiktok_erp.config.tokens import open_tokens
     from tiktok_erp.model.secret import Secret
     from tiktok_erp.store.database import stamp_shop
     from tiktok_erp.transport.client import HttpClient
 
     settings = session.settings()
-    tokens = open_tokens(session.options.db, settings)
+    tokens = tokens_of(session.options.db, settings)
     credentials = settings.tiktok(has_tokens=not tokens.is_empty)
     limits = session.rules().channels["tiktok"]
     http = session._stack.enter_context(HttpClient())
@@ -348,6 +347,14 @@ def _connect(session: Session) -> TikTokShop:
         shop.use_cipher(Secret(cipher))
     stamp_shop(session.store, shop_id, name=name, kind=kind, keep=not session.dry_run)
     return shop
+
+
+def tokens_of(database: Path, settings: Settings) -> TokenFile:
+    """Return the tokens of one database, which tells this user's other databases of renewals."""
+    from tiktok_erp.config.tokens import open_tokens
+    from tiktok_erp.transport.budget import state_directory
+
+    return open_tokens(database, settings, state=state_directory(os.environ))
 
 
 def shared_pace(credentials: TikTokCredentials, limits: ChannelRules) -> Pace:

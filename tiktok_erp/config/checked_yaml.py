@@ -124,6 +124,8 @@ def compose(file: Source, text: str) -> Node | None:
         shown = lines[line] if line < len(lines) else ""
         if "\t" in shown[: len(shown) - len(shown.lstrip())]:
             what = tr("a tab; YAML is indented with spaces")
+        elif "nesting depth" in (cause.problem or ""):  # newer parsers have a limit of their own
+            what = tr("lists within lists, far too deep to be rules")
         else:
             what = tr("this is not YAML: {problem}", problem=cause.problem or cause.context or "")
         if "nesting depth" in what:

@@ -8,11 +8,12 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tiktok_erp.config.token_files import TokenFiles
 from tiktok_erp.errors import SettingsError, SignInError
 from tiktok_erp.messages import tr
 from tiktok_erp.model.credentials import TokenPair
@@ -35,11 +36,14 @@ class TokenFile:
     The file holds one entry for each consent, newest first. An entry remembers, as hashes (`marks`), every pair that
     leads to its own: those of the environment and those that were renewed. So a pair in the environment that the file
     has never seen is a fresh consent and wins; one that it knows is an old one. Without tokens in the environment the
-    newest stored pair counts.
+    newest stored pair counts. `files` knows the token files of other databases, which may live from the same consent.
     """
 
-    def __init__(self, path: Path, *, access_token: Secret, refresh_token: Secret) -> None:
+    def __init__(
+        self, path: Path, *, access_token: Secret, refresh_token: Secret, files: TokenFiles | None = None
+    ) -> None:
         self.path = path
+        self._files = files
         self._given = TokenPair(access_token, refresh_token)
         self._mark = _mark_of(self._given)
         self._lock = threading.Lock()
@@ -67,17 +71,22 @@ class TokenFile:
         return ends is not None and ends <= now
 
     def renew(self, stale: Secret, exchange: Callable[[Secret], TokenPair]) -> Secret:
-        """Replace `stale`: with what another process stored meanwhile, else with the answer of `exchange`.
+        """Replace `stale`: with what another process or another database stored meanwhile, else with the answer of `exchange`.
 
         One process at a time asks, since a refresh token may be good for one answer only. The new pair is on disk
         before it is returned; the pair before it is kept beside it.
         """
-        with self._lock, self._exclusive():
+        with self._lock, self._files.exclusive() if self._files else nullcontext(), self._exclusive():
             stored = self._stored()
             if stored is not None and stored.access_token and stored.access_token != stale:
                 self._pair = stored
                 return stored.access_token
             old = stored or self._given
+            elsewhere = self._renewed_elsewhere(old)
+            if elsewhere is not None:
+                with undisturbed():
+                    self._write(elsewhere, before=old)
+                return elsewhere.access_token
             if not old.refresh_token:
                 raise SignInError(
                     tr("the access token has expired and there is no refresh token"),
@@ -133,6 +142,21 @@ class TokenFile:
         own = self._own(self._read())
         return None if own is None or "access_token" not in own else _pair_in(own)
 
+    def _renewed_elsewhere(self, old: TokenPair) -> TokenPair | None:
+        """Return the newest pair that `old` led to in another database."""
+        mark = _mark_of(old)
+        found: list[TokenPair] = []
+        for path in self._files.others(self.path) if self._files else ():
+            with suppress(OSError, ValueError):
+                content = json.loads(path.read_text("utf-8"))
+                found += [
+                    pair
+                    for consent in _consents(content if isinstance(content, dict) else {})
+                    if mark in _marks(consent) and "access_token" in consent
+                    if (pair := _pair_in(consent)).access_token != old.access_token
+                ]
+        return max(found, key=_life, default=None)
+
     def _read(self) -> dict[str, Any]:
         try:
             content = json.loads(self.path.read_text("utf-8"))
@@ -170,6 +194,8 @@ class TokenFile:
             fresh.replace(self.path)
         except OSError as error:
             raise self._unwritable(error) from error
+        if self._files is not None:
+            self._files.enlist(self.path)
 
     @contextmanager
     def _exclusive(self) -> Iterator[None]:
@@ -191,18 +217,26 @@ class TokenFile:
         )
 
 
-def open_tokens(database: Path, settings: Settings) -> TokenFile:
-    """Return the token file of one database, beside it: `shop.db` keeps its tokens in `shop.db.tokens`."""
+def open_tokens(database: Path, settings: Settings, *, state: Path | None = None) -> TokenFile:
+    """Return the token file of one database, beside it: `shop.db` keeps its tokens in `shop.db.tokens`.
+
+    `state` is this user's directory for what databases share; None: this one stands alone.
+    """
     return TokenFile(
         database.with_name(database.name + ".tokens"),
         access_token=Secret(settings.get("TIKTOK_SHOP_ACCESS_TOKEN")),
         refresh_token=Secret(settings.get("TIKTOK_SHOP_REFRESH_TOKEN")),
+        files=None if state is None else TokenFiles(state / "tokens"),
     )
 
 
 def _mark_of(pair: TokenPair) -> str | None:
     secret = pair.refresh_token or pair.access_token
     return hashlib.sha256(secret.reveal().encode()).hexdigest()[:16] if secret else None
+
+
+def _life(pair: TokenPair) -> float:
+    return pair.access_expires_at.timestamp() if pair.access_expires_at else 0.0
 
 
 def _longer(marks: list[str], *more: str | None) -> list[str]:

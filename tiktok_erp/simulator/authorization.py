@@ -50,15 +50,17 @@ class Accounts:
     dice: random.Random = field(init=False)
 
     def __post_init__(self) -> None:
-        self.dice = random.Random(f"{self.options.seed}/accounts")
-        self.app_key = _secret(self.dice, "sim", 9).lower()
-        self.app_secret = f"{self.dice.getrandbits(160):040x}"
-        self.service_id = f"7{self.dice.randrange(10**18):018d}"
-        first = _secret(self.dice, "ROW_", 32)
+        fixed = random.Random(f"{self.options.seed}/accounts")
+        self.app_key = _secret(fixed, "sim", 9).lower()
+        self.app_secret = f"{fixed.getrandbits(160):040x}"
+        self.service_id = f"7{fixed.randrange(10**18):018d}"
+        # No two shops ever gave out the same token: a client may know by it which consent it belongs to.
+        self.dice = random.Random(f"{self.options.seed}/{self.opened_at}")
+        first = _secret(fixed, "ROW_", 32)
         further = random.Random(f"{self.options.seed}/ciphers")
         self.ciphers = [first, *(_secret(further, "ROW_", 32) for number in range(1, self.options.shops))]
         self.scopes = parse_scopes(self.options.scopes)
-        self.open_id = _secret(self.dice, "", 40)
+        self.open_id = _secret(fixed, "", 40)
         self.grant(self.opened_at)
 
     @property

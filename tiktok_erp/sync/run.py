@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 ORDERS, OPEN_ORDERS, NEW_ORDERS = "orders", "open_orders", "new_orders"
 _AWAITING = "AWAITING_SHIPMENT"
+_NOT_LISTED = "orders_not_listed"
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _ROWS_A_TRANSACTION = 1000
 _LONGEST_MEMORY = 200_000
@@ -280,22 +281,28 @@ def sync_channel(
     begins = cursor is None and load_as_of(store, shop.name, ORDERS) is None
     moves = since is None or begins or (cursor is not None and since <= cursor)
     _write_pages(writer, reader.read_up_to_now(start), report, as_of=now if moves and not dry_run else None)
-    if reader.never_listed:
-        report.warn(
-            tr(
-                "the channel counts {count} orders more than it lists, again and again: compare with Seller Center",
-                count=reader.never_listed,
-            )
-        )
     if resources is not None:
-        if start is None:
+        is_news = _tell_unlisted(store, report, reader.never_listed, run_id)
+        if start is None and not is_news:
             _mark_swept(store, shop, now)
         else:
-            _sweep(store, shop, rules, writer, walkers, report)
+            _sweep(store, shop, rules, writer, walkers, report, at_once=is_news)
         resources.write(report)
         writer.count.resources = resources.count
     _warn_of_unknown_words(writer.count, report)
     return writer.count
+
+
+def _tell_unlisted(store: Store, report: Report, count: int, run_id: int | None) -> bool:
+    """Tell of orders that the channel counts and does not list, however often it is asked; return whether that is new."""
+    if not count:
+        return False
+    what = tr("the channel counts more orders than it lists, however often it is asked")
+    step = tr("export the orders in Seller Center and run `tiktok-erp sync --audit FILE`: it names what is missing")
+    with store.transaction():
+        is_new = open_case(store, cause=_NOT_LISTED, detail=what, next_step=step, run_id=run_id)
+    report.item(Outcome("sync", {}, "failed", cause=_NOT_LISTED, next_step=step, text=what, is_new=is_new))
+    return is_new
 
 
 def _walkers(shop: TikTokShop, rules: Rules) -> Callable[[], int]:
@@ -366,14 +373,16 @@ def _sweep(
     writer: OrderWriter,
     walkers: Callable[[], int],
     report: Report,
+    *,
+    at_once: bool = False,
 ) -> None:
     """Look for what the search by change has missed: among the orders that wait to be shipped, and among the new ones.
 
-    A change that the channel dates back, or shows late, is seen by no later search.
+    A change that the channel dates back, or shows late, is seen by no later search. `at_once` sweeps before it is due.
     """
     now = utc_now()
     end = shop.now() + _CLOCK_DOUBT
-    if _is_due(store, shop, OPEN_ORDERS, rules.sync.sweep_every, now):
+    if at_once or _is_due(store, shop, OPEN_ORDERS, rules.sync.sweep_every, now):
         reader = _reader(shop, "create_time", _AWAITING, walkers)
         listed: set[str] = set()
         _write_pages(writer, reader.read(Window(None, end)), report, listed=listed)
@@ -382,11 +391,13 @@ def _sweep(
         writer.write_raw(shop.fetch_orders([order_id.partition(":")[2] for order_id in gone]))
         with store.transaction():
             save_cursor(store, shop.name, OPEN_ORDERS, cursor=None, as_of=now)
-    if _is_due(store, shop, NEW_ORDERS, rules.sync.sweep_every, now):
+    if at_once or _is_due(store, shop, NEW_ORDERS, rules.sync.sweep_every, now):
         reader = _reader(shop, "create_time", None, walkers)
         _write_pages(writer, reader.read(Window(shop.now() - rules.sync.sweep_back, end)), report)
         with store.transaction():
             save_cursor(store, shop.name, NEW_ORDERS, cursor=None, as_of=now)
+            if not at_once and not reader.never_listed:
+                resolve_cases(store, causes=[_NOT_LISTED])
 
 
 def _is_due(store: Store, shop: TikTokShop, resource: str, every: timedelta, now: datetime) -> bool:

@@ -20,6 +20,7 @@ from tiktok_erp.errors import ChannelDown
 from tiktok_erp.messages import tr
 from tiktok_erp.sync.pool import Pool
 
+# So often in vain; where each time brings rows that none brought before, it goes on.
 _ATTEMPTS = 3
 _ROUNDS = 50
 # The last rows of a page may have changed in the very moment of the answer and show a time that is not their place.
@@ -134,6 +135,7 @@ class _Walk:
 
     window: Window
     attempt: int = 1
+    before: _Walk | None = None
     pages: int = 0
     expected: int | None = None
     counted: int | None = None
@@ -148,6 +150,8 @@ class _Walk:
 
     def note(self, look: Look) -> None:
         self.pages += 1
+        if self.pages == 1:
+            self._carry_over(look.total)
         self.seen.update(zip(look.names, look.times, strict=True))
         self.unreadable += look.unreadable
         told = look.in_order()
@@ -162,6 +166,31 @@ class _Walk:
     def missing(self) -> int:
         # Of the rows that left while we read, each may have been seen or not, and may have hidden another one in a gap.
         return max(0, (self.expected or 0) - 2 * self.left - len(self.seen) - self.unreadable)
+
+    def again(self) -> _Walk:
+        """Return the same walk once more."""
+        return _Walk(self.window, 1 if self.is_gaining else self.attempt + 1, before=self)
+
+    @property
+    def is_gaining(self) -> bool:
+        """Whether this walk brought rows that the one before it, of the same window, did not."""
+        return self.before is not None and len(self.seen) > len(self.before.seen)
+
+    def halves(self) -> list[Window]:
+        """Return smaller windows that make up this one; nothing where it cannot be cut."""
+        begin = self.window.start or min(filter(None, self.seen.values()), default=None)
+        if self.pages < 2 or begin is None or self.window.end is None or begin >= self.window.end:
+            return []
+        halves = Window(begin, self.window.end).cut(2)
+        if len(halves) < 2:
+            return []
+        return halves if self.window.start else [Window(None, begin), *halves]
+
+    def _carry_over(self, total: int | None) -> None:
+        """Take over what the walk before saw, if no row can have left since: rows of the past only become fewer."""
+        before = self.before
+        if before is not None and not before.is_doubtful and before.expected == before.counted == total:
+            self.seen.update(before.seen)
 
     def seen_outside(self, window: Window) -> int:
         """Return how many different rows have come by that lie outside of `window`."""
@@ -319,7 +348,7 @@ class WindowReader(Generic[Page]):
         walk.note(look)
         self._requests += 1
         if self._requests == 1:
-            self._most_requests = 30 + 3 * ((look.total or 0) // max(1, len(look.names)))
+            self._most_requests = 30 + 10 * ((look.total or 0) // max(1, len(look.names)))
         return look
 
     def _follow(self, walk: _Walk, look: Look) -> None:
@@ -363,10 +392,10 @@ class WindowReader(Generic[Page]):
         missing = walk.missing()
         if not missing and not walk.is_doubtful:
             return []
-        halves = walk.window.cut(2) if walk.pages > 1 else []
-        if len(halves) > 1 and self._requests < self._most_requests:
+        halves = walk.halves() if self._requests < self._most_requests else []
+        if halves:
             return [_Walk(half) for half in halves]
-        if walk.attempt < _ATTEMPTS:
-            return [_Walk(walk.window, walk.attempt + 1)]
+        if walk.attempt < _ATTEMPTS or (walk.is_gaining and self._requests < self._most_requests):
+            return [walk.again()]
         self.never_listed += missing
         return []

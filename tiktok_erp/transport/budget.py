@@ -151,15 +151,18 @@ def machine_clock() -> float:
 
 
 def budget_path(name: str, environment: Mapping[str, str]) -> Path | None:
-    """Return the file of the budget `name`, in the first directory that can be had; None when none can.
+    """Return the file of the budget `name`; None when there is no directory for it."""
+    directory = state_directory(environment)
+    return None if directory is None else directory / _file_name(name)
+
+
+def state_directory(environment: Mapping[str, str]) -> Path | None:
+    """Return the first directory that can be had for what this user's processes share; None when none can.
 
     They are $XDG_STATE_HOME/tiktok_erp, ~/.local/state/tiktok_erp, and one of this user in the directory for temporary
     files, made with mode 0700. None of them depends on the working directory or the database.
     """
-    for directory in _directories(environment):
-        if _is_usable(directory):
-            return directory / _file_name(name)
-    return None
+    return next((directory for directory in _directories(environment) if _is_usable(directory)), None)
 
 
 def _directories(environment: Mapping[str, str]) -> Iterator[Path]:

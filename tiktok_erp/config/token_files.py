@@ -1,0 +1,69 @@
+"""Where the token files of this user lie, so that databases that live from one consent tell each other of renewals.
+
+One token may open several shops, and each shop has a database of its own, with its tokens beside it. A refresh token may be
+good for one answer only: whoever comes second must take what the first one got.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+_LOCK = "renewal.lock"
+_SUFFIX = ".path"
+
+
+class TokenFiles:
+    """A directory of this user that holds, for each token file, its path and no secret.
+
+    What cannot be had is done without: then each token file stands alone.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def enlist(self, path: Path) -> None:
+        """Note that there is a token file at `path`."""
+        with suppress(OSError):
+            whole = os.fsencode(path.resolve())
+            entry = self._entry(path)
+            if not entry.exists() or entry.read_bytes() != whole:
+                self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+                fresh = entry.with_suffix(f".{os.getpid()}")
+                fresh.write_bytes(whole)
+                fresh.replace(entry)
+
+    def others(self, path: Path) -> list[Path]:
+        """Return the token files of this user apart from the one at `path`; those that are gone are struck off."""
+        found = []
+        with suppress(OSError):
+            for entry in sorted(self._directory.glob(f"*{_SUFFIX}")):
+                other = Path(os.fsdecode(entry.read_bytes()))
+                if not other.exists():
+                    entry.unlink(missing_ok=True)
+                elif entry != self._entry(path):
+                    found.append(other)
+        return found
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Let one process of this user renew at a time, whatever its database."""
+        handle = None
+        with suppress(OSError):
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            handle = os.open(self._directory / _LOCK, os.O_WRONLY | os.O_CREAT, 0o600)
+        try:
+            if handle is not None:
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            if handle is not None:
+                os.close(handle)
+
+    def _entry(self, path: Path) -> Path:
+        name = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:16]
+        return self._directory / (name + _SUFFIX)
