@@ -85,6 +85,7 @@ class Account:
     violations: list[str] = field(default_factory=list)
     calls: dict[str, int] = field(default_factory=dict)
     script: list[str] = field(default_factory=list)  # faults to commit once each, in order, before any dice
+    unknown_addresses: set[str] = field(default_factory=set)  # references of parcels that go to no known place
     forms: list[list[str]] = field(default_factory=list)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -222,7 +223,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         for address in (to, sender):
             if not all(text.isascii() for text in address.values()):
                 account.violations.append("letters that no carrier prints")
-        if to["street1"].startswith("NOWHERE"):
+        if to["street1"].startswith("NOWHERE") or wanted.get("reference") in account.unknown_addresses:
             raise Refused(
                 422,
                 "ADDRESS.VERIFY.FAILURE",

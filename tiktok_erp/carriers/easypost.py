@@ -116,7 +116,7 @@ class EasyPost:
                 bought = self.read(quote_id, subject=subject)
             except ChannelDown as error:
                 raise _in_doubt(subject) from error
-            if bought is None:
+            if bought is None or bought.refund:  # a label that was given back is no label
                 raise
             return bought
         label = read_label(answer, request_id)

@@ -114,17 +114,25 @@ def reconcile(context: typer.Context, as_json: Json = False, quiet: Quiet = Fals
     """
 
     def body(session: Session) -> None:
+        from tiktok_erp.cli.label_sources import channel_reader, vendors
         from tiktok_erp.labels.run import reconcile_labels
         from tiktok_erp.store.labels import load_unsettled
 
-        if not load_unsettled(session.store):
+        sources = {row["source"] for row in load_unsettled(session.store)}
+        if not sources:
             session.out.say(tr("no purchase is without an answer"))
             return
-        require_credentials_or_file(
-            session, tr("set the TIKTOK_SHOP_ settings: only the channel knows what was bought")
-        )
+        if "tiktok" in sources:
+            require_credentials_or_file(
+                session, tr("set the TIKTOK_SHOP_ settings: only the channel knows what was bought")
+            )
         count = reconcile_labels(
-            session.store, session.shop(), session.rules(), session.out, session.read_back, run_id=session.run_id
+            session.store,
+            vendors(session, sources),
+            session.rules(),
+            session.out,
+            channel_reader(session),
+            run_id=session.run_id,
         )
         session.summary.update(bought=count.bought, unsettled=count.unsettled)
         session.out.say(

@@ -94,12 +94,12 @@ class Session:
             self._shop = _connect(self)
         return self._shop
 
-    def label_source(self) -> EasyPost | None:
-        """Return where own labels are bought; None when the rules name no source that sells them.
+    def label_source(self) -> EasyPost:
+        """Return where own labels are bought. Ask only when `labels.seller_shipping` is `easypost`, or to settle.
 
         Raises SignInError without a key, SettingsError for a test key on a real shop's database and the other way round.
         """
-        if self._labels is None and self.rules().labels.seller_shipping == "easypost":
+        if self._labels is None:
             self._labels = _connect_labels(self)
         return self._labels
 
@@ -369,7 +369,7 @@ def _connect_labels(session: Session) -> EasyPost:
     credentials = session.settings().easypost()
     if credentials is None:
         raise SignInError(
-            tr("labels.seller_shipping is easypost, and there is no key of EasyPost"),
+            tr("there is no key of EasyPost"),
             subject="EASYPOST_API_KEY",
             next_step=tr("set EASYPOST_API_KEY, or set labels.seller_shipping to file in rules.yaml"),
             cause="no_credentials",

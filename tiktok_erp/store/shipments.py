@@ -102,3 +102,19 @@ def load_quote(
         return None
     cost = Money(row["cost_minor"], row["currency"])
     return Quote(row["carrier"], row["service_level"], cost, row["transit_days"], row["quote_id"])
+
+
+def load_quoted_costs(store: Store, package_ids: Sequence[str]) -> dict[str, Money]:
+    """Return what the chosen service of each of these packages was quoted, where it was and weight did not change since."""
+    rows = store.query(
+        "SELECT q.package_id, min(q.cost_minor) AS cost_minor, q.currency FROM json_each(?) j"
+        " JOIN packages p ON p.package_id = j.value JOIN quotes q ON q.package_id = p.package_id AND q.carrier = p.carrier"
+        " AND q.service_level = p.service_level AND q.weight_g = p.weight_g GROUP BY q.package_id",
+        (json.dumps(list(package_ids)),),
+    )
+    return {row["package_id"]: Money(row["cost_minor"], row["currency"]) for row in rows}
+
+
+def forget_quotes(store: Store, package_id: str) -> None:
+    """Drop the quotes of a package: what was bought and given back must not be bought again. Call inside a transaction."""
+    store.execute("DELETE FROM quotes WHERE package_id = ?", (package_id,))
