@@ -30,7 +30,16 @@ RATES = {
     ("UPSDAP", "2ndDayAir"): ("18.25", 2),
     ("FedExDefault", "FEDEX_GROUND"): ("8.15", None),
 }
-FAULTS = ("drop_before_buy", "drop_after_buy", "drop_create", "error_500_buy", "throttle", "html_buy", "short_file")
+FAULTS = (
+    "drop_before_buy",
+    "drop_after_buy",
+    "drop_create",
+    "error_500_buy",
+    "throttle",
+    "html_buy",
+    "short_file",
+    "drop_after_refund",
+)
 
 
 def gs1_digit(digits: str) -> str:
@@ -321,6 +330,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             shipment["refund_status"] = "submitted"
             account.refunds.append(shipment["id"])
         account.save()
+        if account.strikes("drop_after_refund"):
+            raise Dropped
         return shipment
 
     def _scan_form(self, wanted: list[dict[str, Any]]) -> dict[str, Any]:

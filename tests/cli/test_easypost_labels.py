@@ -26,6 +26,10 @@ class Desk:
         self.folder.environment |= {"EASYPOST_API_URL": server.api_url, "EASYPOST_API_KEY": KEY}
         self.folder.planted.add(KEY)
 
+    def bought(self):
+        """Return a package whose label was bought from EasyPost."""
+        return self.folder.value("SELECT package_id FROM labels WHERE source = 'easypost' AND state = 'bought'")
+
     def disagreements(self):
         """Compare what EasyPost sold with what the database holds; return every difference."""
         sold = {(sale["reference"], sale["tracking_number"], sale["cost_minor"]) for sale in self.account.purchases}
@@ -193,3 +197,68 @@ def test_a_test_key_is_refused_on_a_real_shops_database(desk):
 def test_without_a_key_nothing_is_bought_and_the_next_step_is_told(desk):
     refused = desk.run("print-labels", expect=4, environment={"EASYPOST_API_KEY": ""})
     assert "EASYPOST_API_KEY" in refused.stderr
+
+
+def test_a_voided_label_is_refunded_once_and_its_package_gets_another(desk):
+    desk.run("print-labels", "--limit", "2")
+    package, other = desk.folder.column("SELECT package_id FROM labels WHERE source = 'easypost' ORDER BY 1")
+    done = desk.run("labels", "void", package)
+    assert "throw away" in done.stderr
+    assert len(desk.account.refunds) == 1
+    assert desk.run("labels", "void", package, "--json", expect=3).of("package")[0]["cause"] == "no_label"
+    assert desk.folder.value("SELECT refund_status FROM v_labels WHERE package_id = ?", package) == "submitted"
+    desk.run("allocate", "--quiet")
+    desk.run("print-labels", package)
+    assert desk.account.calls["refund"] == 1
+    states = desk.folder.column("SELECT state FROM labels WHERE package_id = ? ORDER BY label_id", package)
+    assert states == ["voided", "bought"]
+    assert len({sale["tracking_number"] for sale in desk.account.purchases}) == 3
+    assert desk.disagreements() == []
+    assert desk.folder.column("SELECT state FROM labels WHERE package_id = ?", other) == ["bought"]
+
+
+def test_a_void_whose_answer_was_lost_is_not_printed_and_settled_by_the_next_wish(desk):
+    desk.run("print-labels", "--limit", "1")
+    package = desk.bought()
+    desk.account.script = ["drop_after_refund"]
+    desk.run("labels", "void", package, expect=3)
+    assert desk.folder.value("SELECT state FROM labels WHERE package_id = ?", package) == "bought"
+    desk.run("labels", "void", package)
+    assert desk.account.calls["refund"] == 1
+    assert desk.folder.value("SELECT state FROM labels WHERE package_id = ?", package) == "voided"
+
+
+def test_a_number_that_the_channel_knows_is_only_voided_with_yes(desk):
+    desk.run("print-labels", "--limit", "1")
+    desk.run("upload-tracking", "--quiet")
+    package = desk.bought()
+    refused = desk.run("labels", "void", package, expect=3)
+    assert "--yes" in refused.stderr + refused.stdout
+    assert desk.account.refunds == []
+    desk.run("labels", "void", package, "--yes")
+    assert len(desk.account.refunds) == 1
+
+
+@pytest.mark.parametrize(("days", "code"), [(29, 0), (31, 3)])
+def test_usps_takes_labels_back_for_thirty_days(desk, days, code):
+    desk.run("print-labels", "--limit", "1")
+    with sqlite3.connect(desk.folder.db) as connection:
+        connection.execute(
+            "UPDATE labels SET carrier = 'usps', bought_at = strftime('%Y-%m-%dT%H:%M:%SZ', 'now', ?)",
+            (f"-{days} days",),
+        )
+    package = desk.bought()
+    desk.run("labels", "void", package, "--dry-run", expect=0 if code == 0 else 3)
+    desk.run("labels", "void", package, expect=code)
+    assert len(desk.account.refunds) == (code == 0)
+
+
+def test_a_platform_label_is_cancelled_in_seller_center(open_shop):
+    shop = open_shop(orders=12, seed=4, carrier="tiktok")
+    shop.allocated()
+    shop.run("print-labels", "--limit", "1", "--quiet")
+    package = shop.folder.value("SELECT package_id FROM labels WHERE state = 'bought'")
+    (line,) = shop.run("labels", "void", package, "--json", expect=3).of("package")
+    assert line["cause"] == "platform_label"
+    assert "Seller Center" in line["next_step"]
+    assert shop.folder.value("SELECT count(*) FROM labels WHERE state = 'bought'") == 1

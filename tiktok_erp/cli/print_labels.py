@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tiktok_erp.cli.options import DryRun, Ids, Json, Quiet, StaleOk, Yes, read_names
-from tiktok_erp.cli.session import Session, existing_folder, run_command
+from tiktok_erp.cli.session import Session, agreed, existing_folder, run_command
 from tiktok_erp.errors import UsageError
 from tiktok_erp.messages import tr
 from tiktok_erp.model.outcome import Outcome
@@ -279,8 +278,7 @@ def _tell_skipped(session: Session, package_id: str, obstacle: str) -> None:
 
 
 def _confirmed(session: Session, purchase: PurchasePlan, *, yes: bool) -> bool:
-    if yes or not purchase.due or session.out.as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not purchase.due:
         return True
     cost = purchase.quoted if purchase.quoted is not None else tr("unknown until bought")
-    question = tr("Buy {count} labels (cost: {cost})?", count=len(purchase.due), cost=cost)
-    return typer.confirm(question, default=False, err=True)
+    return agreed(session, tr("Buy {count} labels (cost: {cost})?", count=len(purchase.due), cost=cost), yes=yes)

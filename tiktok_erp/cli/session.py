@@ -470,6 +470,13 @@ def require_credentials_or_file(session: Session, alternative: str) -> None:
     )
 
 
+def agreed(session: Session, question: str, *, yes: bool) -> bool:
+    """Ask a person at a terminal; elsewhere, and with `yes`, there is nobody to ask."""
+    if yes or session.out.as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return True
+    return typer.confirm(question, default=False, err=True)
+
+
 def existing_folder(path: Path) -> Path:
     """Return `path`, made if needed. Raises SettingsError when it cannot be a folder."""
     try:

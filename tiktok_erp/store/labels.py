@@ -229,6 +229,38 @@ def add_document(store: Store, package_id: str, *, sha256: str, pages: int, barc
     )
 
 
+def mark_void_sent(store: Store, package_id: str) -> None:
+    """Write that a bought label is about to be taken back. Call inside a transaction, before anything is sent."""
+    store.execute(
+        "UPDATE labels SET void_sent_at = ? WHERE package_id = ? AND state = 'bought'", (to_text(utc_now()), package_id)
+    )
+
+
+def end_void(store: Store, package_id: str, refund_status: str | None) -> None:
+    """Write that a label was not taken back and is good again. Call inside a transaction."""
+    store.execute(
+        "UPDATE labels SET void_sent_at = NULL, refund_status = ? WHERE package_id = ? AND state = 'bought'",
+        (refund_status, package_id),
+    )
+
+
+def save_void(store: Store, package_id: str, refund_status: str) -> None:
+    """Write that a label is void; its package waits for a decision again. Call inside a transaction."""
+    store.execute(
+        "UPDATE labels SET state = 'voided', voided_at = ?, refund_status = ? WHERE package_id = ? AND state = 'bought'",
+        (to_text(utc_now()), refund_status, package_id),
+    )
+    store.execute("UPDATE packages SET allocated_at = NULL WHERE package_id = ?", (package_id,))
+
+
+def drop_intent(store: Store, package_id: str) -> None:
+    """Write that what was never sent is not to be bought. Call inside a transaction."""
+    store.execute(
+        "UPDATE labels SET state = 'refused', error_code = 'dropped' WHERE package_id = ? AND state = 'intent'",
+        (package_id,),
+    )
+
+
 def load_unsettled(store: Store, source: str | None = None) -> list[sqlite3.Row]:
     """Return labels whose purchase was sent and is not finished, with their orders' ids; `source` narrows to one."""
     return store.query(
