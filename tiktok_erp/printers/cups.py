@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from pathlib import Path
+from urllib.parse import quote
 
 from tiktok_erp.errors import OutcomeUnknown, PrinterError
 from tiktok_erp.messages import tr
 from tiktok_erp.printers.base import JobState
+from tiktok_erp.printers.ipp import IppPrinter
 
 # CUPS's own names of the media; it knows the PWG names as well, but older drivers only these (measured with 2.4).
 _MEDIA = {
@@ -20,6 +23,8 @@ _MEDIA = {
 _ACCEPTED = re.compile(r"\b(\S+-\d+) \(\d+ ")
 _TIMEOUT_S = 60.0
 _COMPLETED = "job-completed-successfully"
+_ENDED_BADLY = ("job-canceled", "aborted-by-system", "job-aborted")
+_SOCKETS = ("/run/cups/cups.sock", "/var/run/cupsd")  # Linux, macOS
 
 
 class CupsPrinter:
@@ -53,18 +58,38 @@ class CupsPrinter:
         found = _entry(waiting.stdout, job)
         if found is not None:
             return JobState("waiting", _alerts(found))
+        if waiting.returncode:
+            raise PrinterError(
+                tr("CUPS cannot be asked: {reason}", reason=_first_line(waiting.stderr)),
+                subject=self.name,
+                next_step=tr("start CUPS, then run this again; what was queued is asked for first"),
+            )
+        return self._ended(job)
+
+    def _ended(self, job: str) -> JobState:
+        """Ask how a job ended. `lpstat` may show the reason of a step in between, so CUPS itself is asked first."""
+        try:
+            state = _server(self.name).state(job.rpartition("-")[2])
+        except (PrinterError, OutcomeUnknown):
+            state = JobState("unknown")
+        if state.progress != "unknown":
+            return state
         ended = _run(["lpstat", "-l", "-W", "completed", "-o", self.name], b"", self.name)
-        found = _entry(ended.stdout, job)
-        if found is None:
-            if waiting.returncode or ended.returncode:
-                raise PrinterError(
-                    tr("CUPS cannot be asked: {reason}", reason=_first_line(waiting.stderr or ended.stderr)),
-                    subject=self.name,
-                    next_step=tr("start CUPS, then run this again; what was queued is asked for first"),
-                )
-            return JobState("unknown")
-        alerts = _alerts(found)
-        return JobState("done" if _COMPLETED in alerts else "failed", alerts)
+        alerts = _alerts(_entry(ended.stdout, job) or [])
+        if _COMPLETED in alerts:
+            return JobState("done", alerts)
+        return JobState("failed" if any(word in alerts for word in _ENDED_BADLY) else "unknown", alerts)
+
+
+def _server(queue: str) -> IppPrinter:
+    """Return the queue as an IPP printer of the CUPS that `lp` talks to."""
+    server = os.environ.get("CUPS_SERVER", "").partition("/version=")[0]
+    path = f"/printers/{quote(queue)}"
+    if not server:
+        server = next((name for name in _SOCKETS if Path(name).exists()), "localhost")
+    if server.startswith("/"):
+        return IppPrinter(queue, uri=f"ipp://localhost{path}", socket_path=server)
+    return IppPrinter(queue, uri=f"ipp://{server}{path}")
 
 
 def queues() -> list[str] | None:

@@ -32,10 +32,12 @@ class Attribute(NamedTuple):
 class IppPrinter:
     """One printer at `ipp://host[:port]/path`."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, uri: str = "", socket_path: str | None = None) -> None:
+        """`uri` is what the printer calls itself where that is not `name`; `socket_path` a socket of this machine."""
         self.name = name
-        parts = urlsplit(name)
-        self._uri = name
+        self._uri = uri or name
+        self._socket_path = socket_path
+        parts = urlsplit(self._uri)
         scheme = "https" if parts.scheme == "ipps" else "http"
         host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
         self._url = urlunsplit((scheme, f"{host}:{parts.port or IPP_PORT}", parts.path or "/ipp/print", "", ""))
@@ -116,7 +118,8 @@ class IppPrinter:
         body = encode(operation, next(self._numbers), operation_attributes, job_attributes) + document
         try:
             # A printer of one's own network is never behind a proxy.
-            with httpx.Client(timeout=_TIMEOUT, trust_env=False) as client:
+            transport = httpx.HTTPTransport(uds=self._socket_path)
+            with httpx.Client(transport=transport, timeout=_TIMEOUT, trust_env=False) as client:
                 answer = client.post(self._url, content=body, headers={"content-type": "application/ipp"})
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise PrinterError(
