@@ -16,7 +16,7 @@ PACKAGE = ROOT / "tiktok_erp"
 BASE = frozenset({"errors", "messages"})
 SHARED_FILES = frozenset({"pdf", "table_file"})  # file formats that several edges read or write
 STAGES = frozenset({"sync", "stock", "allocation", "labels", "tracking", "alerts"})
-EDGES = frozenset({"store", "channels", "carriers", "config", "transport"})
+EDGES = frozenset({"store", "channels", "carriers", "config", "transport", "printers"})
 
 # What a part may import beside itself. `plan` stands for every stage's plan.py, `draw` for the drawing modules of labels.
 ALLOWED: dict[str, frozenset[str]] = {
@@ -33,6 +33,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "config": BASE | SHARED_FILES | {"model", "signals"},
     "channels": BASE | SHARED_FILES | {"model", "transport"},
     "carriers": BASE | SHARED_FILES | {"model", "transport"},
+    "printers": BASE | SHARED_FILES | {"model"},
     **{stage: BASE | SHARED_FILES | EDGES | {"model", "plan", "draw", "signals"} for stage in STAGES},
     "simulator": frozenset(),
 }

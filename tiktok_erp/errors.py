@@ -125,6 +125,13 @@ class LabelFileError(ErpError):
     cause = "label_file"
 
 
+class PrinterError(ErpError):
+    """A printer did not take a job: nothing of it was printed."""
+
+    exit_code = 3
+    cause = "printer"
+
+
 class StoreError(ErpError):
     """The database cannot be used now: locked, too new, not ours, or on a disk that cannot hold it."""
 

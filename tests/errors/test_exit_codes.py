@@ -20,6 +20,7 @@ EXIT_CODES = {
     "SomeItemsFailed": 3,
     "ChannelRefused": 3,
     "LabelFileError": 3,
+    "PrinterError": 3,
     "SignInError": 4,
     "SettingsError": 5,
     "RulesError": 5,

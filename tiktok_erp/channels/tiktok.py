@@ -393,11 +393,21 @@ class TikTokShop:
         return offers
 
     def buy_label(
-        self, channel_order_id: str, *, weight_g: int | None = None, line_item_ids: Sequence[str] = ()
+        self,
+        channel_order_id: str,
+        *,
+        weight_g: int | None = None,
+        line_item_ids: Sequence[str] = (),
+        combined_order_ids: Sequence[str] = (),
     ) -> Purchase:
-        """Create the package of one order, or of the named line items of it: this buys its label. Never repeated by itself."""
+        """Create the package of one order, of the named line items of it, or of all of `combined_order_ids`.
+
+        This buys its label. Never repeated by itself.
+        """
         body: dict[str, Any] = {"ship_type": "2" if line_item_ids else "1", "order_id": channel_order_id}
-        if line_item_ids:
+        if combined_order_ids:
+            body = {"ship_type": "3", "order_list_ids": list(combined_order_ids)}
+        elif line_item_ids:
             body["order_line_item"] = [{"order_line_id": line_item_id} for line_item_id in line_item_ids]
         if weight_g:
             body["weight"] = {"value": str(weight_g), "unit": "GRAM"}

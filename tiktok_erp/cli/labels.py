@@ -1,4 +1,4 @@
-"""`labels`: list them, print held ones again, settle purchases."""
+"""`labels`: list them, print held ones again, take them back, settle purchases."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from typing import Annotated
 
 import typer
 
-from tiktok_erp.cli.options import Ids, Json, Quiet, read_names
-from tiktok_erp.cli.session import Session, existing_folder, require_credentials_or_file, run_command
+from tiktok_erp.cli.options import DryRun, Ids, Json, Quiet, Yes, read_names
+from tiktok_erp.cli.session import Session, agreed, existing_folder, require_credentials_or_file, run_command
 from tiktok_erp.errors import UsageError
 from tiktok_erp.messages import tr
 from tiktok_erp.model.outcome import Outcome
 
 labels_app = typer.Typer(
-    help="List labels, print held ones again, settle purchases.", no_args_is_help=True, rich_markup_mode=None
+    help="List labels, print held ones again, take them back, settle purchases.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 
@@ -104,6 +106,55 @@ def reprint(
     run_command("labels", context, body, as_json=as_json, quiet=quiet)
 
 
+@labels_app.command("void")
+def void(
+    context: typer.Context,
+    ids: Ids = None,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Take bought labels back and get the money back where the source allows it; the package can be allocated again.
+
+    Labels of TikTok Shipping are cancelled in Seller Center. --yes also takes back those whose number the channel knows.
+
+    \b
+    Examples:
+      tiktok-erp labels void P000123
+      tiktok-erp labels void P000123 P000124 --dry-run
+    """
+
+    def body(session: Session) -> None:
+        from tiktok_erp.labels.void import void_labels
+
+        packages = session.packages(read_names(ids))
+        if packages is None:
+            raise UsageError(
+                tr("name the packages whose labels are to be taken back"),
+                subject="labels void",
+                next_step=tr("run `tiktok-erp labels void ID...`"),
+            )
+        question = tr("Take back {count} labels?", count=len(packages))
+        if packages and not dry_run and not agreed(session, question, yes=yes):
+            return
+        count = void_labels(
+            session.store,
+            lambda name: session.label_source(),
+            session.out,
+            packages,
+            dry_run=dry_run,
+            even_if_told=yes,
+        )
+        session.summary.update(voided=count.voided)
+        if not dry_run and count.voided:
+            session.out.say(
+                tr("{count} labels taken back; run `tiktok-erp allocate` to decide anew", count=count.voided)
+            )
+
+    run_command("labels", context, body, as_json=as_json, quiet=quiet, dry_run=dry_run, lock="print-labels")
+
+
 @labels_app.command("reconcile")
 def reconcile(context: typer.Context, as_json: Json = False, quiet: Quiet = False) -> None:
     """Ask the channel what became of purchases without an answer; `print-labels` does this by itself.
@@ -114,17 +165,25 @@ def reconcile(context: typer.Context, as_json: Json = False, quiet: Quiet = Fals
     """
 
     def body(session: Session) -> None:
+        from tiktok_erp.cli.label_sources import channel_reader, vendors
         from tiktok_erp.labels.run import reconcile_labels
         from tiktok_erp.store.labels import load_unsettled
 
-        if not load_unsettled(session.store):
+        sources = {row["source"] for row in load_unsettled(session.store)}
+        if not sources:
             session.out.say(tr("no purchase is without an answer"))
             return
-        require_credentials_or_file(
-            session, tr("set the TIKTOK_SHOP_ settings: only the channel knows what was bought")
-        )
+        if "tiktok" in sources:
+            require_credentials_or_file(
+                session, tr("set the TIKTOK_SHOP_ settings: only the channel knows what was bought")
+            )
         count = reconcile_labels(
-            session.store, session.shop(), session.rules(), session.out, session.read_back, run_id=session.run_id
+            session.store,
+            vendors(session, sources),
+            session.rules(),
+            session.out,
+            channel_reader(session),
+            run_id=session.run_id,
         )
         session.summary.update(bought=count.bought, unsettled=count.unsettled)
         session.out.say(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tiktok_erp.cli.options import DryRun, Ids, Json, Quiet, StaleOk, Yes, read_names
-from tiktok_erp.cli.session import Session, existing_folder, run_command
+from tiktok_erp.cli.session import Session, agreed, existing_folder, run_command
 from tiktok_erp.errors import UsageError
 from tiktok_erp.messages import tr
 from tiktok_erp.model.outcome import Outcome
@@ -52,7 +51,7 @@ def print_labels(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Buy the labels that are due from TikTok Shipping, or take over labels bought elsewhere, and print one PDF.
+    """Buy the labels that are due (TikTok Shipping, EasyPost), or take over labels bought elsewhere, and print one PDF.
 
     Nothing is ever bought twice: a run that was killed is settled by the next one. Files after --from may also stand
     as arguments (`--from *.pdf`).
@@ -89,6 +88,7 @@ def print_labels(
         session.out.say(tr("{taken} labels taken over, {held} were held already", taken=count.taken, held=count.held))
 
     def _buy(session: Session, only: list[str] | None, cap: Money | None) -> None:
+        from tiktok_erp.cli.label_sources import channel_reader, vendors
         from tiktok_erp.labels.run import buy_labels, list_own_labels, plan_purchases
         from tiktok_erp.store.database import utc_now
         from tiktok_erp.store.labels import load_unsettled
@@ -102,38 +102,45 @@ def print_labels(
                 subject="--max-cost",
                 next_step=tr("name this cap in {currency} too", currency=currency),
             )
-        quote = session.shop().quote_label if rules.labels.quote_first and session.settings().tiktok_is_set() else None
-        purchase = plan_purchases(session.store, rules, only=only, limit=limit, max_cost=cap, quote=quote)
+        has_account = session.settings().tiktok_is_set()
+        buys_own = rules.labels.seller_shipping == "easypost"
+        quote = session.shop().quote_label if rules.labels.quote_first and has_account else None
+        purchase = plan_purchases(
+            session.store, rules, only=only, limit=limit, max_cost=cap, buys_own=buys_own, quote=quote
+        )
         if plan or dry_run:
             _show_plan(session, purchase)
             return
-        list_own_labels(session.store, session.out, only=only, seller_shipping=rules.labels.seller_shipping)
+        if not buys_own:
+            list_own_labels(session.store, session.out, only=only)
         for row in purchase.skipped:
             if not purchase.due:
                 _tell_skipped(session, row["package_id"], row["obstacle"])
-        if not purchase.due and not load_unsettled(session.store):
-            return
-        if not session.settings().tiktok_is_set():
+        names = {"tiktok" if row["shipping_type"] == "TIKTOK" else "easypost" for row in purchase.due}
+        names |= {row["source"] for row in load_unsettled(session.store)}
+        if not has_account and "tiktok" in names:
+            names.remove("tiktok")
             session.out.warn(
                 tr(
                     "{count} packages wait for a label of TikTok Shipping, and there are no credentials: buy them in Seller"
                     " Center and run `tiktok-erp print-labels --from FILE.pdf`",
-                    count=len(purchase.due),
+                    count=sum(row["shipping_type"] == "TIKTOK" for row in purchase.due),
                 )
             )
+        if not names:
             return
-        shop = session.shop()
+        sources = vendors(session, names)
         require_fresh(
-            session.store, shop.name, at_most=rules.freshness.buy, now=utc_now(), stale_ok=stale_ok, file_counts=True
+            session.store, "tiktok", at_most=rules.freshness.buy, now=utc_now(), stale_ok=stale_ok, file_counts=True
         )
         if not _confirmed(session, purchase, yes=yes):
             return
         count = buy_labels(
             session.store,
-            shop,
+            sources,
             rules,
             session.out,
-            session.read_back,
+            channel_reader(session),
             only=only,
             limit=limit,
             max_cost=cap,
@@ -225,11 +232,19 @@ def _money(text: str | None) -> Money | None:
 
 def _show_plan(session: Session, purchase: PurchasePlan) -> None:
     total = len(purchase.due)
-    if purchase.cap_after < total:
-        session.out.say(tr("the cap may be reached after {count} of {total}", count=purchase.cap_after, total=total))
-    cost = purchase.quoted if purchase.quoted is not None else tr("unknown")
-    session.out.say(tr("{count} labels would be bought, cost {cost}", count=total, cost=cost))
+    if purchase.cap is not None:
+        session.out.say(
+            tr(
+                "{cap} may be reached after {count} of {total}",
+                cap=purchase.cap,
+                count=purchase.cap_after,
+                total=total,
+            )
+        )
+    sum_text = purchase.quoted if purchase.quoted is not None else tr("unknown")
+    session.out.say(tr("{count} labels would be bought, cost {cost}", count=total, cost=sum_text))
     for number, row in enumerate(purchase.due, start=1):
+        cost = purchase.costs.get(row["package_id"])
         session.out.item(
             Outcome(
                 "package",
@@ -240,20 +255,22 @@ def _show_plan(session: Session, purchase: PurchasePlan) -> None:
                     "ship_by": row["ship_by"],
                     "carrier": row["carrier"],
                     "service_level": row["service_level"],
+                    "cost_minor": cost.minor if cost is not None else None,
                 },
-                text=f"{number:5} {row['package_id']} {row['ship_by'] or '-':20} {row['carrier']} {row['service_level'] or ''}",
+                text=f"{number:5} {row['package_id']} {row['ship_by'] or '-':20} {row['carrier']} {row['service_level'] or ''}"
+                + (f" {cost}" if cost is not None else ""),
             )
         )
     for row in (*purchase.skipped, *purchase.own):
         _tell_skipped(session, row["package_id"], row["obstacle"] or "own_label_needed")
     session.summary.update(
-        cap_after=purchase.cap_after if purchase.cap_after < total else None,
+        cap_after=purchase.cap_after if purchase.cap is not None else None,
         cost_minor=purchase.quoted.minor if purchase.quoted is not None else None,
     )
 
 
 def _tell_skipped(session: Session, package_id: str, obstacle: str) -> None:
-    from tiktok_erp.labels.buy import next_step_for
+    from tiktok_erp.labels.plan import next_step_for
 
     session.out.item(
         Outcome("package", {"package_id": package_id}, "skipped", cause=obstacle, next_step=next_step_for(obstacle))
@@ -261,8 +278,7 @@ def _tell_skipped(session: Session, package_id: str, obstacle: str) -> None:
 
 
 def _confirmed(session: Session, purchase: PurchasePlan, *, yes: bool) -> bool:
-    if yes or not purchase.due or session.out.as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not purchase.due:
         return True
     cost = purchase.quoted if purchase.quoted is not None else tr("unknown until bought")
-    question = tr("Buy {count} labels (cost: {cost})?", count=len(purchase.due), cost=cost)
-    return typer.confirm(question, default=False, err=True)
+    return agreed(session, tr("Buy {count} labels (cost: {cost})?", count=len(purchase.due), cost=cost), yes=yes)

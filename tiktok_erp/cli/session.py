@@ -29,6 +29,7 @@ from tiktok_erp.messages import tr
 from tiktok_erp.model.outcome import Outcome
 
 if TYPE_CHECKING:
+    from tiktok_erp.carriers.easypost import EasyPost
     from tiktok_erp.channels.base import ShopFacts
     from tiktok_erp.channels.tiktok import TikTokShop
     from tiktok_erp.config.settings import Settings
@@ -58,6 +59,7 @@ class Session:
     _rules: Rules | None = None
     _settings: Settings | None = None
     _shop: TikTokShop | None = None
+    _labels: EasyPost | None = None
 
     def rules(self, *, required: bool = False) -> Rules:
         """Return the rules, checked whole. Without a file: the shipped policy, or SettingsError when `required`."""
@@ -91,6 +93,15 @@ class Session:
         if self._shop is None:
             self._shop = _connect(self)
         return self._shop
+
+    def label_source(self) -> EasyPost:
+        """Return where own labels are bought. Ask only when `labels.seller_shipping` is `easypost`, or to settle.
+
+        Raises SignInError without a key, SettingsError for a test key on a real shop's database and the other way round.
+        """
+        if self._labels is None:
+            self._labels = _connect_labels(self)
+        return self._labels
 
     def let_go(self) -> None:
         """Wait for what must not be broken off: a token that a thread is just renewing."""
@@ -357,14 +368,50 @@ def tokens_of(database: Path, settings: Settings) -> TokenFile:
     return open_tokens(database, settings, state=state_directory(os.environ))
 
 
+def _connect_labels(session: Session) -> EasyPost:
+    from tiktok_erp.carriers.easypost import EasyPost
+    from tiktok_erp.model.rule import ChannelRules
+    from tiktok_erp.transport.client import HttpClient, is_this_machine
+
+    credentials = session.settings().easypost()
+    if credentials is None:
+        raise SignInError(
+            tr("there is no key of EasyPost"),
+            subject="EASYPOST_API_KEY",
+            next_step=tr("set EASYPOST_API_KEY, or set labels.seller_shipping to file in rules.yaml"),
+            cause="no_credentials",
+        )
+    http = session._stack.enter_context(HttpClient())
+    limits = ChannelRules()
+    pace = _pace_of(f"{credentials.api_url}/{credentials.api_key.reveal()}", limits)
+    source = EasyPost(credentials.api_key, credentials.api_url, http, pace, concurrency=limits.concurrency)
+    is_simulated = session.store.meta("shop") == SIMULATED
+    if source.is_test and not is_simulated:
+        raise SettingsError(
+            tr("EASYPOST_API_KEY is a test key: its labels carry no postage, and this database is a real shop's"),
+            subject="EASYPOST_API_KEY",
+            next_step=tr("set the production key, or try the test key on a database of the simulated shop"),
+        )
+    if is_simulated and not source.is_test and not is_this_machine(credentials.api_url):
+        raise SettingsError(
+            tr("this database is the simulated shop's, and EASYPOST_API_KEY would buy real labels for it"),
+            subject="EASYPOST_API_KEY",
+            next_step=tr("set a test key, which begins with EZTK"),
+        )
+    return source
+
+
 def shared_pace(credentials: TikTokCredentials, limits: ChannelRules) -> Pace:
     """Return the pace of one app and shop, which all processes of this machine keep together, whatever their database."""
+    return _pace_of(f"{credentials.api_url}/{credentials.app_key}/{credentials.cipher.reveal()}", limits)
+
+
+def _pace_of(who: str, limits: ChannelRules) -> Pace:
     import hashlib
 
     from tiktok_erp.transport.budget import budget_path
     from tiktok_erp.transport.pace import Pace
 
-    who = f"{credentials.api_url}/{credentials.app_key}/{credentials.cipher.reveal()}"
     return Pace(
         start_rate=limits.start_rate,
         max_rate=limits.max_rate,
@@ -428,6 +475,13 @@ def require_credentials_or_file(session: Session, alternative: str) -> None:
         next_step=alternative,
         cause="no_credentials",
     )
+
+
+def agreed(session: Session, question: str, *, yes: bool) -> bool:
+    """Ask a person at a terminal; elsewhere, and with `yes`, there is nobody to ask."""
+    if yes or session.out.as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return True
+    return typer.confirm(question, default=False, err=True)
 
 
 def existing_folder(path: Path) -> Path:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tiktok_erp.errors import SettingsError, SignInError
 from tiktok_erp.messages import tr
-from tiktok_erp.model.credentials import TikTokCredentials
+from tiktok_erp.model.credentials import EasyPostCredentials, TikTokCredentials
 from tiktok_erp.model.secret import Secret
 
 TIKTOK_API_URL = "https://open-api.tiktokglobalshop.com"
@@ -21,6 +21,7 @@ TIKTOK_CONSENT_URLS = {
     "us": ("https://services.us.tiktokshop.com/open/authorize", "https://services.tiktokshops.us/open/authorize"),
     "other": ("https://services.tiktokshop.com/open/authorize",),
 }
+EASYPOST_API_URL = "https://api.easypost.com/v2"
 _SECRETS_FILE = "TIKTOK_ERP_SECRETS"
 _KEYRING_SERVICE = "tiktok_erp"
 
@@ -74,6 +75,13 @@ class Settings:
             api_url=self.get("TIKTOK_SHOP_API_URL", TIKTOK_API_URL),
             auth_url=self.get("TIKTOK_SHOP_AUTH_URL", TIKTOK_AUTH_URL),
         )
+
+    def easypost(self) -> EasyPostCredentials | None:
+        """Return the key of EasyPost, None where there is none."""
+        key = self.get("EASYPOST_API_KEY")
+        if not key:
+            return None
+        return EasyPostCredentials(Secret(key), self.get("EASYPOST_API_URL", EASYPOST_API_URL))
 
 
 def _read_secrets_file(path: Path) -> dict[str, str]:

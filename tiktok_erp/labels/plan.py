@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
+from tiktok_erp.messages import tr
 from tiktok_erp.model.print_job import PrintItem
 
 _END_OF_TIME = datetime.max.replace(tzinfo=UTC)
@@ -46,3 +47,29 @@ def _place(item: PrintItem) -> tuple[bool, datetime, bool, str, str, SkuSignatur
         sku_signature(item),
         item.package_id,
     )
+
+
+def next_step_for(obstacle: str) -> str:
+    """Return what a person does about a package that is not due."""
+    steps = {
+        "order_cancelled": tr("nothing to do: the order was cancelled"),
+        "cancel_requested": tr(
+            "answer the buyer: `tiktok-erp orders answer ID approve` or `reject`, or in Seller Center, then `tiktok-erp sync`"
+        ),
+        "on_hold": tr("wait for the hold to end, then run this again"),
+        "short": tr("restock, then run `tiktok-erp reserve-stock`"),
+        "address_changed": tr("run `tiktok-erp allocate`"),
+        "not_allocated": tr("run `tiktok-erp allocate`"),
+        "own_label_needed": tr(
+            "buy the labels elsewhere and run `tiktok-erp print-labels --from FILE` with the tracking list or the PDFs"
+        ),
+        "already_shipped": tr("nothing to do: it has left"),
+        "not_told": tr(
+            "the channel told nothing about this order just now; look at it in Seller Center, then run this again"
+        ),
+        "unknown_status": tr("look at the order in Seller Center"),
+        "unknown_shipping_type": tr("look in Seller Center how this order is to be shipped"),
+        "quarantined": tr("look at `tiktok-erp quarantine`; name the package to try it again"),
+        "fulfilled_by_channel": tr("look in Seller Center who ships this order"),
+    }
+    return steps.get(obstacle, tr("run `tiktok-erp sync`"))

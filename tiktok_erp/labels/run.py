@@ -8,16 +8,15 @@ import os
 import shutil
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from tiktok_erp.errors import ErpError, LabelFileError, StoreError
-from tiktok_erp.labels.buy import BuyCount, LabelBuyer, ReadBack, next_step_for
-from tiktok_erp.labels.plan import plan_print_order, position_text
+from tiktok_erp.labels.journal import BuyCount, LabelBuyer, ReadBack, Vendor
+from tiktok_erp.labels.plan import next_step_for, plan_print_order, position_text
 from tiktok_erp.messages import tr
 from tiktok_erp.model.moment import from_text
 from tiktok_erp.model.money import Money
@@ -33,12 +32,11 @@ from tiktok_erp.store.labels import (
     load_to_print,
     next_batch_id,
     save_batch,
+    spent_since,
 )
 from tiktok_erp.store.packages import load_package_units
 from tiktok_erp.store.quarantine import open_case
-
-if TYPE_CHECKING:
-    from tiktok_erp.channels.tiktok import TikTokShop
+from tiktok_erp.store.shipments import load_quoted_costs
 
 
 @dataclass(slots=True)
@@ -54,13 +52,18 @@ class PrintCount:
 
 @dataclass(frozen=True, slots=True)
 class PurchasePlan:
-    """What `print-labels` would buy now. `quoted` is None where nothing was quoted: the price is unknown until bought."""
+    """What `print-labels` would buy now. `quoted` is None where not all was quoted: the price is unknown until bought.
+
+    `costs` holds what single packages were quoted. After `cap_after` packages `cap` is reached for certain.
+    """
 
     due: tuple[sqlite3.Row, ...]
     skipped: tuple[sqlite3.Row, ...]
     own: tuple[sqlite3.Row, ...]
     cap_after: int
+    cap: str | None
     quoted: Money | None
+    costs: Mapping[str, Money]
 
 
 def plan_purchases(
@@ -70,30 +73,57 @@ def plan_purchases(
     only: Sequence[str] | None,
     limit: int | None,
     max_cost: Money | None,
+    buys_own: bool,
     quote: Callable[[str], tuple[int | None, str | None]] | None,
 ) -> PurchasePlan:
-    """Return what would be bought, in which order, and after how many the cap is reached for certain."""
+    """Return what would be bought, in which order, and after how many a cap is reached for certain.
+
+    `buys_own`: labels for Seller Shipping are bought too. `quote` asks the channel what one order's label costs.
+    """
     rows = load_candidates(store, only=only)
-    bought = [row for row in rows if row["shipping_type"] == "TIKTOK"]
+    bought = [row for row in rows if row["shipping_type"] == "TIKTOK" or buys_own]
     due = [row for row in bought if row["obstacle"] is None][:limit]
     cap = max_cost or rules.spending.max_cost_per_run
-    quoted: Money | None = None
-    if quote is not None and due:
-        prices = [quote(row["channel_order_id"]) for row in due]
-        if all(price is not None and currency == cap.currency for price, currency in prices):
-            quoted = Money(sum(price for price, currency in prices if price is not None), cap.currency)
+    costs = load_quoted_costs(store, [row["package_id"] for row in due if row["shipping_type"] != "TIKTOK"])
+    if quote is not None:
+        for row in due:
+            if row["shipping_type"] == "TIKTOK":
+                price, currency = quote(row["channel_order_id"])
+                if price is not None and currency is not None:
+                    costs[row["package_id"]] = Money(price, currency)
+    prices = [costs.get(row["package_id"]) for row in due]
+    known = [price for price in prices if price is not None and price.currency == cap.currency]
+    after, which = _caps(store, rules, cap, prices)
     return PurchasePlan(
         tuple(due),
         tuple(row for row in bought if row["obstacle"] is not None),
-        tuple(row for row in rows if row["shipping_type"] != "TIKTOK" and row["obstacle"] is None),
-        cap.minor // max(1, rules.spending.max_cost_per_label.minor),
-        quoted,
+        tuple(row for row in rows if row not in bought and row["obstacle"] is None),
+        after,
+        which,
+        Money(sum(price.minor for price in known), cap.currency) if len(known) == len(due) and due else None,
+        costs,
     )
+
+
+def _caps(store: Store, rules: Rules, run_cap: Money, prices: Sequence[Money | None]) -> tuple[int, str | None]:
+    """Return how many purchases fit under the caps for certain, and which cap ends them. Unknown prices count in full."""
+    highest = rules.spending.max_cost_per_label.minor
+    zone = ZoneInfo(rules.shop.time_zone)
+    midnight = datetime.now(zone).replace(hour=0, minute=0, second=0, microsecond=0)
+    today = spent_since(store, midnight, fallback_minor=highest)
+    total = 0
+    for number, price in enumerate(prices):
+        total += price.minor if price is not None else highest
+        if total > run_cap.minor:
+            return number, "max_cost_per_run"
+        if today + total > rules.spending.max_cost_per_day.minor:
+            return number, "max_cost_per_day"
+    return len(prices), None
 
 
 def buy_labels(
     store: Store,
-    shop: TikTokShop,
+    vendors: Sequence[Vendor],
     rules: Rules,
     report: Report,
     read_back: ReadBack,
@@ -103,35 +133,45 @@ def buy_labels(
     max_cost: Money | None,
     run_id: int | None,
 ) -> BuyCount:
-    """Buy every label that is due from the channel; see `labels/buy.py`."""
-    buyer = LabelBuyer(store, shop, rules, report, read_back, run_id=run_id, max_cost=max_cost)
-    try:
-        buyer.buy(only=only, limit=limit)
-    except ErpError as error:
-        if buyer.count.bought + buyer.count.failed == 0:
-            raise
-        report.warn(tr("stopped after {count} labels: {reason}", count=buyer.count.bought, reason=error.what))
-        buyer.count.stopped = error
-    return buyer.count
+    """Buy every label that is due, from one source after the other; see `labels/journal.py`."""
+    total = BuyCount()
+    chosen = [row for row in load_candidates(store, only=only) if row["obstacle"] is None]
+    chosen = [row for row in chosen if any(vendor.sells(row) for vendor in vendors)][:limit]
+    for vendor in vendors:
+        left = None if limit is None else sum(vendor.sells(row) for row in chosen)
+        buyer = LabelBuyer(store, vendor, rules, report, read_back, run_id=run_id, max_cost=max_cost)
+        try:
+            buyer.buy(only=only, limit=left)
+        except ErpError as error:
+            total.stopped = error
+        total.add(buyer.count)
+        if total.stopped is not None or total.cap is not None:
+            break
+    if total.stopped is not None:
+        if total.bought + total.failed == 0:
+            raise total.stopped
+        report.warn(tr("stopped after {count} labels: {reason}", count=total.bought, reason=total.stopped.what))
+    return total
 
 
 def reconcile_labels(
-    store: Store, shop: TikTokShop, rules: Rules, report: Report, read_back: ReadBack, *, run_id: int | None
+    store: Store, vendors: Sequence[Vendor], rules: Rules, report: Report, read_back: ReadBack, *, run_id: int | None
 ) -> BuyCount:
     """Settle every purchase that was sent and has no end yet."""
-    buyer = LabelBuyer(store, shop, rules, report, read_back, run_id=run_id)
-    buyer.reconcile()
-    return buyer.count
+    total = BuyCount()
+    for vendor in vendors:
+        buyer = LabelBuyer(store, vendor, rules, report, read_back, run_id=run_id)
+        buyer.reconcile()
+        total.add(buyer.count)
+    return total
 
 
-def list_own_labels(store: Store, report: Report, *, only: Sequence[str] | None, seller_shipping: str) -> int:
+def list_own_labels(store: Store, report: Report, *, only: Sequence[str] | None) -> int:
     """Tell which packages wait for a label of the seller's own; return how many."""
     rows = [
         row for row in load_candidates(store, only=only) if row["shipping_type"] != "TIKTOK" and not row["obstacle"]
     ]
-    step = tr(
-        "buy the labels elsewhere and run `tiktok-erp print-labels --from FILE` with the tracking list or the PDFs"
-    )
+    step = next_step_for("own_label_needed")
     for row in rows:
         report.item(
             Outcome(
@@ -145,8 +185,6 @@ def list_own_labels(store: Store, report: Report, *, only: Sequence[str] | None,
         )
     if rows:
         report.warn(tr("{count} packages need a label of your own; {step}", count=len(rows), step=step))
-    if seller_shipping == "easypost" and rows:
-        report.warn(tr("labels.seller_shipping: easypost is not available in this version; `file` is used"))
     return len(rows)
 
 

@@ -35,3 +35,11 @@ class TikTokCredentials:
     cipher: Secret
     api_url: str
     auth_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class EasyPostCredentials:
+    """The key of one EasyPost account; a test key begins with `EZTK` and buys labels without postage."""
+
+    api_key: Secret
+    api_url: str

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from tiktok_erp.model.moment import to_text
+from tiktok_erp.model.money import Money
+from tiktok_erp.model.shipment import Quote
 from tiktok_erp.store.database import Store, utc_now
 
 LIVE = "('intent', 'sent', 'unknown', 'bought')"
@@ -34,11 +36,14 @@ END
 _CANDIDATES = f"""
 SELECT p.package_id, p.carrier, p.service_level, p.because, p.weight_g, p.allocated_at, l.label_id, l.state AS label_state,
   min(o.ship_by) AS ship_by, min(o.order_id) AS order_id, min(o.channel_order_id) AS channel_order_id, count(*) AS orders,
+  json_group_array(o.order_id) AS order_ids, json_group_array(o.channel_order_id) AS channel_order_ids, l.quote_id,
   CASE WHEN count(DISTINCT coalesce(o.shipping_type, '')) = 1 THEN min(o.shipping_type) END AS shipping_type,
   min(po.channel_package_id) AS channel_package_id,
   (SELECT json_group_array(u.channel_unit_id) FROM units u WHERE u.package_id = p.package_id AND u.state = 'open') AS unit_ids,
   (SELECT count(*) FROM units u JOIN package_orders x ON x.order_id = u.order_id WHERE x.package_id = p.package_id
      AND (u.state <> 'open' OR u.package_id IS NOT p.package_id)) AS other_units,
+  (SELECT count(*) FROM units u JOIN package_orders x ON x.order_id = u.order_id WHERE x.package_id = p.package_id
+     AND u.state = 'open' AND u.package_id IS NOT p.package_id) AS units_elsewhere,
   {_OBSTACLE} AS obstacle
 FROM packages p
 JOIN package_orders po USING (package_id)
@@ -69,10 +74,16 @@ def load_candidates(store: Store, *, only: Sequence[str] | None = None) -> list[
 def intend(store: Store, package_ids: Iterable[str], *, source: str, run_id: int | None) -> None:
     """Write a purchase intent for each package that has none. Call inside a transaction, before anything is sent."""
     now = to_text(utc_now())
+    ids = list(package_ids)
+    # An intent that was never sent is used again, whichever source it was meant for.
+    store.execute_many(
+        "UPDATE labels SET source = ? WHERE package_id = ? AND state = 'intent'",
+        [(source, package_id) for package_id in ids],
+    )
     store.execute_many(
         "INSERT INTO labels (package_id, state, source, intent_at, run_id) SELECT ?, 'intent', ?, ?, ? WHERE NOT EXISTS"
         f" (SELECT 1 FROM labels l WHERE l.package_id = ?1 AND l.state IN {LIVE})",
-        [(package_id, source, now, run_id) for package_id in package_ids],
+        [(package_id, source, now, run_id) for package_id in ids],
     )
 
 
@@ -87,26 +98,53 @@ def mark_sent(store: Store, package_id: str, run_id: int | None) -> bool:
     )
 
 
+def save_quote(store: Store, package_id: str, quote: Quote) -> None:
+    """Write what is about to be bought into the purchase intent: after a crash it tells what to ask the source for.
+
+    Call inside a transaction that is committed before anything is sent.
+    """
+    store.execute(
+        "UPDATE labels SET quote_id = ?, cost_minor = ?, currency = ?, carrier = ?, service_level = ?"
+        " WHERE package_id = ? AND state = 'intent'",
+        (quote.quote_id, quote.cost.minor, quote.cost.currency, quote.carrier, quote.service_level, package_id),
+    )
+
+
 def save_purchase(
     store: Store,
     package_id: str,
     *,
-    channel_package_id: str,
-    cost_minor: int | None,
-    currency: str | None,
+    channel_package_id: str | None,
+    cost: Money | None,
     carrier: str | None,
     service_level: str | None,
+    tracking_number: str | None = None,
     request_id: str,
 ) -> None:
-    """Write what the purchase answered; the label stays `sent` until its document is safe. Call inside a transaction."""
+    """Write what the purchase answered; the label stays `sent` until its document is safe. Call inside a transaction.
+
+    What the answer does not tell stays as it was known before.
+    """
     store.execute(
-        "UPDATE labels SET channel_package_id = ?, cost_minor = ?, currency = ?, carrier = ?, service_level = ?,"
-        " request_id = ? WHERE package_id = ? AND state IN ('sent', 'unknown')",
-        (channel_package_id, cost_minor, currency, carrier, service_level, request_id, package_id),
+        "UPDATE labels SET channel_package_id = coalesce(?, channel_package_id), cost_minor = coalesce(?, cost_minor),"
+        " currency = coalesce(?, currency), carrier = coalesce(?, carrier), service_level = coalesce(?, service_level),"
+        " tracking_number = coalesce(?, tracking_number), request_id = ?"
+        " WHERE package_id = ? AND state IN ('sent', 'unknown')",
+        (
+            channel_package_id,
+            cost.minor if cost is not None else None,
+            cost.currency if cost is not None else None,
+            carrier,
+            service_level,
+            tracking_number,
+            request_id,
+            package_id,
+        ),
     )
-    store.execute(
-        "UPDATE package_orders SET channel_package_id = ? WHERE package_id = ?", (channel_package_id, package_id)
-    )
+    if channel_package_id is not None:
+        store.execute(
+            "UPDATE package_orders SET channel_package_id = ? WHERE package_id = ?", (channel_package_id, package_id)
+        )
 
 
 def save_state(store: Store, package_id: str, state: str, *, error_code: str | None = None) -> None:
@@ -126,18 +164,23 @@ def save_document(
     sha256: str | None,
     pages: int | None,
     barcode: str | None,
+    is_told: bool,
     at: datetime,
 ) -> None:
-    """Write that a bought label's document is safe (or, with no sha256, lost). Call inside a transaction."""
+    """Write that a bought label's document is safe (or, with no sha256, lost). Call inside a transaction.
+
+    `is_told`: the channel sold it, so that it knows the tracking number.
+    """
     store.execute(
         "UPDATE labels SET state = 'bought', tracking_number = coalesce(?, tracking_number), sha256 = ?, pages = ?,"
         " barcode = ?, bought_at = ? WHERE package_id = ? AND state IN ('sent', 'unknown')",
         (tracking_number, sha256, pages, barcode, to_text(at), package_id),
     )
-    store.execute(
-        "UPDATE package_orders SET uploaded_at = coalesce(uploaded_at, ?) WHERE package_id = ?",
-        (to_text(at), package_id),
-    )
+    if is_told:
+        store.execute(
+            "UPDATE package_orders SET uploaded_at = coalesce(uploaded_at, ?) WHERE package_id = ?",
+            (to_text(at), package_id),
+        )
     store.execute(
         "UPDATE packages SET carrier = coalesce((SELECT l.carrier FROM labels l WHERE l.package_id = packages.package_id"
         " AND l.state = 'bought'), carrier), service_level = coalesce((SELECT l.service_level FROM labels l WHERE"
@@ -186,11 +229,47 @@ def add_document(store: Store, package_id: str, *, sha256: str, pages: int, barc
     )
 
 
-def load_unsettled(store: Store) -> list[sqlite3.Row]:
-    """Return labels whose purchase was sent and is not finished, with their order's ids."""
+def mark_void_sent(store: Store, package_id: str) -> None:
+    """Write that a bought label is about to be taken back. Call inside a transaction, before anything is sent."""
+    store.execute(
+        "UPDATE labels SET void_sent_at = ? WHERE package_id = ? AND state = 'bought'", (to_text(utc_now()), package_id)
+    )
+
+
+def end_void(store: Store, package_id: str, refund_status: str | None) -> None:
+    """Write that a label was not taken back and is good again. Call inside a transaction."""
+    store.execute(
+        "UPDATE labels SET void_sent_at = NULL, refund_status = ? WHERE package_id = ? AND state = 'bought'",
+        (refund_status, package_id),
+    )
+
+
+def save_void(store: Store, package_id: str, refund_status: str) -> None:
+    """Write that a label is void; its package waits for a decision again. Call inside a transaction."""
+    store.execute(
+        "UPDATE labels SET state = 'voided', voided_at = ?, refund_status = ? WHERE package_id = ? AND state = 'bought'",
+        (to_text(utc_now()), refund_status, package_id),
+    )
+    store.execute("UPDATE packages SET allocated_at = NULL WHERE package_id = ?", (package_id,))
+
+
+def drop_intent(store: Store, package_id: str) -> None:
+    """Write that what was never sent is not to be bought. Call inside a transaction."""
+    store.execute(
+        "UPDATE labels SET state = 'refused', error_code = 'dropped' WHERE package_id = ? AND state = 'intent'",
+        (package_id,),
+    )
+
+
+def load_unsettled(store: Store, source: str | None = None) -> list[sqlite3.Row]:
+    """Return labels whose purchase was sent and is not finished, with their orders' ids; `source` narrows to one."""
     return store.query(
-        "SELECT l.*, o.order_id, o.channel_order_id, o.base_state FROM labels l JOIN package_orders po USING (package_id)"
-        " JOIN orders o USING (order_id) WHERE l.state IN ('sent', 'unknown') GROUP BY l.label_id ORDER BY l.label_id"
+        "SELECT l.*, p.weight_g, min(o.order_id) AS order_id, min(o.channel_order_id) AS channel_order_id,"
+        " json_group_array(o.order_id) AS order_ids, json_group_array(o.channel_order_id) AS channel_order_ids"
+        " FROM labels l JOIN packages p USING (package_id) JOIN package_orders po USING (package_id)"
+        " JOIN orders o USING (order_id) WHERE l.state IN ('sent', 'unknown') AND l.source = coalesce(?, l.source)"
+        " GROUP BY l.label_id ORDER BY l.label_id",
+        (source,),
     )
 
 
@@ -233,7 +312,7 @@ def load_to_print(store: Store, *, only: Sequence[str] | None = None) -> list[sq
     return store.query(
         "SELECT l.*, max(o.base_state = 'cancelled') AS is_cancelled, max(o.cancel_requested) AS cancel_requested"
         " FROM labels l JOIN package_orders po USING (package_id) JOIN orders o USING (order_id)"
-        f" WHERE l.state = 'bought' AND l.sha256 IS NOT NULL AND l.printed_at IS NULL{where} GROUP BY l.label_id",
+        f" WHERE l.state = 'bought' AND l.sha256 IS NOT NULL AND l.printed_at IS NULL AND l.void_sent_at IS NULL{where} GROUP BY l.label_id",
         values,
     )
 
@@ -254,7 +333,10 @@ def save_batch(
 ) -> None:
     """Write that a batch is safely on disk: `positions` holds (label id, position from 1). Call inside a transaction."""
     now = to_text(at)
-    store.execute("INSERT INTO batches VALUES (?, ?, ?, ?)", (batch_id, directory, now, run_id))
+    store.execute(
+        "INSERT INTO batches (batch_id, directory, created_at, run_id) VALUES (?, ?, ?, ?)",
+        (batch_id, directory, now, run_id),
+    )
     store.execute_many(
         "UPDATE labels SET printed_at = ?, batch_id = ?, position = ? WHERE label_id = ? AND printed_at IS NULL",
         [(now, batch_id, position, label_id) for label_id, position in positions],

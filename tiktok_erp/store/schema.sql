@@ -325,8 +325,47 @@ CREATE TABLE batches (
   batch_id   INTEGER PRIMARY KEY,                -- B07 is 7
   directory  TEXT NOT NULL,                      -- as seen from the database's folder
   created_at TEXT NOT NULL CHECK (created_at GLOB '????-??-??T??:??:??Z'),
-  run_id     INTEGER REFERENCES runs
+  run_id     INTEGER REFERENCES runs,
+  station    TEXT                                -- who packs it; NULL: whoever comes
 ) STRICT;
+
+-- Who is about to print which package, so that two stations never print the same one.
+CREATE TABLE claims (
+  package_id TEXT PRIMARY KEY REFERENCES packages,
+  station    TEXT NOT NULL,
+  until      TEXT NOT NULL CHECK (until GLOB '????-??-??T??:??:??Z')
+) STRICT, WITHOUT ROWID;
+
+-- Jobs handed to printers. A label counts as printed when its job is `done`.
+CREATE TABLE print_jobs (
+  job_id      INTEGER PRIMARY KEY AUTOINCREMENT,
+  batch_id    INTEGER NOT NULL REFERENCES batches,
+  printer     TEXT NOT NULL,                     -- a queue's name, or an address without a password
+  first       INTEGER NOT NULL,                  -- positions within the batch, both ends in
+  last        INTEGER NOT NULL,
+  state       TEXT NOT NULL CHECK (state IN ('sent', 'done', 'failed', 'unknown')),
+  printer_job TEXT,                              -- the printer's own name of the job
+  detail      TEXT,
+  sent_at     TEXT NOT NULL CHECK (sent_at GLOB '????-??-??T??:??:??Z'),
+  ended_at    TEXT CHECK (ended_at GLOB '????-??-??T??:??:??Z'),
+  run_id      INTEGER REFERENCES runs
+) STRICT;
+CREATE INDEX print_jobs_open ON print_jobs (batch_id) WHERE state IN ('sent', 'unknown');
+
+-- What a label source would ask for a package, the newest per service. A quote is bought by its id.
+CREATE TABLE quotes (
+  package_id    TEXT NOT NULL REFERENCES packages,
+  source        TEXT NOT NULL,                   -- easypost
+  carrier       TEXT NOT NULL,
+  service_level TEXT NOT NULL,
+  cost_minor    INTEGER NOT NULL CHECK (cost_minor >= 0),
+  currency      TEXT NOT NULL,
+  transit_days  INTEGER,                         -- NULL: not told
+  quote_id      TEXT NOT NULL,
+  weight_g      INTEGER NOT NULL,                -- what was quoted for; another weight needs another quote
+  quoted_at     TEXT NOT NULL CHECK (quoted_at GLOB '????-??-??T??:??:??Z'),
+  PRIMARY KEY (package_id, source, carrier, service_level)
+) STRICT, WITHOUT ROWID;
 
 -- The purchase journal and the label store's index. At most one live label per package.
 CREATE TABLE labels (
@@ -352,6 +391,10 @@ CREATE TABLE labels (
   batch_id           INTEGER REFERENCES batches,
   position           INTEGER,                    -- within the batch, from 1
   run_id             INTEGER REFERENCES runs,
+  quote_id           TEXT,                       -- the source's shipment and rate, stored before anything is bought
+  void_sent_at       TEXT CHECK (void_sent_at GLOB '????-??-??T??:??:??Z'),  -- the money back was asked for
+  voided_at          TEXT CHECK (voided_at GLOB '????-??-??T??:??:??Z'),
+  refund_status      TEXT,                       -- the source's own word: submitted, refunded, rejected, not_applicable
   CHECK (state <> 'bought' OR bought_at IS NOT NULL),
   CHECK (state NOT IN ('sent', 'unknown') OR sent_at IS NOT NULL),
   CHECK ((cost_minor IS NULL) = (currency IS NULL))
@@ -610,7 +653,7 @@ FROM listings;
 
 CREATE VIEW v_labels AS
 SELECT label_id, package_id, state, carrier, service_level, tracking_number, cost_minor, currency, sha256, bought_at,
-  source, channel_package_id, printed_at, batch_id, position, barcode, request_id
+  source, channel_package_id, printed_at, batch_id, position, barcode, request_id, voided_at, refund_status
 FROM labels;
 
 CREATE VIEW v_runs AS

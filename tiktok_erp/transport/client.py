@@ -32,6 +32,13 @@ class HttpAnswer:
     body: bytes
 
 
+def is_this_machine(url: str) -> bool:
+    """Tell whether `url` leads to this machine itself."""
+    with suppress(ValueError):
+        return urlsplit(url).hostname in _LOOPBACK
+    return False
+
+
 def require_safe_url(url: str, setting: str) -> str:
     """Return `url` without a trailing slash. Raises SettingsError unless it is https, or http to this machine."""
     with suppress(ValueError):  # not even the form of an address

@@ -14,7 +14,8 @@ import pytest
 
 from tiktok_erp.channels.base import RawOrder
 from tiktok_erp.channels.tiktok_orders import read_order
-from tiktok_erp.labels.buy import LabelBuyer
+from tiktok_erp.labels.journal import LabelBuyer
+from tiktok_erp.labels.tiktok import TikTokLabels
 from tiktok_erp.model.outcome import Outcome
 from tiktok_erp.model.rule import Labels, Rules
 from tiktok_erp.store.database import Store, open_store
@@ -68,7 +69,8 @@ def settle(store: Store, now: RawOrder | None) -> tuple[Any, ...]:
     def read_back(order_ids: Sequence[str]) -> Collection[str]:
         return OrderWriter(store, RULES, Mute(), run_id=None).write_raw([now] if now else [])
 
-    buyer = LabelBuyer(store, Shop(), RULES, Mute(), read_back, run_id=None)  # type: ignore[arg-type]
+    vendor = TikTokLabels(store, Shop(), RULES, read_back)  # type: ignore[arg-type]
+    buyer = LabelBuyer(store, vendor, RULES, Mute(), read_back, run_id=None)
     buyer.reconcile()
     return tuple(store.query("SELECT state, channel_package_id FROM labels")[0])
 

@@ -1,0 +1,90 @@
+"""What a label source is told of a package, and quotes that hold only while nothing changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tiktok_erp.model.money import Money
+from tiktok_erp.model.rule import Box, ShipFrom
+from tiktok_erp.model.shipment import Quote, Shipment, Unshippable
+from tiktok_erp.store.database import Store, open_store, utc_now
+from tiktok_erp.store.shipments import load_quote, load_shipments, save_quotes
+
+AT = "2026-11-18T06:00:00Z"
+SENDER = ShipFrom("Warehouse", "100 Main St", "Ontario", "CA", "91761", phone="9095550100")
+QUOTE = Quote("usps", "ground_advantage", Money(420, "USD"), 3, "shp_1/rate_1")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """A database with one package of 120 g and a whole address."""
+    with open_store(tmp_path / "shop.db", create=True) as opened:
+        opened.execute(
+            "INSERT INTO orders (order_id, channel, channel_order_id, status, base_state, is_open, source, as_of, first_seen_at,"
+            " synced_at) VALUES ('tiktok:1', 'tiktok', '1', 'AWAITING_SHIPMENT', 'open', 1, 'api', ?1, ?1, ?1)",
+            (AT,),
+        )
+        opened.execute(
+            "INSERT INTO recipients (order_id, name, street1, city, state, zip, country, is_masked)"
+            " VALUES ('tiktok:1', 'Ann Lee', '1 Elm St', 'Reno', 'NV', '89501', 'US', 0)"
+        )
+        opened.execute(
+            "INSERT INTO packages (package_id, channel, planned_at, weight_g) VALUES ('P1', 'tiktok', ?, 120)", (AT,)
+        )
+        opened.execute("INSERT INTO package_orders (package_id, order_id) VALUES ('P1', 'tiktok:1')")
+        yield opened
+
+
+def held(store: Store, *, at_most: timedelta = timedelta(hours=1)) -> Quote | None:
+    return load_quote(store, "P1", "easypost", "usps", "ground_advantage", at_most=at_most, now=utc_now())
+
+
+def test_a_package_becomes_a_shipment_with_the_box_as_its_size(store: Store) -> None:
+    shipment = load_shipments(store, ["P1"], SENDER, Box("mailer", 20, 200, 150, 40))["P1"]
+    assert isinstance(shipment, Shipment)
+    assert (shipment.reference, shipment.weight_g, shipment.length_mm) == ("P1", 120, 200)
+    assert (shipment.to.name, shipment.to.zip, shipment.sender.zip) == ("Ann Lee", "89501", "91761")
+    assert "Ann" not in repr(shipment)
+
+
+@pytest.mark.parametrize(
+    ("change", "cause"),
+    [
+        ("UPDATE recipients SET street1 = ''", "no_address"),
+        ("UPDATE recipients SET is_masked = 1", "no_address"),
+        ("DELETE FROM recipients", "no_address"),
+        ("UPDATE recipients SET name = '王小明'", "address_letters"),
+        ("UPDATE packages SET weight_g = NULL", "unknown_weight"),
+    ],
+)
+def test_what_is_not_known_is_never_guessed(store: Store, change: str, cause: str) -> None:
+    store.execute(change)
+    fault = load_shipments(store, ["P1"], SENDER)["P1"]
+    assert isinstance(fault, Unshippable)
+    assert fault.cause == cause
+
+
+def test_a_quote_holds_until_weight_or_address_change_or_it_is_old(store: Store) -> None:
+    with store.transaction():
+        save_quotes(store, "P1", "easypost", [QUOTE], weight_g=120)
+    assert held(store) == QUOTE
+    assert held(store, at_most=timedelta(hours=-1)) is None
+    store.execute("UPDATE packages SET weight_g = 500")
+    assert held(store) is None
+    store.execute("UPDATE packages SET weight_g = 120")
+    later = datetime.now(UTC) + timedelta(seconds=5)
+    store.execute("UPDATE orders SET address_changed_at = ?", (later.strftime("%Y-%m-%dT%H:%M:%SZ"),))
+    assert held(store) is None
+
+
+def test_new_quotes_replace_the_old_ones(store: Store) -> None:
+    other = Quote("ups", "ground", Money(690, "USD"), None, "shp_2/rate_9")
+    with store.transaction():
+        save_quotes(store, "P1", "easypost", [QUOTE], weight_g=120)
+        save_quotes(store, "P1", "easypost", [other, other], weight_g=120)
+    assert held(store) is None
+    assert store.scalar("SELECT count(*) FROM quotes") == 1

@@ -1,0 +1,93 @@
+"""Label sources behind one shape: what each can do, and the one protocol that the stages know them by.
+
+A source sells in two steps. `quotes` makes a shipment there, which costs nothing, and says what each service costs;
+`buy` buys one of those quotes. Whoever buys keeps the quote's id before buying, so that after a crash or a lost answer
+`read` tells whether it was bought: nothing is ever bought on a guess. Whoever only compares prices stops after `quotes`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from tiktok_erp.model.money import Money
+from tiktok_erp.model.shipment import Quote, Shipment
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a source can do: take a bought label back, hand out ZPL, tell prices first, make a scan form."""
+
+    void: bool = False
+    zpl: bool = False
+    quotes: bool = False
+    scan_form: bool = False
+
+
+# `tiktok`: no endpoint takes a label back (TikTok reference, section 3); a label of a `file` is paid for elsewhere.
+SOURCES: Mapping[str, Capabilities] = {
+    "tiktok": Capabilities(quotes=True),
+    "easypost": Capabilities(void=True, zpl=True, quotes=True, scan_form=True),
+    "file": Capabilities(),
+    "channel": Capabilities(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class BoughtLabel:
+    """A label that was paid for. `url` leads to its document, whose `format` is `pdf`, `png` or `zpl`.
+
+    `refund` is the source's word about taking it back; empty when nobody asked for that.
+    """
+
+    shipment_id: str
+    tracking_number: str
+    carrier: str
+    service_level: str
+    cost: Money | None
+    url: str = field(repr=False)
+    format: str = "pdf"
+    refund: str = ""
+    request_id: str = ""
+    is_test: bool = False
+
+
+class LabelSource(Protocol):
+    """What the stages ask of a source. Every method may be called from several threads."""
+
+    name: str
+    capabilities: Capabilities
+    concurrency: int
+    is_test: bool  # its labels carry no postage
+
+    def quotes(self, shipment: Shipment) -> tuple[Quote, ...]:
+        """Return what each service costs, cheapest first; empty when no carrier takes the parcel. Costs nothing.
+
+        Raises ChannelRefused when the source does not accept the address or the parcel, SignInError, ChannelDown.
+        """
+        ...
+
+    def buy(self, quote_id: str, *, subject: str) -> BoughtLabel:
+        """Buy this quote. `subject` names the package in errors.
+
+        Raises OutcomeUnknown when nobody can tell whether it was bought (`read` does), NotSent and ChannelThrottled
+        when it surely was not, ChannelRefused for this package alone, or with cause `balance` for all of them.
+        """
+        ...
+
+    def read(self, quote_id: str, *, subject: str) -> BoughtLabel | None:
+        """Return the label of this quote's shipment, None while none is bought."""
+        ...
+
+    def download(self, label: BoughtLabel, *, subject: str) -> bytes:
+        """Return the label's document as PDF."""
+        ...
+
+    def void(self, quote_id: str, *, subject: str) -> str:
+        """Ask for the money back and return the source's word: `submitted`, `refunded`, `rejected`, `not_applicable`."""
+        ...
+
+    def scan_forms(self, quote_ids: Sequence[str]) -> tuple[str, ...]:
+        """Return addresses of forms with one barcode for all these parcels, one form a carrier that has such forms."""
+        ...

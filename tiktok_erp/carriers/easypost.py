@@ -1,0 +1,482 @@
+"""EasyPost: labels of USPS, UPS and FedEx through one key. HTTP edge; shapes of carriers reference, section 4."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from tiktok_erp.carriers.base import SOURCES, BoughtLabel
+from tiktok_erp.errors import (
+    ChannelDown,
+    ChannelRefused,
+    ChannelThrottled,
+    ErpError,
+    LabelFileError,
+    NotSent,
+    OutcomeUnknown,
+    SignInError,
+)
+from tiktok_erp.messages import tr
+from tiktok_erp.model.carrier import carrier_code
+from tiktok_erp.model.money import Money, parse_amount
+from tiktok_erp.model.secret import Secret
+from tiktok_erp.model.shipment import PostalAddress, Quote, Shipment, latin
+from tiktok_erp.transport.client import HttpAnswer, HttpClient, require_safe_url
+from tiktok_erp.transport.pace import Pace
+from tiktok_erp.transport.retry import RetryPolicy, parse_retry_after, with_retries
+
+# EasyPost's service names in our words. Only USPS's are confirmed by recordings (carriers reference, section 4); a name
+# that is not here is read letter by letter (`NextDayAirSaver` is `next_day_air_saver`), so that none is taken for another.
+_SERVICES: Mapping[tuple[str, str], str] = {
+    ("usps", "GroundAdvantage"): "ground_advantage",
+    ("usps", "Priority"): "priority_mail",
+    ("usps", "Express"): "priority_mail_express",
+    ("usps", "MediaMail"): "media_mail",
+    ("usps", "LibraryMail"): "library_mail",
+    ("ups", "Ground"): "ground",
+    ("ups", "UPSGroundsaver"): "ground_saver",
+    ("ups", "UPSGroundSaver"): "ground_saver",
+    ("ups", "3DaySelect"): "3_day_select",
+    ("ups", "2ndDayAir"): "2nd_day_air",
+    ("ups", "2ndDayAirAM"): "2nd_day_air_am",
+    ("ups", "NextDayAirEarlyAM"): "next_day_air_early",
+    ("fedex", "FEDEX_GROUND"): "ground",
+    ("fedex", "GROUND_HOME_DELIVERY"): "home_delivery",
+    ("fedex", "SMART_POST"): "ground_economy",
+    ("fedex", "FEDEX_EXPRESS_SAVER"): "express_saver",
+    ("fedex", "FEDEX_2_DAY"): "2day",
+    ("fedex", "FEDEX_2_DAY_AM"): "2day_am",
+}
+# The same carrier under the names of EasyPost's several accounts with it.
+_CARRIERS = {
+    "UPSDAP": "ups",
+    "UPSMailInnovations": "ups_mail_innovations",
+    "FedExDefault": "fedex",
+    "FedexDefault": "fedex",
+}
+_GRAMS_AN_OUNCE = 28.349523125
+_MM_AN_INCH = 25.4
+_TEST_KEY = "EZTK"
+_DOCUMENT_TRIES = 3
+_RETRIES = RetryPolicy()
+
+
+class EasyPost:
+    """One EasyPost account. Threads may share it. Quote ids are `<shipment id>/<rate id>`."""
+
+    name = "easypost"
+    capabilities = SOURCES["easypost"]
+
+    def __init__(
+        self,
+        api_key: Secret,
+        api_url: str,
+        http: HttpClient,
+        pace: Pace,
+        *,
+        concurrency: int = 8,
+        retries: RetryPolicy = _RETRIES,
+    ) -> None:
+        self._key = api_key
+        self._url = require_safe_url(api_url, "EASYPOST_API_URL")
+        self._http = http
+        self._pace = pace
+        self._retries = retries
+        self.concurrency = concurrency
+        self.is_test = api_key.reveal().startswith(_TEST_KEY)
+
+    def quotes(self, shipment: Shipment) -> tuple[Quote, ...]:
+        """Make a shipment and return its rates, cheapest first. A shipment that is never bought costs nothing."""
+        body = {"shipment": _shipment(shipment)}
+        answer = self._read("POST", "/shipments", endpoint="create", body=body, subject=shipment.reference)
+        found = read_quotes(answer)
+        refusals = [text for text in map(_message, _objects(answer.get("messages"))) if text]
+        if not found and refusals:
+            raise ChannelRefused(
+                tr("no carrier takes this parcel: {reasons}", reasons="; ".join(dict.fromkeys(refusals))),
+                subject=shipment.reference,
+                next_step=tr("correct address, weight or size, or choose another carrier in rules.yaml"),
+                code=422,
+            )
+        return found
+
+    def buy(self, quote_id: str, *, subject: str) -> BoughtLabel:
+        """Buy a rate. Whatever EasyPost refuses is looked up first: a second purchase of one shipment is a success."""
+        shipment_id, rate_id = _split(quote_id)
+        try:
+            answer, request_id = self._write(
+                f"/shipments/{shipment_id}/buy", endpoint="buy", body={"rate": {"id": rate_id}}, subject=subject
+            )
+        except ChannelRefused as refusal:
+            if refusal.cause == "balance":
+                raise
+            try:
+                bought = self.read(quote_id, subject=subject)
+            except ChannelDown as error:
+                raise _in_doubt(subject) from error
+            if bought is None or bought.refund:  # a label that was given back is no label
+                raise
+            return bought
+        label = read_label(answer, request_id)
+        if label is None:
+            raise _in_doubt(subject)
+        return label
+
+    def read(self, quote_id: str, *, subject: str) -> BoughtLabel | None:
+        """Return what is bought of this shipment; None while nothing is."""
+        path = f"/shipments/{_split(quote_id)[0]}"
+        return read_label(self._read("GET", path, endpoint="read", subject=subject))
+
+    def download(self, label: BoughtLabel, *, subject: str) -> bytes:
+        """Return the document. One that is not a PDF yet is converted by EasyPost first."""
+        url = label.url
+        if label.format != "pdf" or not url:
+            answer = self._read(
+                "GET",
+                f"/shipments/{label.shipment_id}/label",
+                endpoint="convert",
+                query={"file_format": "PDF"},
+                subject=subject,
+            )
+            url = str(_object(answer.get("postage_label")).get("label_pdf_url") or "")
+        return self._fetch(url, subject=subject)
+
+    def void(self, quote_id: str, *, subject: str) -> str:
+        """Ask for a refund. One that was asked for before is only read, since EasyPost refuses a second wish."""
+        bought = self.read(quote_id, subject=subject)
+        if bought is not None and bought.refund:
+            return bought.refund
+        path = f"/shipments/{_split(quote_id)[0]}/refund"
+        answer = self._write(path, endpoint="refund", body={}, subject=subject)[0]
+        return str(answer.get("refund_status") or "")
+
+    def scan_forms(self, quote_ids: Sequence[str]) -> tuple[str, ...]:
+        """Make one scan form for these shipments and return its address; they must be one carrier's and one day's."""
+        body = {"scan_form": {"shipment": [{"id": _split(quote_id)[0]} for quote_id in quote_ids]}}
+        answer = self._write("/scan_forms", endpoint="scan_form", body=body, subject="")[0]
+        url = answer.get("form_url")
+        return (str(url),) if url else ()
+
+    def fetch_form(self, url: str) -> bytes:
+        """Return a scan form's document."""
+        return self._fetch(url, subject="")
+
+    def check_key(self) -> None:
+        """Ask for something small. Raises SignInError when the key is not accepted."""
+        self._read("GET", "/shipments", endpoint="list", query={"page_size": "1"}, subject="EASYPOST_API_KEY")
+
+    # Wire
+
+    def _read(
+        self,
+        method: str,
+        path: str,
+        *,
+        endpoint: str,
+        body: Mapping[str, Any] | None = None,
+        query: Mapping[str, str] | None = None,
+        subject: str,
+    ) -> dict[str, Any]:
+        """Send what may be repeated: reads, and shipments, which cost nothing until one is bought."""
+
+        def attempt() -> dict[str, Any]:
+            return self._send(method, path, endpoint, body, query, is_write=False, subject=subject)[0]
+
+        return with_retries(attempt, lambda error: isinstance(error, ChannelDown), self._retries)
+
+    def _write(self, path: str, *, endpoint: str, body: Mapping[str, Any], subject: str) -> tuple[dict[str, Any], str]:
+        def attempt() -> tuple[dict[str, Any], str]:
+            return self._send("POST", path, endpoint, body, None, is_write=True, subject=subject)
+
+        # Throttled and never-sent requests did not happen; anything else that went wrong may have.
+        return with_retries(attempt, lambda error: isinstance(error, ChannelThrottled | NotSent), self._retries)
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        endpoint: str,
+        body: Mapping[str, Any] | None,
+        query: Mapping[str, str] | None,
+        *,
+        is_write: bool,
+        subject: str,
+    ) -> tuple[dict[str, Any], str]:
+        self._pace.wait(endpoint)
+        answer = self._http.send(
+            method,
+            self._url + path,
+            params=query,
+            headers={"authorization": f"Bearer {self._key.reveal()}", "content-type": "application/json"},
+            content=None if body is None else json.dumps(body, separators=(",", ":")).encode(),
+            subject=subject,
+        )
+        request_id = answer.headers.get("x-ep-request-uuid", "")
+        try:
+            found = json.loads(answer.body)
+        except ValueError:
+            found = None
+        if answer.status < 300 and isinstance(found, dict):
+            return found, request_id
+        error = _error(answer, found, request_id, is_write=is_write, subject=subject)
+        if isinstance(error, ChannelThrottled):
+            self._pace.slow_down(endpoint, error.retry_after_s or 1.0)
+        raise error
+
+    def _fetch(self, url: str, *, subject: str) -> bytes:
+        """Return a file. It lies on a host of its own, which gets no key."""
+        if not url:
+            raise _no_document(subject)
+        require_safe_url(url, "EASYPOST_API_URL")
+
+        def attempt() -> bytes:
+            answer = self._http.send("GET", url, subject=subject)
+            if answer.status >= 500 or answer.status == 429:
+                raise ChannelDown(
+                    tr("the label host answered HTTP {status}", status=answer.status),
+                    subject=subject,
+                    next_step=tr("run `tiktok-erp print-labels` again; the label is bought and is not bought twice"),
+                )
+            if answer.status != 200 or not answer.body.startswith(b"%PDF") or b"%%EOF" not in answer.body[-2048:]:
+                raise _no_document(subject)
+            return answer.body
+
+        return _with_tries(lambda: with_retries(attempt, lambda error: isinstance(error, ChannelDown), self._retries))
+
+
+def read_quotes(shipment: Mapping[str, Any]) -> tuple[Quote, ...]:
+    """Return the rates of a shipment as quotes, cheapest first; rates without a readable price are left out."""
+    found = []
+    for rate in _objects(shipment.get("rates")):
+        cost = _money(rate.get("rate"), rate.get("currency"))
+        if cost is None or not rate.get("id") or not shipment.get("id"):
+            continue
+        carrier, level = service_words(str(rate.get("carrier") or ""), str(rate.get("service") or ""))
+        found.append(Quote(carrier, level, cost, _days(rate), f"{shipment['id']}/{rate['id']}"))
+    return tuple(
+        sorted(found, key=lambda quote: (quote.cost.currency, quote.cost.minor, quote.carrier, quote.service_level))
+    )
+
+
+def read_label(shipment: Mapping[str, Any], request_id: str = "") -> BoughtLabel | None:
+    """Return the label that a shipment carries, None while it has no tracking number."""
+    number = shipment.get("tracking_code")
+    if not number:
+        return None
+    rate = _object(shipment.get("selected_rate"))
+    carrier, level = service_words(str(rate.get("carrier") or ""), str(rate.get("service") or ""))
+    paper = _object(shipment.get("postage_label"))
+    url = str(paper.get("label_pdf_url") or "")
+    form = "pdf"
+    if not url:
+        url = str(paper.get("label_url") or "")
+        form = str(paper.get("label_file_type") or "").rpartition("/")[2].casefold() or "png"
+    return BoughtLabel(
+        shipment_id=str(shipment.get("id") or ""),
+        tracking_number=str(number),
+        carrier=carrier,
+        service_level=level,
+        cost=_money(rate.get("rate"), rate.get("currency")),
+        url=url,
+        format=form,
+        refund=str(shipment.get("refund_status") or ""),
+        request_id=request_id,
+        is_test=shipment.get("mode") == "test",
+    )
+
+
+def service_words(carrier: str, service: str) -> tuple[str, str]:
+    """Return EasyPost's carrier and service in our words."""
+    code = _CARRIERS.get(carrier) or carrier_code(carrier)
+    known = _SERVICES.get((code, service))
+    if known is not None:
+        return code, known
+    words = []
+    for index, letter in enumerate(service):
+        before = service[index - 1] if index else ""
+        if letter.isupper() and before and (before.islower() or before.isdigit()):
+            words.append("_")
+        words.append(letter.lower() if letter.isalnum() else "_")
+    return code, "".join(words)
+
+
+def ounces(weight_g: int) -> float:
+    """Return grams in ounces, as EasyPost wants them; rounded up to a hundredth, so that no parcel is underpaid."""
+    return -int(-weight_g * 100 // _GRAMS_AN_OUNCE) / 100
+
+
+def _shipment(shipment: Shipment) -> dict[str, Any]:
+    parcel: dict[str, Any] = {"weight": ounces(shipment.weight_g)}
+    sizes = (shipment.length_mm, shipment.width_mm, shipment.height_mm)
+    if all(size is not None for size in sizes):
+        for name, size in zip(("length", "width", "height"), sizes, strict=True):
+            parcel[name] = round((size or 0) / _MM_AN_INCH, 2)
+    return {
+        "to_address": _address(shipment.to),
+        "from_address": _address(shipment.sender),
+        "parcel": parcel,
+        "reference": shipment.reference,
+        # Only a PNG can be converted later, so what is printed is asked for at once.
+        "options": {"label_format": "PDF", "invoice_number": shipment.reference},
+    }
+
+
+def _address(address: PostalAddress) -> dict[str, str]:
+    lines = {
+        "name": address.name,
+        "company": address.company,
+        "street1": address.street1,
+        "street2": address.street2,
+        "city": address.city,
+        "state": address.state,
+        "zip": address.zip,
+        "country": address.country,
+        "phone": address.phone,
+        "email": address.email,
+    }
+    return {name: latin(text) or "" for name, text in lines.items() if text}
+
+
+def _error(answer: HttpAnswer, found: object, request_id: str, *, is_write: bool, subject: str) -> ErpError:
+    """Return what an answer that is no success means. Nothing of it is trusted to have the documented form."""
+    status = answer.status
+    if status == 429:
+        wait = parse_retry_after(answer.headers.get("retry-after"), datetime.now(UTC), date=answer.headers.get("date"))
+        return ChannelThrottled(
+            tr("EasyPost asks to slow down"),
+            subject=subject,
+            next_step=tr("run this again in a few minutes"),
+            retry_after_s=wait,
+        )
+    error = _object(_object(found).get("error"))
+    if status < 400 or status >= 500 or not error:
+        if status in (401, 403):
+            return _bad_key(subject)
+        kind = OutcomeUnknown if is_write else ChannelDown
+        return kind(
+            tr("EasyPost answered HTTP {status} and not in its own language", status=status)
+            if status < 500
+            else tr("EasyPost is out of order (HTTP {status})", status=status),
+            subject=subject,
+            next_step=tr("run this again; what was sent is read back before anything is repeated"),
+        )
+    if status in (401, 403):
+        return _bad_key(subject)
+    code, text = str(error.get("code") or ""), _sentence(error)
+    if status == 402:
+        refusal = ChannelRefused(
+            tr("EasyPost has no money left to buy with: {text}", text=text),
+            subject="EASYPOST_API_KEY",
+            next_step=tr("top up the EasyPost account, then run `tiktok-erp print-labels` again"),
+            code=status,
+            request_id=request_id,
+        )
+        refusal.cause = "balance"
+        return refusal
+    refusal = ChannelRefused(
+        tr("EasyPost refuses: {text}", text=text),
+        subject=subject,
+        next_step=tr("correct what it names, then name the package to try it again"),
+        code=status,
+        request_id=request_id,
+    )
+    refusal.cause = (
+        "address_refused" if code.upper().startswith("ADDRESS") or "address" in _fields(error) else "refused"
+    )
+    return refusal
+
+
+def _in_doubt(subject: str) -> OutcomeUnknown:
+    return OutcomeUnknown(
+        tr("EasyPost did not say whether the label was bought"),
+        subject=subject,
+        next_step=tr("run `tiktok-erp labels reconcile`; nothing is bought twice"),
+    )
+
+
+def _bad_key(subject: str) -> SignInError:
+    return SignInError(
+        tr("EasyPost does not accept the key"),
+        subject="EASYPOST_API_KEY",
+        next_step=tr("set EASYPOST_API_KEY to a key of the EasyPost account, then run this again"),
+    )
+
+
+def _sentence(error: Mapping[str, Any]) -> str:
+    """Return what an error says. `message` may be anything, and `errors` objects or plain text."""
+    parts = [_text(error.get("message")) or str(error.get("code") or "")]
+    for entry in _list(error.get("errors")):
+        if isinstance(entry, Mapping):
+            parts.append(" ".join(filter(None, (_text(entry.get("field")), _text(entry.get("message"))))))
+        else:
+            parts.append(_text(entry))
+    return "; ".join(dict.fromkeys(part for part in parts if part)) or "?"
+
+
+def _fields(error: Mapping[str, Any]) -> str:
+    entries = _list(error.get("errors"))
+    return " ".join(_text(entry.get("field")) for entry in entries if isinstance(entry, Mapping))
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else "" if value is None else json.dumps(value)
+
+
+def _message(message: Mapping[str, Any]) -> str:
+    text = _text(message.get("message"))
+    return f"{_text(message.get('carrier'))}: {text}" if text else ""
+
+
+def _days(rate: Mapping[str, Any]) -> int | None:
+    for name in ("delivery_days", "est_delivery_days"):
+        value = rate.get(name)
+        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+            return value
+    return None
+
+
+def _money(amount: object, currency: object) -> Money | None:
+    if not isinstance(amount, str) or not isinstance(currency, str) or not currency:
+        return None
+    try:
+        return parse_amount(amount, currency)
+    except ValueError:
+        return None
+
+
+def _split(quote_id: str) -> tuple[str, str]:
+    parts = quote_id.partition("/")
+    return parts[0], parts[2]
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    return [entry for entry in _list(value) if isinstance(entry, dict)]
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _no_document(subject: str) -> LabelFileError:
+    return LabelFileError(
+        tr("what the label host sent is not a whole PDF"),
+        subject=subject,
+        next_step=tr("run `tiktok-erp print-labels` again; the label is bought and is not bought twice"),
+    )
+
+
+def _with_tries(fetch: Callable[[], bytes]) -> bytes:
+    """A file that arrives cut off is fetched again before anybody is told."""
+    for tries in range(1, _DOCUMENT_TRIES + 1):
+        try:
+            return fetch()
+        except LabelFileError:
+            if tries == _DOCUMENT_TRIES:
+                raise
+    raise AssertionError("a try ends in bytes or in an error")

@@ -1,0 +1,85 @@
+"""What every printer is asked, and how one is found by the name after `--printer`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+from urllib.parse import urlsplit
+
+from tiktok_erp.errors import UsageError
+from tiktok_erp.messages import tr
+
+RAW_PORT = 9100
+IPP_PORT = 631
+
+# `waiting` is anything between queued and printed: paper is out, a cover is open, other jobs come first.
+JobProgress = Literal["waiting", "done", "failed", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class JobState:
+    """How far a job is. `detail` is the printer's own word, such as `media-empty-report`."""
+
+    progress: JobProgress
+    detail: str = ""
+
+
+class Printer(Protocol):
+    """One printer. `name` is what the seller calls it."""
+
+    name: str
+
+    def send(self, pdf: bytes, *, title: str, media: str) -> str:
+        """Hand a job over and return the printer's own name of it; empty when it gives none.
+
+        `media` is a PWG name such as `na_index-4x6_4x6in`. Raises PrinterError when nothing was handed over,
+        OutcomeUnknown when nobody can tell.
+        """
+        ...
+
+    def state(self, job: str) -> JobState:
+        """Return how far a job is. Raises PrinterError when the printer cannot be asked."""
+        ...
+
+
+def open_printer(name: str) -> Printer:
+    """Return the printer of this name: `ipp://host/ipp/print`, `tcp://host:9100` (ZPL), or a queue of CUPS.
+
+    Raises UsageError for an address that is none, or that holds a password.
+    """
+    if "://" not in name:
+        from tiktok_erp.printers.cups import CupsPrinter
+
+        if not name or name.startswith("-") or not name.isprintable() or set(name) & set(" /#\t"):
+            raise _no_printer(name)
+        return CupsPrinter(name)
+    try:
+        parts = urlsplit(name)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise _no_printer(name) from error
+    if parts.username or parts.password:
+        raise UsageError(
+            tr("a printer's address may hold no password: others on this machine could read it"),
+            subject="--printer",
+            next_step=tr("set the printer up in CUPS and name its queue"),
+        )
+    if host and parts.scheme in ("ipp", "ipps"):
+        from tiktok_erp.printers.ipp import IppPrinter
+
+        return IppPrinter(name)
+    if host and parts.scheme == "tcp" and parts.path in ("", "/"):
+        from tiktok_erp.printers.raw import RawPrinter
+
+        return RawPrinter(name, host, port or RAW_PORT)
+    raise _no_printer(name)
+
+
+def _no_printer(name: str) -> UsageError:
+    return UsageError(
+        tr("{name} is no printer", name=name or "''"),
+        subject="--printer",
+        next_step=tr(
+            "name a queue (`lpstat -e` lists them), ipp://HOST/ipp/print, or tcp://HOST:9100 for a ZPL printer"
+        ),
+    )

@@ -1,0 +1,69 @@
+"""A label printer that takes ZPL on a TCP port. It never answers: a job is done when its last byte was sent."""
+
+from __future__ import annotations
+
+import socket
+
+from tiktok_erp.errors import LabelFileError, OutcomeUnknown, PrinterError
+from tiktok_erp.messages import tr
+from tiktok_erp.pdf import LOCK
+from tiktok_erp.printers.base import JobState
+
+_DPI = 203
+_CONNECT_S = 10.0
+# A printer takes bytes as fast as it prints once its memory is full, and none while its paper is out.
+_SEND_S = 300.0
+
+
+class RawPrinter:
+    """One port of one printer."""
+
+    def __init__(self, name: str, host: str, port: int) -> None:
+        self.name = name
+        self._address = (host, port)
+
+    def send(self, pdf: bytes, *, title: str, media: str) -> str:
+        """Turn the pages into ZPL and send it."""
+        zpl = to_zpl(pdf)
+        try:
+            connection = socket.create_connection(self._address, _CONNECT_S)
+        except OSError as error:
+            raise PrinterError(
+                tr("no connection to the printer ({reason})", reason=error.strerror or type(error).__name__),
+                subject=self.name,
+                next_step=tr("switch it on, check its address, and run this again; nothing was printed"),
+            ) from error
+        try:
+            with connection:
+                connection.settimeout(_SEND_S)
+                connection.sendall(zpl)
+                connection.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            raise OutcomeUnknown(
+                tr("the connection to the printer broke while it took the labels"),
+                subject=self.name,
+                next_step=tr(
+                    "look which label it printed last, then run `tiktok-erp print-labels --resume-from` with the next one"
+                ),
+            ) from error
+        return ""
+
+    def state(self, job: str) -> JobState:
+        """All bytes are out: nothing more can be known."""
+        return JobState("done")
+
+
+def to_zpl(pdf: bytes) -> bytes:
+    """Return the pages as ZPL pictures at 203 dpi, one label a page."""
+    from zebrafy.zebrafy_pdf import ZebrafyPDF
+
+    try:
+        # Dithering would break bars. PDFium, which draws the pages, is not thread-safe.
+        with LOCK:
+            return str(ZebrafyPDF(pdf, format="Z64", dither=False, dpi=_DPI).to_zpl()).encode("ascii")
+    except (ValueError, TypeError) as error:
+        raise LabelFileError(
+            tr("the labels cannot be turned into ZPL"),
+            subject="",
+            next_step=tr("print them through a queue of CUPS (`--printer NAME`)"),
+        ) from error

@@ -1,0 +1,120 @@
+"""The SQL about parcels that a label source is to quote or sell a label for: addresses, weights, and its quotes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from tiktok_erp.model.moment import to_text
+from tiktok_erp.model.money import Money
+from tiktok_erp.model.rule import Box, ShipFrom
+from tiktok_erp.model.shipment import PostalAddress, Quote, Shipment, Unshippable, ship_fault
+from tiktok_erp.store.database import Store, utc_now
+
+
+def load_shipments(
+    store: Store,
+    package_ids: Sequence[str],
+    sender: ShipFrom,
+    box: Box | None = None,
+    weights_g: Mapping[str, int | None] | None = None,
+) -> dict[str, Shipment | Unshippable]:
+    """Return what a label source must know of each of these packages, or why nothing can be asked for it.
+
+    The weight is the package's own, or that of `weights_g`, for packages that have no decision yet. `box` gives the size.
+    """
+    rows = store.query(
+        "SELECT p.package_id, p.weight_g, r.name, r.phone, r.street1, r.street2, r.city, r.state, r.zip, r.country,"
+        " r.is_masked, min(o.order_id) FROM json_each(?) j JOIN packages p ON p.package_id = j.value"
+        " JOIN package_orders po USING (package_id) JOIN orders o USING (order_id) LEFT JOIN recipients r USING (order_id)"
+        " GROUP BY p.package_id",
+        (json.dumps(list(package_ids)),),
+    )
+    from_address = postal_address(sender)
+    size = (box.length_mm, box.width_mm, box.height_mm) if box is not None else (None, None, None)
+    found: dict[str, Shipment | Unshippable] = {}
+    for row in rows:
+        package_id = row["package_id"]
+        weight_g = row["weight_g"] if weights_g is None else weights_g.get(package_id)
+        told = {name: row[name] or "" for name in ("name", "phone", "street1", "street2", "city", "state", "zip")}
+        to = PostalAddress(**told, country=row["country"] or "US")
+        fault = ship_fault(to, weight_g, is_masked=bool(row["is_masked"]))
+        found[package_id] = fault or Shipment(package_id, from_address, to, weight_g or 0, *size)
+    return found
+
+
+def postal_address(sender: ShipFrom) -> PostalAddress:
+    """Return the sender of rules.yaml as an address."""
+    return PostalAddress(
+        name=sender.name,
+        company=sender.company,
+        street1=sender.street1,
+        street2=sender.street2,
+        city=sender.city,
+        state=sender.state,
+        zip=sender.zip,
+        country=sender.country,
+        phone=sender.phone,
+    )
+
+
+def save_quotes(store: Store, package_id: str, source: str, quotes: Sequence[Quote], *, weight_g: int) -> None:
+    """Keep what a source would ask for a package; older quotes of it go. Call inside a transaction."""
+    store.execute("DELETE FROM quotes WHERE package_id = ? AND source = ?", (package_id, source))
+    now = to_text(utc_now())
+    # Where a source has one service twice, the cheapest, which comes first, stays.
+    store.execute_many(
+        "INSERT OR IGNORE INTO quotes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (
+                package_id,
+                source,
+                quote.carrier,
+                quote.service_level,
+                quote.cost.minor,
+                quote.cost.currency,
+                quote.transit_days,
+                quote.quote_id,
+                weight_g,
+                now,
+            )
+            for quote in quotes
+        ],
+    )
+
+
+def load_quote(
+    store: Store, package_id: str, source: str, carrier: str, service_level: str, *, at_most: timedelta, now: datetime
+) -> Quote | None:
+    """Return a kept quote for this service, None when there is none that still holds.
+
+    It holds while it is no older than `at_most`, and weight and address are those that it was made for.
+    """
+    row = store.query_one(
+        "SELECT q.* FROM quotes q JOIN packages p USING (package_id) WHERE q.package_id = ? AND q.source = ?"
+        " AND q.carrier = ? AND q.service_level = ? AND q.weight_g = p.weight_g AND q.quoted_at >= ?"
+        " AND NOT EXISTS (SELECT 1 FROM package_orders po JOIN orders o USING (order_id)"
+        " WHERE po.package_id = q.package_id AND o.address_changed_at >= q.quoted_at)",
+        (package_id, source, carrier, service_level, to_text(now - at_most)),
+    )
+    if row is None:
+        return None
+    cost = Money(row["cost_minor"], row["currency"])
+    return Quote(row["carrier"], row["service_level"], cost, row["transit_days"], row["quote_id"])
+
+
+def load_quoted_costs(store: Store, package_ids: Sequence[str]) -> dict[str, Money]:
+    """Return what the chosen service of each of these packages was quoted, where it was and weight did not change since."""
+    rows = store.query(
+        "SELECT q.package_id, min(q.cost_minor) AS cost_minor, q.currency FROM json_each(?) j"
+        " JOIN packages p ON p.package_id = j.value JOIN quotes q ON q.package_id = p.package_id AND q.carrier = p.carrier"
+        " AND q.service_level = p.service_level AND q.weight_g = p.weight_g GROUP BY q.package_id",
+        (json.dumps(list(package_ids)),),
+    )
+    return {row["package_id"]: Money(row["cost_minor"], row["currency"]) for row in rows}
+
+
+def forget_quotes(store: Store, package_id: str) -> None:
+    """Drop the quotes of a package: what was bought and given back must not be bought again. Call inside a transaction."""
+    store.execute("DELETE FROM quotes WHERE package_id = ?", (package_id,))
