@@ -18,6 +18,7 @@ from tiktok_erp.model.facts import OrderFacts
 from tiktok_erp.model.order_change import KnownOrder, OrderChange
 from tiktok_erp.model.outcome import Outcome, Report
 from tiktok_erp.model.rule import Rules
+from tiktok_erp.store.bundles import save_unit_components
 from tiktok_erp.store.database import Store, utc_now
 from tiktok_erp.store.orders import (
     load_digests,
@@ -123,11 +124,12 @@ class OrderWriter:
             save_orders(self._store, changes, now)
             save_new_packages(self._store, changes, now)
             save_units(self._store, changes)
+            save_unit_components(self._store, changes)
             save_events(self._store, changes, now, self._run_id)
             contradictions = save_shipments(self._store, changes, self._run_id)
             empty = self._save_empty_orders(changes)
             self._packer.save(raws, now.strftime("%Y-%m-%dT%H:%M:%SZ"))
-            settle_reservations(self._store, [change.order_id for change in changes if not change.is_new], now)
+            settle_reservations(self._store, [change.order_id for change in changes], now)
             if as_of is not None:
                 before = load_cursor(self._store, "tiktok", ORDERS)
                 newest = max(filter(None, (before, self._newest)), default=None)
