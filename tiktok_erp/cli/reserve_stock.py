@@ -46,7 +46,7 @@ def reserve_stock(
     """
 
     def body(session: Session) -> None:
-        from tiktok_erp.stock.run import push as push_quantities
+        from tiktok_erp.stock.push import push as push_quantities
         from tiktok_erp.stock.run import reserve
         from tiktok_erp.store.database import utc_now
         from tiktok_erp.store.runs import require_fresh

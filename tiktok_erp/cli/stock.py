@@ -51,7 +51,7 @@ def import_stock(
     """
 
     def body(session: Session) -> None:
-        from tiktok_erp.stock.run import import_from_channel, import_sheet
+        from tiktok_erp.stock.count import import_from_channel, import_sheet
 
         if (file is None) == (from_channel is None):
             raise UsageError(
@@ -99,7 +99,7 @@ def set_stock(
     """
 
     def body(session: Session) -> None:
-        from tiktok_erp.stock.run import set_stock as apply
+        from tiktok_erp.stock.count import set_stock as apply
 
         if quantity is None and weight is None:
             raise UsageError(

@@ -18,7 +18,6 @@ from pathlib import Path
 from tiktok_erp.config.checked_yaml import (
     ANY_TIME,
     SOME_TIME,
-    WHOLE,
     Group,
     Node,
     Read,
@@ -37,7 +36,6 @@ from tiktok_erp.config.checked_yaml import (
     read_hours,
     read_mapping,
     read_money,
-    read_number_text,
     read_percent,
     read_positive_money,
     read_private_text,
@@ -47,6 +45,7 @@ from tiktok_erp.config.checked_yaml import (
     whole,
 )
 from tiktok_erp.config.rules_notes import note_whole
+from tiktok_erp.config.safety_stock_rules import read_live, read_safety_stock
 from tiktok_erp.errors import RulesError, SettingsError
 from tiktok_erp.messages import tr
 from tiktok_erp.model.money import Money
@@ -76,7 +75,6 @@ from tiktok_erp.model.rule import (
     Printing,
     Rules,
     RuleTest,
-    SafetyRule,
     SellerCenter,
     ShipFrom,
     Shop,
@@ -194,6 +192,7 @@ def _usable(check: RulesCheck, name: str) -> Rules:
 _SECTIONS = (
     *("shop", "sync", "freshness", "deadlines", "pickups", "combine", "labels", "carriers", "safety_stock", "spending"),
     *("alerts", "channels", "boxes", "rates", "listings", "printing", "privacy", "seller_center", "tests"),
+    *("live", "split"),
 )
 
 
@@ -218,7 +217,9 @@ def _rules(file: Source, root: Node) -> Rules | None:
         combine=sections.get("combine", _combine, shipped.combine),
         labels=sections.get("labels", _labels, shipped.labels),
         carriers=sections.get("carriers", _carriers, shipped.carriers),
-        safety_stock=sections.get("safety_stock", _safety_stock, shipped.safety_stock),
+        safety_stock=sections.get("safety_stock", read_safety_stock, shipped.safety_stock),
+        live=sections.get("live", read_live, shipped.live),
+        split=sections.get("split", choice("never", "allow"), shipped.split),
         spending=sections.get("spending", _spending, shipped.spending),
         alerts=sections.get("alerts", _alerts, shipped.alerts),
         channels=channels,
@@ -623,41 +624,6 @@ def _zip_entry(file: Source, node: Node, name: str) -> str | None:
         ),
     )
     return None
-
-
-def _safety_stock(file: Source, node: Node, name: str) -> tuple[SafetyRule, ...] | None:
-    globs: dict[str, Node] = {}
-
-    def read(file: Source, node: Node, name: str) -> SafetyRule | None:
-        keys = read_group(file, node, name, ("sku", "keep"))
-        if keys is None:
-            return None
-        sku = keys.need("sku", read_text, "*")
-        if sku in globs:
-            line = globs[sku].start_mark.line + 1
-            file.fault(node, tr("`{sku}` already has a rule in line {line}", sku=sku, line=line))
-        elif "*" in globs:
-            line = globs["*"].start_mark.line + 1
-            file.note(node, tr("this is never reached: line {line} is about every SKU", line=line))
-        globs.setdefault(sku, node)
-        nothing: tuple[Decimal | None, int] = (None, 0)
-        percent, units = keys.need("keep", _keep, nothing)
-        return SafetyRule(sku, percent, units)
-
-    return sequence(read)(file, node, name)
-
-
-def _keep(file: Source, node: Node, name: str) -> tuple[Decimal | None, int] | None:
-    if node.id == "scalar" and "%" in node.value:
-        percent = read_percent(file, node, name)
-        return None if percent is None else (percent, 0)
-    text = read_number_text(file, node, name, WHOLE, tr("a number of pieces such as 5, or a share such as 20%"))
-    if text is None:
-        return None
-    if int(text) < 0:
-        file.fault(node, tr("`{name}` must be at least {least}", name=name, least=0))
-        return None
-    return None, int(text)
 
 
 def _spending(file: Source, node: Node, name: str) -> Spending | None:

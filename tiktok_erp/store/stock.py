@@ -10,10 +10,12 @@ from datetime import datetime
 from tiktok_erp.model.bundle import pieces_of
 from tiktok_erp.model.moment import to_text
 from tiktok_erp.model.order_state import CHANNEL_FULFILLMENT, DIGITAL
+from tiktok_erp.model.safety_stock import SafetyDecision
 from tiktok_erp.store.bundles import load_own_bundles, load_unit_components
 from tiktok_erp.store.database import Store
 
 DEFAULT_WAREHOUSE = "main"
+_as_json = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode
 
 
 def settle_reservations(store: Store, order_ids: Sequence[str], at: datetime) -> None:
@@ -164,6 +166,16 @@ def load_unreserved_units(store: Store, *, only_orders: Sequence[str] | None = N
     )
 
 
+def load_back_order_skus(store: Store) -> frozenset[str]:
+    """Return the SKUs that are tagged `back_order`: sold before there is stock."""
+    return frozenset(
+        row[0]
+        for row in store.query(
+            "SELECT sku FROM skus WHERE tags <> '[]' AND EXISTS (SELECT 1 FROM json_each(tags) t WHERE t.value = 'back_order')"
+        )
+    )
+
+
 def save_reservations(
     store: Store,
     rows: Sequence[tuple[str, str, str, str]],
@@ -264,13 +276,22 @@ def save_skus(store: Store, rows: Sequence[dict[str, object]]) -> None:
     )
 
 
-def save_safety_stock(store: Store, rows: Iterable[tuple[str, str, int]]) -> None:
-    """Write how much of (SKU, warehouse) is kept back. Call inside a transaction."""
+def save_safety_stock(store: Store, decisions: Iterable[SafetyDecision]) -> None:
+    """Write how much of each (SKU, warehouse) is kept back, and where a channel keeps more. Call inside a transaction."""
+    common: list[tuple[object, ...]] = []
+    special: list[tuple[object, ...]] = []
+    for decision in decisions:
+        row = (decision.sku, decision.warehouse, decision.kept.quantity, _as_json(decision.kept.basis()))
+        if decision.channel is None:
+            common.append(row)
+        else:
+            special.append((decision.channel, *row))
+    changed = "quantity = excluded.quantity, basis = excluded.basis WHERE quantity <> excluded.quantity OR basis IS NOT excluded.basis"
     store.execute_many(
-        "INSERT INTO safety_stock VALUES (?, ?, ?) ON CONFLICT (sku, warehouse) DO UPDATE SET quantity = excluded.quantity"
-        " WHERE quantity <> excluded.quantity",
-        list(rows),
+        f"INSERT INTO safety_stock VALUES (?, ?, ?, ?) ON CONFLICT (sku, warehouse) DO UPDATE SET {changed}", common
     )
+    store.execute("DELETE FROM channel_safety_stock")
+    store.execute_many("INSERT INTO channel_safety_stock VALUES (?, ?, ?, ?, ?)", special)
 
 
 def save_listings(store: Store, channel: str, rows: Iterable[tuple[str | int | None, ...]], at: datetime) -> None:
@@ -333,9 +354,14 @@ def save_unmeasured(store: Store, channel: str, product_id: str, *, measured_at:
     )
 
 
-def load_sku_names(store: Store, channel: str) -> dict[str, str]:
-    """Return our SKU for each of the channel's SKU ids that a listing explains."""
-    return {row[0]: row[1] for row in store.query("SELECT listing_id, sku FROM listings WHERE channel = ?", (channel,))}
+def load_sku_names(store: Store, channel: str, *, mapped_only: bool = False) -> dict[str, str]:
+    """Return our SKU for each of the channel's SKU ids that a listing explains, or only for those mapped by hand."""
+    return {
+        row[0]: row[1]
+        for row in store.query(
+            "SELECT listing_id, sku FROM listings WHERE channel = ? AND is_mapped >= ?", (channel, int(mapped_only))
+        )
+    }
 
 
 def adopt_listing_skus(store: Store) -> int:
@@ -352,28 +378,149 @@ def adopt_listing_skus(store: Store) -> int:
     )
 
 
-def load_listings(store: Store, channel: str) -> list[sqlite3.Row]:
-    """Return the listings of a channel; `offers` is a JSON object of warehouse to what the SKU can still sell there."""
+def load_listing_skus(store: Store, channel: str, listing_id: str) -> str | None:
+    """Return the SKU of one listing, None when there is no such listing."""
+    value = store.scalar("SELECT sku FROM listings WHERE channel = ? AND listing_id = ?", (channel, listing_id))
+    return None if value is None else str(value)
+
+
+def map_listing(store: Store, channel: str, listing_id: str, sku: str | None, at: datetime) -> int:
+    """Give a listing and its open units the SKU that a person says, or the channel's again; return the units that let go.
+
+    Call inside a transaction.
+    """
+    store.execute(
+        "UPDATE listings SET is_mapped = ?1, sku = coalesce(?2, nullif(seller_sku, ''), listing_id)"
+        " WHERE channel = ?3 AND listing_id = ?4",
+        (int(sku is not None), sku, channel, listing_id),
+    )
+    wrong = (
+        "SELECT u.unit_id FROM orders o JOIN units u USING (order_id) JOIN listings l ON l.channel = o.channel"
+        " AND l.listing_id = u.channel_sku_id WHERE o.is_open = 1 AND o.channel = ? AND u.channel_sku_id = ?"
+        " AND u.state IN ('open', 'unknown') AND u.sku <> l.sku"
+    )
+    released = store.execute(
+        "UPDATE reservations SET state = 'released', ended_from = state, ended_at = ? WHERE state IN ('held', 'short')"
+        f" AND unit_id IN ({wrong})",
+        (to_text(at), channel, listing_id),
+    )
+    store.execute(
+        "UPDATE units SET sku = (SELECT l.sku FROM listings l WHERE l.channel = ? AND l.listing_id = units.channel_sku_id)"
+        f" WHERE unit_id IN ({wrong})",
+        (channel, channel, listing_id),
+    )
+    return released
+
+
+def load_returnable(store: Store, sku: str, order: str) -> tuple[str | None, int, int]:
+    """Return (our order id or None, pieces of `sku` that were shipped with it, pieces that came back)."""
+    order_id = store.scalar("SELECT order_id FROM orders WHERE order_id = ?1 OR channel_order_id = ?1", (order,))
+    if order_id is None:
+        return None, 0, 0
+    shipped = store.scalar(
+        "SELECT coalesce(sum(v.quantity), 0) FROM units u JOIN v_reserved_pieces v USING (unit_id)"
+        " WHERE u.order_id = ? AND v.sku = ? AND v.state = 'shipped'",
+        (order_id, sku),
+    )
+    back = store.scalar(
+        "SELECT coalesce(sum(quantity), 0) FROM stock_moves WHERE sku = ? AND kind = 'returned' AND reference = ?",
+        (sku, order_id),
+    )
+    return str(order_id), int(shipped), int(back)
+
+
+def load_listings(store: Store, channel: str | None = None) -> list[sqlite3.Row]:
+    """Return the listings of a channel, or of all."""
     return store.query(
-        "SELECT l.*, (SELECT json_group_object(v.warehouse, v.available_to_sell) FROM"
-        " (SELECT * FROM v_stock WHERE sku = l.sku ORDER BY warehouse) v) AS offers,"
-        " (SELECT coalesce(sum(reserved), 0) FROM stock WHERE sku = l.sku) AS reserved"
-        " FROM listings l WHERE l.channel = ? ORDER BY l.listing_id",
-        (channel,),
+        "SELECT * FROM listings WHERE channel = coalesce(?, channel) ORDER BY channel, listing_id", (channel,)
     )
 
 
-def save_wanted(store: Store, channel: str, wanted: Iterable[tuple[str, int]]) -> None:
-    """Write what each listing should show. Call inside a transaction."""
+def load_pools(store: Store) -> tuple[dict[str, dict[str, int]], dict[str, int]]:
+    """Return (what can be sold per SKU and warehouse, what is reserved per SKU)."""
+    pools: dict[str, dict[str, int]] = {}
+    reserved: dict[str, int] = {}
+    for row in store.query("SELECT sku, warehouse, available_to_sell, reserved FROM v_stock ORDER BY sku, warehouse"):
+        pools.setdefault(row["sku"], {})[row["warehouse"]] = row["available_to_sell"]
+        reserved[row["sku"]] = reserved.get(row["sku"], 0) + row["reserved"]
+    return pools, reserved
+
+
+def load_channel_caps(store: Store) -> dict[tuple[str, str], dict[str, int]]:
+    """Return the most that a channel may offer of a SKU in a warehouse, where a rule keeps more back from it."""
+    caps: dict[tuple[str, str], dict[str, int]] = {}
+    for row in store.query(
+        "SELECT k.channel, k.sku, k.warehouse, max(0, s.on_hand - s.reserved - k.quantity) AS most"
+        " FROM channel_safety_stock k JOIN stock s USING (sku, warehouse) ORDER BY 1, 2, 3"
+    ):
+        caps.setdefault((row["channel"], row["sku"]), {})[row["warehouse"]] = row["most"]
+    return caps
+
+
+def save_wanted(store: Store, channel: str, wanted: Sequence[tuple[str, int]]) -> None:
+    """Write what each listing should show; the others of the channel are wanted at no number. Call inside a transaction."""
     store.execute_many(
-        "UPDATE listings SET wanted_quantity = ? WHERE channel = ? AND listing_id = ?",
-        [(quantity, channel, listing_id) for listing_id, quantity in wanted],
+        "UPDATE listings SET wanted_quantity = ? WHERE channel = ? AND listing_id = ? AND wanted_quantity IS NOT ?",
+        [(quantity, channel, listing_id, quantity) for listing_id, quantity in wanted],
+    )
+    store.execute(
+        "UPDATE listings SET wanted_quantity = NULL WHERE channel = ? AND wanted_quantity IS NOT NULL"
+        " AND listing_id NOT IN (SELECT value FROM json_each(?))",
+        (channel, json.dumps([listing_id for listing_id, quantity in wanted])),
     )
 
 
 def save_pushed(store: Store, channel: str, listing_id: str, quantity: int, at: datetime) -> None:
     """Write that the channel took a quantity. Call inside a transaction."""
     store.execute(
-        "UPDATE listings SET pushed_quantity = ?, pushed_at = ?, channel_quantity = ? WHERE channel = ? AND listing_id = ?",
-        (quantity, to_text(at), quantity, channel, listing_id),
+        "UPDATE listings SET pushed_quantity = ?1, pushed_at = ?2, channel_quantity = ?1, base_quantity = ?1, base_at = ?2"
+        " WHERE channel = ?3 AND listing_id = ?4",
+        (quantity, to_text(at), channel, listing_id),
+    )
+
+
+def mark_channel_bundle(store: Store, channel: str, listing_id: str) -> None:
+    """Write that the channel itself works out the quantity of a listing. Call inside a transaction."""
+    store.execute(
+        "UPDATE listings SET is_channel_bundle = 1, wanted_quantity = NULL WHERE channel = ? AND listing_id = ?",
+        (channel, listing_id),
+    )
+
+
+_CLOCKS_DIFFER = "60 seconds"  # between the channel's clock, which dates orders, and ours, which dates pushes
+
+
+def load_sold_since_base(store: Store, channel: str) -> dict[str, tuple[int, int, int, int]]:
+    """Return per listing what happened since its base: units (sold and standing, sold and cancelled, older ones cancelled,
+    sold so near to the base that they may be in it or not)."""
+    early = f"strftime('%Y-%m-%dT%H:%M:%SZ', l.base_at, '-{_CLOCKS_DIFFER}')"
+    late = f"strftime('%Y-%m-%dT%H:%M:%SZ', l.base_at, '+{_CLOCKS_DIFFER}')"
+    first = (
+        f"(SELECT strftime('%Y-%m-%dT%H:%M:%SZ', min(base_at), '-{_CLOCKS_DIFFER}') FROM listings WHERE channel = ?1)"
+    )
+    rows = store.query(
+        f"SELECT l.listing_id, sum(u.state <> 'cancelled' AND o.placed_at >= {late}) AS sold,"
+        f" sum(u.state = 'cancelled' AND o.placed_at >= {late}) AS cancelled, sum(o.placed_at < {late}) AS near FROM orders o"
+        " JOIN units u USING (order_id) JOIN listings l ON l.channel = o.channel AND l.listing_id = u.channel_sku_id"
+        f" WHERE o.channel = ?1 AND o.placed_at >= {first} AND o.placed_at >= {early} GROUP BY 1",
+        (channel,),
+    )
+    found = {row["listing_id"]: (row["sold"], row["cancelled"], 0, row["near"]) for row in rows}
+    for row in store.query(
+        "SELECT l.listing_id, count(*) AS units FROM orders o JOIN units u USING (order_id)"
+        " JOIN listings l ON l.channel = o.channel AND l.listing_id = u.channel_sku_id WHERE o.channel = ?1"
+        f" AND o.cancelled_at >= {first} AND o.cancelled_at >= {early} AND u.state = 'cancelled' GROUP BY 1",
+        (channel,),
+    ):
+        sold, cancelled, _none, near = found.get(row["listing_id"], (0, 0, 0, 0))
+        found[row["listing_id"]] = (sold, cancelled, row["units"], near)
+    return found
+
+
+def rebase_listings(store: Store, channel: str, drifted: Sequence[str], at: datetime) -> None:
+    """Take what listings show now as what is to be expected from here on. Call inside a transaction, after looking for drift."""
+    store.execute(
+        "UPDATE listings SET base_quantity = channel_quantity, base_at = ? WHERE channel = ? AND pushed_quantity IS NOT NULL"
+        " AND (base_quantity IS NOT channel_quantity OR listing_id IN (SELECT value FROM json_each(?)))",
+        (to_text(at), channel, json.dumps(list(drifted))),
     )
