@@ -84,14 +84,25 @@ def count_stock(
         )
 
 
-def import_sheet(store: Store, path: Path, rules: Rules, report: Report, *, dry_run: bool) -> int:
-    """Take over a SKU sheet, whole or not at all; return how many rows. Raises InputFileError with every fault's place."""
+def import_sheet(store: Store, path: Path, rules: Rules, report: Report, *, dry_run: bool, yes: bool = False) -> int:
+    """Take over a SKU sheet, whole or not at all; return how many rows.
+
+    Raises InputFileError with every fault's place, UsageError when columns had to be guessed and nobody confirmed them.
+    """
     from tiktok_erp.config.sku_sheet import read_sku_sheet
 
     sheet = read_sku_sheet(path)
     sheet.refuse_faults()
     for field, header in sheet.guessed_columns:
         report.warn(tr("the column {column} is taken for {field}", column=header, field=field))
+    if sheet.guessed_columns and not dry_run and not yes:
+        raise UsageError(
+            tr("which columns hold SKU and quantity was guessed; nothing was taken over"),
+            subject=str(path),
+            next_step=tr(
+                "look at it with --dry-run, then run the import with --yes, or rename the columns to sku and quantity"
+            ),
+        )
     for column in sheet.ignored_columns:
         report.warn(tr("the column {column} of the sheet means nothing here and is ignored", column=column))
     currency = rules.spending.max_cost_per_label.currency
@@ -376,12 +387,14 @@ class Counted:
     warehouse: str | None
 
 
-def read_stocktake(path: Path) -> list[Counted]:
+def read_stocktake(path: Path, report: Report) -> list[Counted]:
     """Return the lines of a stocktake that have a number. Raises InputFileError with every fault's place."""
     from tiktok_erp.config.sku_sheet import read_sku_sheet
 
     sheet = read_sku_sheet(path)
     sheet.refuse_faults()
+    for field, header in sheet.guessed_columns:
+        report.warn(tr("the column {column} is taken for {field}", column=header, field=field))
     return [Counted(row.sku, row.quantity, row.warehouse) for row in sheet.rows if row.quantity is not None]
 
 

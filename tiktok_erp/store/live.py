@@ -11,6 +11,7 @@ from statistics import median_high
 from tiktok_erp.model.bundle import pieces_of
 from tiktok_erp.model.moment import from_text, to_text
 from tiktok_erp.model.order_state import CHANNEL_FULFILLMENT
+from tiktok_erp.model.runway import Runway, plan_runway
 from tiktok_erp.model.safety_stock import Live, SalesView
 from tiktok_erp.store.bundles import load_own_bundles, load_unit_components
 from tiktok_erp.store.database import Store
@@ -136,3 +137,47 @@ def _skus_in_rooms(store: Store, since: datetime) -> frozenset[str]:
         return frozenset()
     own = load_own_bundles(store)
     return frozenset(piece for row in rows for piece in (row[0], *pieces_of(row[0], own)))
+
+
+def load_runways(store: Store, look_back: timedelta, now: datetime) -> tuple[Runway, ...]:
+    """Return how long each counted SKU lasts at the speed of the orders of the last `look_back`."""
+    stock = {
+        row["sku"]: (row["on_hand"], row["reserved"], row["available"])
+        for row in store.query(
+            "SELECT sku, sum(on_hand) AS on_hand, sum(reserved) AS reserved, sum(available_to_sell) AS available"
+            " FROM v_stock GROUP BY sku"
+        )
+    }
+    return plan_runway(
+        stock,
+        load_sales(store, now - look_back, now),
+        load_short(store),
+        now_s=int(now.timestamp()),
+        look_back_s=int(look_back.total_seconds()),
+    )
+
+
+def load_short(store: Store) -> dict[str, tuple[int, int]]:
+    """Return per SKU (units that lack a piece of it, those of them that were sold before there is stock)."""
+    rows = store.query(
+        "SELECT coalesce(p.sku, r.sku) AS sku, count(*) AS units, sum(o.is_presale = 1 OR EXISTS (SELECT 1 FROM skus k,"
+        " json_each(k.tags) t WHERE k.sku = r.sku AND t.value = 'back_order')) AS by_intent FROM reservations r"
+        " JOIN units u USING (unit_id) JOIN orders o USING (order_id) LEFT JOIN reservation_parts p USING (unit_id)"
+        " WHERE r.state = 'short' GROUP BY 1"
+    )
+    return {row["sku"]: (row["units"], row["by_intent"]) for row in rows}
+
+
+def load_pace(store: Store, since: datetime) -> tuple[int, int, int]:
+    """Return (orders placed since, labels bought since, packages of open orders that wait for a label)."""
+    at = to_text(since)
+    waiting = (
+        "SELECT count(DISTINCT po.package_id) FROM orders o JOIN package_orders po USING (order_id) JOIN packages p USING (package_id)"
+        " WHERE o.is_open = 1 AND p.cancelled_at IS NULL AND NOT EXISTS (SELECT 1 FROM labels l WHERE l.package_id = p.package_id"
+        " AND l.state IN ('intent', 'sent', 'unknown', 'bought') AND l.state = 'bought')"
+    )
+    return (
+        int(store.scalar("SELECT count(*) FROM orders WHERE placed_at >= ?", (at,))),
+        int(store.scalar("SELECT count(*) FROM labels WHERE state = 'bought' AND bought_at >= ?", (at,))),
+        int(store.scalar(waiting)),
+    )

@@ -75,6 +75,7 @@ class OrderWriter:
         self._dry_run = dry_run
         self._packer = RawPacker(store)
         self._sku_of = load_sku_names(store, "tiktok")
+        self._mapped = load_sku_names(store, "tiktok", mapped_only=True)
         self._newest: datetime | None = None
         self._met: set[str] = set()  # windows overlap: an order that comes twice is told once
         self.count = SyncCount()
@@ -206,6 +207,7 @@ class OrderWriter:
                 deadlines=self._rules.deadlines,
                 sku_of=self._sku_of,
                 free_package_ids=package_ids,
+                mapped=self._mapped,
             )
             changes.append(change)
             if raw is not None:
