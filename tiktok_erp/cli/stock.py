@@ -322,9 +322,17 @@ def map_skus(
 
         parts = dict(_numbers(components or [], least=1, default=1))
         if listing is not None and not parts and (sku is None) == clear:
-            map_listing_to(session.store, session.out, channel=channel, listing_id=listing, sku=sku, dry_run=dry_run)
+            map_listing_to(
+                session.store,
+                session.rules(),
+                session.out,
+                channel=channel,
+                listing_id=listing,
+                sku=sku,
+                dry_run=dry_run,
+            )
         elif sku is not None and listing is None and bool(parts) != clear:
-            map_bundle(session.store, session.out, sku=sku, components=parts, dry_run=dry_run)
+            map_bundle(session.store, session.rules(), session.out, sku=sku, components=parts, dry_run=dry_run)
         elif sku is not None or clear or listing is not None:
             raise UsageError(
                 tr("name a bundle and its components, or a SKU and --listing, or what to --clear"),

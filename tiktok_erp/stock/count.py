@@ -14,10 +14,9 @@ from tiktok_erp.messages import tr
 from tiktok_erp.model.bundle import leads_back
 from tiktok_erp.model.outcome import Outcome, Report
 from tiktok_erp.model.rule import Rules
-from tiktok_erp.model.safety_stock import plan_safety_stock
+from tiktok_erp.stock.offers import refresh_offers
 from tiktok_erp.store.bundles import load_own_bundles, save_own_bundle
 from tiktok_erp.store.database import Store, utc_now
-from tiktok_erp.store.live import load_sales_view
 from tiktok_erp.store.runs import save_cursor
 from tiktok_erp.store.stock import (
     DEFAULT_WAREHOUSE,
@@ -30,7 +29,6 @@ from tiktok_erp.store.stock import (
     move_stock,
     release_latest,
     save_listings,
-    save_safety_stock,
     save_skus,
 )
 
@@ -40,14 +38,6 @@ if TYPE_CHECKING:
     from tiktok_erp.channels.base import Listing
     from tiktok_erp.channels.tiktok import TikTokShop
     from tiktok_erp.config.sku_sheet import SkuRow
-
-
-def refresh_safety_stock(store: Store, rules: Rules) -> None:
-    """Work out anew what is kept back of every counted SKU. Call inside a transaction."""
-    asks_speed = any(rule.is_auto for rule in rules.safety_stock)
-    view = load_sales_view(store, rules.live, every=rules.sync.every, now=utc_now(), with_sales=asks_speed)
-    stock = [(row["sku"], row["warehouse"], int(row["on_hand"]) - int(row["reserved"])) for row in load_stock(store)]
-    save_safety_stock(store, plan_safety_stock(rules.safety_stock, stock, view))
 
 
 def count_stock(
@@ -130,7 +120,7 @@ def import_sheet(store: Store, path: Path, rules: Rules, report: Report, *, dry_
                     text=_change_text(row.sku, row.warehouse, before, row.quantity) if dry_run else None,
                 )
             )
-        refresh_safety_stock(store, rules)
+        refresh_offers(store, rules)
     _tell_strangers(strangers, report)
     return len(sheet.rows)
 
@@ -231,7 +221,7 @@ def import_from_channel(store: Store, shop: TikTokShop, rules: Rules, report: Re
                     fields={"quantity": totals[sku, place]},
                 )
             )
-        refresh_safety_stock(store, rules)
+        refresh_offers(store, rules)
     return imported
 
 
@@ -262,7 +252,7 @@ def set_stock(
         save_skus(store, [{"sku": sku, "weight_g": weight_g}])
         if quantity is not None:
             count_stock(store, sku=sku, warehouse=warehouse, quantity=quantity, because="stock set", report=report)
-        refresh_safety_stock(store, rules)
+        refresh_offers(store, rules)
         _tell_sku(store, report, sku, warehouse, dry_run=dry_run, extra={"weight_g": weight_g})
 
 
@@ -356,7 +346,7 @@ def adjust_stock(
             reference=returned,
             at=utc_now(),
         )
-        refresh_safety_stock(store, rules)
+        refresh_offers(store, rules)
         _tell_sku(store, report, sku, warehouse, dry_run=dry_run, extra={"delta": delta})
 
 
@@ -428,7 +418,7 @@ def take_stock(
                     text=_change_text(line.sku, line.warehouse, before, line.quantity),
                 )
             )
-        refresh_safety_stock(store, rules)
+        refresh_offers(store, rules)
     _tell_strangers(strangers, report)
     return differences
 
@@ -468,12 +458,14 @@ def transfer_stock(
                 reference=other,
                 at=now,
             )
-        refresh_safety_stock(store, rules)
+        refresh_offers(store, rules)
         for place in (source, target):
             _tell_sku(store, report, sku, place, dry_run=dry_run)
 
 
-def map_bundle(store: Store, report: Report, *, sku: str, components: Mapping[str, int], dry_run: bool) -> None:
+def map_bundle(
+    store: Store, rules: Rules, report: Report, *, sku: str, components: Mapping[str, int], dry_run: bool
+) -> None:
     """Write what the seller's own bundle `sku` is packed from; no components: it is no bundle any more.
 
     Raises UsageError when it would contain itself, or when it has a count of its own.
@@ -494,6 +486,7 @@ def map_bundle(store: Store, report: Report, *, sku: str, components: Mapping[st
                 next_step=tr("count its components, then run `tiktok-erp stock set {sku} 0` and map it", sku=sku),
             )
         save_own_bundle(store, sku, components, utc_now())
+        refresh_offers(store, rules)
         report.item(
             Outcome(
                 "sku",
@@ -505,7 +498,7 @@ def map_bundle(store: Store, report: Report, *, sku: str, components: Mapping[st
 
 
 def map_listing_to(
-    store: Store, report: Report, *, channel: str, listing_id: str, sku: str | None, dry_run: bool
+    store: Store, rules: Rules, report: Report, *, channel: str, listing_id: str, sku: str | None, dry_run: bool
 ) -> None:
     """Say by hand which SKU a listing sells; None goes back to the channel's own text. Raises UsageError for no listing.
 
@@ -520,6 +513,7 @@ def map_listing_to(
                 next_step=tr("the id is the channel's SKU id; run `tiktok-erp sync` to fetch new ones"),
             )
         released = map_listing(store, channel, listing_id, sku, utc_now())
+        refresh_offers(store, rules)
         report.item(
             Outcome(
                 "listing",

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tiktok_erp.channels.tiktok_errors import BUNDLE_QUANTITY, ZERO_REFUSED
 from tiktok_erp.errors import ChannelRefused, OutcomeUnknown
 from tiktok_erp.messages import tr
-from tiktok_erp.model.bundle import pieces_of
 from tiktok_erp.model.moment import from_text
 from tiktok_erp.model.outcome import Outcome, Report
 from tiktok_erp.model.rule import Rules
 from tiktok_erp.model.safety_stock import SalesView
-from tiktok_erp.stock.count import refresh_safety_stock, save_offers
+from tiktok_erp.stock.count import save_offers
+from tiktok_erp.stock.offers import plan_quantities, refresh_offers, row_parts
 from tiktok_erp.stock.plan import ListingState, PushPlan, QuantityChange, find_drift, plan_push
 from tiktok_erp.stock.run import ReserveCount, reserve
 from tiktok_erp.store import outbox
@@ -43,9 +41,6 @@ if TYPE_CHECKING:
 
 _SKUS_A_CALL = 50
 _ROUNDS = 3  # a stream sells on while a push is under way
-_PUSHABLE = ("ACTIVATE", "SELLER_DEACTIVATED", "DRAFT", "PENDING", "FAILED", "", None)
-
-Shown = dict[str, tuple[tuple[str, int], ...]]  # listing id -> what the channel shows in each warehouse
 
 
 @dataclass(slots=True)
@@ -60,7 +55,7 @@ class _Push:
     run_id: int | None
     stale_ok: bool
     view: SalesView
-    shown: Shown
+    shown: dict[str, tuple[tuple[str, int], ...]]  # listing id -> what the channel shows in each warehouse
     done: set[str] = field(default_factory=set)
 
 
@@ -93,7 +88,7 @@ def push(
             if adopt_listing_skus(store):  # only now is it known which counted pieces these units are
                 late = reserve(store, rules, report, only_orders=None, dry_run=dry_run)
                 count.held, count.short = count.held + late.held, count.short + late.short
-            refresh_safety_stock(store, rules)
+            refresh_offers(store, rules)
             shown = {listing.listing_id: listing.quantities for page in pages for listing in page}
             plan = plan_quantities(store, shop.name, shown, view)
             save_wanted(store, shop.name, plan.wanted)
@@ -110,44 +105,6 @@ def push(
             with store.transaction():
                 plan = plan_quantities(store, shop.name, work.shown, view)
     return None
-
-
-def plan_quantities(
-    store: Store, channel: str, shown: Mapping[str, tuple[tuple[str, int], ...]], view: SalesView
-) -> PushPlan:
-    """Return what a push to `channel` would change now, by what it shows now. The listings of all channels share the stock."""
-    pools, reserved = load_pools(store)
-    own = load_own_bundles(store)
-    states = []
-    for row in load_listings(store):
-        if row["status"] not in _PUSHABLE or row["is_channel_bundle"]:
-            continue
-        sku, listing_id = row["sku"], row["listing_id"]
-        is_ours = row["channel"] == channel
-        quantities = shown.get(listing_id, ()) if is_ours else ()
-        parts = tuple(sorted(pieces_of(sku, own).items())) if sku in own else ()
-        states.append(
-            ListingState(
-                listing_id=listing_id,
-                product_id=row["product_id"] or "",
-                sku=sku,
-                offers=() if parts else tuple(pools.get(sku, {}).items()),
-                reserved=sum(reserved.get(part, 0) for part, number in parts or ((sku, 1),)),
-                shown=sum(pieces for name, pieces in quantities) if quantities else row["channel_quantity"],
-                warehouses=tuple(json.loads(row["warehouses"])),
-                shown_per_warehouse=quantities,
-                channel=row["channel"],
-                parts=parts,
-                is_pushed=is_ours,
-                per_minute=_per_minute(view, [part for part, number in parts] or [sku]),
-            )
-        )
-    return plan_push(states, pools=pools, caps=load_channel_caps(store))
-
-
-def _per_minute(view: SalesView, skus: Sequence[str]) -> Decimal:
-    speeds = [speed.per_minute for sku in skus if (speed := view.speed(sku)) is not None]
-    return max(speeds, default=Decimal(0))
 
 
 def _tell_drift(store: Store, channel: str, view: SalesView, report: Report) -> None:
@@ -430,7 +387,7 @@ def fill_template(
 
     template = read_stock_template(path)
     with store.transaction(keep=not dry_run):
-        refresh_safety_stock(store, rules)
+        refresh_offers(store, rules)
         names = {row["listing_id"]: row["sku"] for row in load_listings(store, channel)}
         virtual = {row["listing_id"] for row in load_listings(store, channel) if row["is_channel_bundle"]}
         rows = {row.line: row for row in template.rows if row.listing_id not in virtual}
@@ -482,7 +439,7 @@ def _row_state(
     channel: str,
 ) -> ListingState:
     sku = names.get(row.listing_id) or row.seller_sku or row.listing_id
-    parts = tuple(sorted(pieces_of(sku, own).items())) if sku in own else ()
+    parts = row_parts(sku, own)
     known = [quantity for warehouse, quantity in row.quantities if quantity is not None]
     return ListingState(
         listing_id=f"{row.line:07d}",

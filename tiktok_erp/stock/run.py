@@ -10,7 +10,7 @@ from tiktok_erp.messages import tr
 from tiktok_erp.model.bundle import pieces_of
 from tiktok_erp.model.outcome import Outcome, Report
 from tiktok_erp.model.rule import Rules
-from tiktok_erp.stock.count import refresh_safety_stock
+from tiktok_erp.stock.offers import refresh_offers
 from tiktok_erp.stock.plan import PromisedUnit, UnitReservation, plan_reservations
 from tiktok_erp.store.bundles import load_own_bundles, load_unit_components
 from tiktok_erp.store.database import Store, utc_now
@@ -70,7 +70,7 @@ def reserve(
                 if entry.parts
             },
         )
-        refresh_safety_stock(store, rules)
+        refresh_offers(store, rules)
     if written_off:
         report.warn(
             tr(

@@ -15,6 +15,7 @@ from tiktok_erp.store.bundles import load_own_bundles, load_unit_components
 from tiktok_erp.store.database import Store
 
 DEFAULT_WAREHOUSE = "main"
+WANTED = "wanted"  # the cursor that says as of when the wanted quantities of a channel are true
 _as_json = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode
 
 
@@ -434,6 +435,11 @@ def load_listings(store: Store, channel: str | None = None) -> list[sqlite3.Row]
     return store.query(
         "SELECT * FROM listings WHERE channel = coalesce(?, channel) ORDER BY channel, listing_id", (channel,)
     )
+
+
+def load_channels(store: Store) -> list[str]:
+    """Return the channels that have listings."""
+    return [row[0] for row in store.query("SELECT DISTINCT channel FROM listings ORDER BY 1")]
 
 
 def load_pools(store: Store) -> tuple[dict[str, dict[str, int]], dict[str, int]]:
