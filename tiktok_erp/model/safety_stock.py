@@ -48,7 +48,7 @@ class SafetyRule:
     percent: Decimal | None = None
     units: int = 0
     is_auto: bool = False
-    factor: Decimal = Decimal(1)
+    factor: Decimal = Decimal(2)
     otherwise: Decimal = Decimal(20)  # the share that `is_auto` keeps while too little was sold
     at_least: int = 0
     at_most: int | None = None
