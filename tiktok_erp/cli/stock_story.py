@@ -38,6 +38,8 @@ def tell_story(session: Session, sku: str, moves: int) -> None:
                 fields = {name: value for name, value in dict(row).items() if name != "basis"}
                 if "basis" in row.keys():  # noqa: SIM118 - a row looks for values, not for names
                     fields |= {"basis": json.loads(row["basis"] or "{}"), "text": kept_back_text(row)}
+                if kind == "move":  # its own kind would take the place of the line's
+                    fields["move"] = fields.pop("kind")
                 session.out.item(Outcome(kind, {"sku": sku}, "done", fields=fields))
         if parts:
             session.out.item(Outcome("bundle", {"sku": sku}, "done", fields={"components": parts}))
