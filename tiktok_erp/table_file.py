@@ -287,14 +287,9 @@ class _Workbook:
         from zipfile import ZipFile
 
         with ZipFile(self._path) as archive:
-            main = next(iter(_related(archive, "", "officeDocument").values()), "xl/workbook.xml")
+            main = _main_part(archive)
             book = _parse(archive, main)
-            sheets = _related(archive, main, "worksheet")
-            parts = {
-                element.get("name", ""): sheets[_relation_id(element)]
-                for element in book.iter()
-                if _local(element.tag) == "sheet" and _relation_id(element) in sheets
-            }
+            parts = _sheet_parts(archive, main)
             target = parts[sheet] if sheet in parts else next(iter(parts.values()))
             cells = _CellReader(
                 texts=_SharedTexts(archive, main),
@@ -306,6 +301,27 @@ class _Workbook:
                 ),
             )
             yield from _sheet_rows(archive, target, cells)
+
+
+def sheet_parts(path: Path) -> dict[str, str]:
+    """Return the archive member of each sheet of a workbook by the sheet's name. Raises whatever zip and XML readers raise."""
+    from zipfile import ZipFile
+
+    with ZipFile(path) as archive:
+        return _sheet_parts(archive, _main_part(archive))
+
+
+def _main_part(archive: ZipFile) -> str:
+    return next(iter(_related(archive, "", "officeDocument").values()), "xl/workbook.xml")
+
+
+def _sheet_parts(archive: ZipFile, main: str) -> dict[str, str]:
+    sheets = _related(archive, main, "worksheet")
+    return {
+        element.get("name", ""): sheets[_relation_id(element)]
+        for element in _parse(archive, main).iter()
+        if _local(element.tag) == "sheet" and _relation_id(element) in sheets
+    }
 
 
 def _sheet_rows(archive: ZipFile, part: str, reader: _CellReader) -> Iterator[TableRow]:

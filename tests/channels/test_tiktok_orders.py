@@ -272,7 +272,22 @@ def test_the_children_of_a_bundle_say_what_to_pick() -> None:
         {"sku_id": "18", "sku_count": "x", "seller_sku": None},
     ]
     unit = read(line_items=[line(1, combined_listing_skus=children)]).units[0]
-    assert unit.components == (("MUG", 2), ("17", 1), ("18", 1))
+    assert [(part.seller_sku, part.channel_sku_id, part.quantity) for part in unit.components] == [
+        ("MUG", "1", 2),
+        (None, "17", 1),
+        (None, "18", 1),
+    ]
+
+
+@pytest.mark.parametrize("as_list", [True, False])
+def test_sub_items_are_the_pieces_where_no_combined_skus_are_told(as_list: bool) -> None:
+    sub_items: list[dict[str, object]] = [{"id": "9", "sku_id": "17", "seller_sku": "CUP"}]
+    if as_list:
+        sub_items += [{"id": "10", "sku_id": "18"}, {"id": "11", "sku_id": "19", "display_status": "CANCELLED"}, {}]
+    told = sub_items if as_list else sub_items[0]
+    unit = read(line_items=[line(1, combined_listing_skus=[], sub_item_info=told)]).units[0]
+    expected = [("CUP", "17", 1), (None, "18", 1)] if as_list else [("CUP", "17", 1)]
+    assert [(part.seller_sku, part.channel_sku_id, part.quantity) for part in unit.components] == expected
 
 
 @pytest.mark.parametrize("status", ["SOMETHING_NEW", "awaiting_shipment", "111"])

@@ -12,7 +12,7 @@ from tiktok_erp.model.carrier_rule import CarrierRule, Covered, Missed, RuleTabl
 from tiktok_erp.model.condition import Band, Condition, band_condition, flag_condition, list_condition
 from tiktok_erp.model.money import Money
 from tiktok_erp.model.parcel import Parcel, country_code
-from tiktok_erp.model.rule import Rules, SafetyRule
+from tiktok_erp.model.rule import Rules
 
 
 def parcel(**facts: object) -> Parcel:
@@ -220,28 +220,6 @@ def test_the_table_agrees_with_the_verdict_of_every_rule(rules: tuple[CarrierRul
         verdicts = [(rule, rule.verdict(one)) for rule in rules]
         expected = [(rule, verdict == Covered()) for rule, verdict in verdicts if not isinstance(verdict, Missed)]
         assert list(table.candidates(one)) == expected
-
-
-def test_a_share_is_rounded_down_so_that_the_last_unit_can_be_sold() -> None:
-    rules = Rules(safety_stock=(SafetyRule("*", percent=Decimal(20)),))
-    assert [rules.kept_back("ANY", on_hand) for on_hand in (0, 1, 4, 5, 9, 10)] == [0, 0, 0, 1, 1, 2]
-
-
-def test_a_share_with_decimals_is_exact() -> None:
-    assert SafetyRule("*", percent=Decimal("12.5")).kept_back(80) == 10
-    assert SafetyRule("*", percent=Decimal("0.1")).kept_back(999) == 0
-    assert SafetyRule("*", percent=Decimal("0.1")).kept_back(1000) == 1
-
-
-def test_the_first_safety_rule_that_fits_decides_and_none_keeps_nothing() -> None:
-    rules = Rules(safety_stock=(SafetyRule("MUG-*", units=5), SafetyRule("MUG-RED", percent=Decimal(50))))
-    assert rules.kept_back("MUG-RED", 100) == 5
-    assert rules.kept_back("SHIRT", 100) == 0
-
-
-@given(st.integers(-50, 100_000), st.decimals(0, 100, places=2))
-def test_a_share_is_never_negative_nor_more_than_there_is(on_hand: int, percent: Decimal) -> None:
-    assert 0 <= SafetyRule("*", percent=percent).kept_back(on_hand) <= max(0, on_hand)
 
 
 @pytest.mark.parametrize(("text", "code"), [("us", "US"), ("UK", "GB"), ("United  States", "US"), ("Freedonia", None)])

@@ -14,7 +14,9 @@ import pytest
 from tiktok_erp.channels.base import ChannelStock, Listing, QuantityRefusal
 from tiktok_erp.errors import ChannelRefused, InputFileError, OutcomeUnknown, UsageError
 from tiktok_erp.model.rule import Rules, SafetyRule
-from tiktok_erp.stock.run import ReserveCount, count_stock, import_from_channel, import_sheet, push, reserve, set_stock
+from tiktok_erp.stock.count import count_stock, import_from_channel, import_sheet, set_stock
+from tiktok_erp.stock.push import push
+from tiktok_erp.stock.run import ReserveCount, reserve
 from tiktok_erp.store.checks import CHECKS, find_breaches
 from tiktok_erp.store.database import Store
 from tiktok_erp.store.runs import start_run

@@ -39,6 +39,7 @@ _WHOLE: dict[str, dict[str, Any]] = {
     "package_orders": {"package_id": "P000001", "order_id": "tiktok:1"},
     "labels": {"package_id": "P000001", "state": "intent", "source": "tiktok", "intent_at": AT},
     "stock_moves": {"sku": "MUG", "warehouse": "main", "kind": "counted", "quantity": 5, "because": "test", "at": AT},
+    "reservation_parts": {"unit_id": "tiktok:11", "sku": "TEA", "quantity": 2, "is_counted": 0},
     "reservations": {"unit_id": "tiktok:11", "sku": "MUG", "warehouse": "main", "state": "held", "held_at": AT},
     "outbox": {
         "kind": "mark_shipped",
@@ -54,6 +55,10 @@ _WHOLE: dict[str, dict[str, Any]] = {
     "listings": {"channel": "tiktok", "listing_id": "1729", "sku": "MUG"},
     "stock": {"sku": "CUP", "warehouse": "main", "on_hand": 1},
     "safety_stock": {"sku": "MUG", "warehouse": "main", "quantity": 1},
+    "channel_safety_stock": {"channel": "tiktok", "sku": "MUG", "warehouse": "main", "quantity": 1},
+    "sku_components": {"sku": "SET", "component": "MUG", "quantity": 2, "mapped_at": AT},
+    "unit_components": {"unit_id": "tiktok:11", "sku": "MUG", "channel_sku_id": "1730", "quantity": 2},
+    "live_sessions": {"name": "friday", "started_at": AT},
     "batches": {"directory": "out/B01", "created_at": AT},
     "claims": {"package_id": "P000001", "station": "north", "until": AT},
     "print_jobs": {"batch_id": 1, "printer": "zebra", "first": 1, "last": 100, "state": "sent", "sent_at": AT},

@@ -36,6 +36,7 @@ TRANSIENT = frozenset(
     | {10037003, 10037004, 12001000, 12052881, 33001002}
 )
 ZERO_REFUSED = frozenset({12019024, 12052055})
+BUNDLE_QUANTITY = frozenset({12052849, 12052850})  # the channel works it out from the components
 
 _SIGN_IN = {
     105002: deferred("the access token has expired and could not be renewed"),

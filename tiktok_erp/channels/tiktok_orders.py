@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from tiktok_erp.model.facts import OrderFacts, RecipientFacts, UnitFacts
+from tiktok_erp.model.facts import ComponentFacts, OrderFacts, RecipientFacts, UnitFacts
 from tiktok_erp.model.money import parse_amount
 from tiktok_erp.model.order_state import PRESALE_TYPES
 from tiktok_erp.model.us_states import state_code
@@ -153,10 +153,6 @@ def _read_unit(item: dict[str, Any], currency: str | None, order_status: str, on
     room = text(item.get("room_id"))
     status = text(item.get("display_status")) or order_status
     own_currency = text(item.get("currency")) or currency
-    components = tuple(
-        (text(part.get("seller_sku")) or text(part.get("sku_id")) or "", _count(part.get("sku_count")))
-        for part in _objects(item.get("combined_listing_skus"))
-    )
     return UnitFacts(
         channel_unit_id=text(item.get("id")),
         channel_sku_id=text(item.get("sku_id")) or "",
@@ -178,8 +174,20 @@ def _read_unit(item: dict[str, Any], currency: str | None, order_status: str, on
         content_id=room,
         cancelled_by=text(item.get("cancel_user")),
         cancel_reason=text(item.get("cancel_reason")),
-        components=components,
+        components=_components(item),
     )
+
+
+def _components(item: dict[str, Any]) -> tuple[ComponentFacts, ...]:
+    """Return what a virtual bundle is picked as: its combined SKUs, or else its sub items, each of which is one piece."""
+    combined = [(part, _count(part.get("sku_count"))) for part in _objects(item.get("combined_listing_skus"))]
+    sub_items = item.get("sub_item_info")
+    pieces = _objects(sub_items if isinstance(sub_items, list) else [sub_items])
+    parts = combined or [(part, 1) for part in pieces if text(part.get("display_status")) != "CANCELLED"]
+    named = [
+        ComponentFacts(text(part.get("seller_sku")), text(part.get("sku_id")), quantity) for part, quantity in parts
+    ]
+    return tuple(component for component in named if component.seller_sku or component.channel_sku_id)
 
 
 def _other_amounts(payment: dict[str, Any], currency: str | None) -> dict[str, int]:

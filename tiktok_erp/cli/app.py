@@ -17,9 +17,11 @@ from tiktok_erp.cli import (
     doctor,
     init,
     labels,
+    live,
     orders,
     print_labels,
     quarantine,
+    report,
     reserve_stock,
     rules,
     simulate,
@@ -85,6 +87,8 @@ check.register(app)
 auth.register(app)
 doctor.register(app)
 alerts.register(app)
+live.register(app)
+report.register(app)
 
 
 def main() -> None:

@@ -223,7 +223,7 @@ def _orders_of(session: Session, package_id: str) -> list[str]:
 def _close_cases(session: Session, package_id: str) -> None:
     """Close what trying again decides about; what a person has to compare stays open."""
     from tiktok_erp.allocation.run import is_ours
-    from tiktok_erp.labels.buy import CAUSES as LABEL_CAUSES
+    from tiktok_erp.labels.journal import CAUSES as LABEL_CAUSES
     from tiktok_erp.store.quarantine import resolve_cases
     from tiktok_erp.tracking.run import CAUSES as TRACKING_CAUSES
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -29,6 +30,14 @@ def reserve_stock(
         ),
     ] = None,
     channel: Annotated[str, typer.Option("--channel", help="Which channel to push to.")] = "tiktok",
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            "--to",
+            help="Fill this stock template, downloaded from Seller Center, in place of a push.",
+            show_default=False,
+        ),
+    ] = None,
     yes: Yes = False,
     stale_ok: StaleOk = False,
     dry_run: DryRun = False,
@@ -43,14 +52,21 @@ def reserve_stock(
     Examples:
       tiktok-erp reserve-stock
       tiktok-erp reserve-stock --no-push --json | jq 'select(.cause == "short") | .sku'
+      tiktok-erp reserve-stock --to bulk-edit.xlsx
     """
 
     def body(session: Session) -> None:
-        from tiktok_erp.stock.run import push as push_quantities
+        from tiktok_erp.stock.push import push as push_quantities
         from tiktok_erp.stock.run import reserve
         from tiktok_erp.store.database import utc_now
         from tiktok_erp.store.runs import require_fresh
 
+        if to is not None and push:
+            raise UsageError(
+                tr("--to fills a file and --push sends: choose one"),
+                subject="--to",
+                next_step=tr("leave one of the two out"),
+            )
         if channel != "tiktok":
             raise UsageError(
                 tr("this version knows the channel tiktok only"), subject=channel, next_step=tr("leave --channel out")
@@ -67,7 +83,17 @@ def reserve_stock(
             )
         )
         wants_push = push if push is not None else session.settings().tiktok_is_set()
-        if wants_push and only != []:
+        if to is not None:
+            from tiktok_erp.stock.push import fill_template
+
+            cells = fill_template(
+                session.store, to, session.out, count, channel=channel, rules=rules, dry_run=dry_run, yes=yes
+            )
+            session.out.say(
+                tr("{count} quantity cells of {file} changed; upload it in Seller Center", count=cells, file=to.name)
+            )
+            session.summary.update(cells=cells)
+        elif wants_push and only != []:
             shop = session.shop()
             require_fresh(
                 session.store,
@@ -78,7 +104,15 @@ def reserve_stock(
                 file_counts=False,
             )
             push_quantities(
-                session.store, shop, session.out, count, rules=rules, run_id=session.run_id, dry_run=dry_run, yes=yes
+                session.store,
+                shop,
+                session.out,
+                count,
+                rules=rules,
+                run_id=session.run_id,
+                dry_run=dry_run,
+                yes=yes,
+                stale_ok=stale_ok,
             )
             session.out.say(tr("{count} quantities pushed to TikTok", count=count.pushed))
         elif push is None:

@@ -11,7 +11,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import time
-from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +19,6 @@ from tiktok_erp.config.checked_yaml import (
     ANY_TIME,
     LARGEST_FILE,
     SOME_TIME,
-    WHOLE,
     Node,
     Source,
     any_number,
@@ -33,7 +31,6 @@ from tiktok_erp.config.checked_yaml import (
     read_group,
     read_mapping,
     read_money,
-    read_number_text,
     read_percent,
     read_positive_money,
     read_private_text,
@@ -46,6 +43,7 @@ from tiktok_erp.config.checked_yaml import (
 from tiktok_erp.config.places import read_country, read_us_state, read_zip_text
 from tiktok_erp.config.rule_tests import read_rule_tests
 from tiktok_erp.config.rules_notes import note_whole
+from tiktok_erp.config.safety_stock_rules import read_live, read_safety_stock
 from tiktok_erp.errors import RulesError, SettingsError
 from tiktok_erp.messages import tr
 from tiktok_erp.model.money import Money
@@ -66,7 +64,6 @@ from tiktok_erp.model.rule import (
     Pickup,
     Printing,
     Rules,
-    SafetyRule,
     SellerCenter,
     ShipFrom,
     Shop,
@@ -180,6 +177,7 @@ _SECTIONS = (
     *("shop", "sync", "freshness", "deadlines", "pickups", "combine", "labels", "carriers", "safety_stock", "spending"),
     *("alerts", "channels", "boxes", "addresses", "senders", "rates", "listings", "printing", "privacy"),
     *("seller_center", "tests"),
+    *("live", "split"),
 )
 
 
@@ -207,7 +205,9 @@ def _rules(file: Source, root: Node) -> Rules | None:
         combine=sections.get("combine", _combine, shipped.combine),
         labels=sections.get("labels", _labels, shipped.labels),
         carriers=sections.get("carriers", read_carriers, shipped.carriers),
-        safety_stock=sections.get("safety_stock", _safety_stock, shipped.safety_stock),
+        safety_stock=sections.get("safety_stock", read_safety_stock, shipped.safety_stock),
+        live=sections.get("live", read_live, shipped.live),
+        split=sections.get("split", choice("never", "allow"), shipped.split),
         spending=sections.get("spending", _spending, shipped.spending),
         alerts=sections.get("alerts", _alerts, shipped.alerts),
         channels=channels,
@@ -410,41 +410,6 @@ def _labels(file: Source, node: Node, name: str) -> Labels | None:
         settle_after=keys.get("settle_after", ANY_TIME, shipped.settle_after),
         document_wait=keys.get("document_wait", SOME_TIME, shipped.document_wait),
     )
-
-
-def _safety_stock(file: Source, node: Node, name: str) -> tuple[SafetyRule, ...] | None:
-    globs: dict[str, Node] = {}
-
-    def read(file: Source, node: Node, name: str) -> SafetyRule | None:
-        keys = read_group(file, node, name, ("sku", "keep"))
-        if keys is None:
-            return None
-        sku = keys.need("sku", read_text, "*")
-        if sku in globs:
-            line = globs[sku].start_mark.line + 1
-            file.fault(node, tr("`{sku}` already has a rule in line {line}", sku=sku, line=line))
-        elif "*" in globs:
-            line = globs["*"].start_mark.line + 1
-            file.note(node, tr("this is never reached: line {line} is about every SKU", line=line))
-        globs.setdefault(sku, node)
-        nothing: tuple[Decimal | None, int] = (None, 0)
-        percent, units = keys.need("keep", _keep, nothing)
-        return SafetyRule(sku, percent, units)
-
-    return sequence(read)(file, node, name)
-
-
-def _keep(file: Source, node: Node, name: str) -> tuple[Decimal | None, int] | None:
-    if node.id == "scalar" and "%" in node.value:
-        percent = read_percent(file, node, name)
-        return None if percent is None else (percent, 0)
-    text = read_number_text(file, node, name, WHOLE, tr("a number of pieces such as 5, or a share such as 20%"))
-    if text is None:
-        return None
-    if int(text) < 0:
-        file.fault(node, tr("`{name}` must be at least {least}", name=name, least=0))
-        return None
-    return None, int(text)
 
 
 def _spending(file: Source, node: Node, name: str) -> Spending | None:

@@ -31,6 +31,38 @@ _COLUMNS: Mapping[str, Sequence[str]] = {
     "tags": ("tags",),
 }
 _REQUIRED = ("sku", "quantity")
+# What other programs call the two columns without which there is no count; a guess is always told.
+_GUESSES: Mapping[str, Sequence[str]] = {
+    "sku": (
+        *("sku code", "sku no", "item sku", "merchant sku", "seller-sku", "item code", "product code", "article"),
+        *("item number", "item no", "code", "商品编码", "商家编码", "货号", "编码", "规格编码"),
+    ),
+    "quantity": (
+        *(
+            "qty",
+            "on hand",
+            "qty on hand",
+            "quantity on hand",
+            "stock",
+            "in stock",
+            "stock on hand",
+            "count",
+            "counted",
+        ),
+        *(
+            "available",
+            "available quantity",
+            "pieces",
+            "units",
+            "total quantity",
+            "inventory",
+            "库存",
+            "数量",
+            "可用库存",
+        ),
+        *("实际库存", "库存数量"),
+    ),
+}
 _DELIMITERS = (",", ";", "\t")
 
 _MEASURE = re.compile(r"(?P<number>\d{1,9}(\.\d+)?)\s*(?P<unit>[a-z]*)", re.ASCII)
@@ -96,6 +128,7 @@ class SkuSheet:
     rows: tuple[SkuRow, ...]
     faults: tuple[SheetFault, ...]
     ignored_columns: tuple[str, ...] = ()
+    guessed_columns: tuple[tuple[str, str], ...] = ()  # (our column, the sheet's header)
 
     def refuse_faults(self) -> None:
         """Raise InputFileError that lists the faults, one a line, if there are any."""
@@ -120,7 +153,9 @@ def read_sku_sheet(path: Path) -> SkuSheet:
     """
     table = TableFile(path, delimiters=_DELIMITERS)
     header, rows = table.read()
-    columns = find_columns(table, header, _COLUMNS, required=_REQUIRED)
+    guesses = _guess_columns(table, header)
+    names = {field: (*names, *filter(None, [guesses.get(field)])) for field, names in _COLUMNS.items()}
+    columns = find_columns(table, header, names, required=_REQUIRED)
     used = set(columns.values())
     ignored = tuple(cell.strip() for index, cell in enumerate(header.cells) if index not in used and plain_header(cell))
     good: list[SkuRow] = []
@@ -137,7 +172,35 @@ def read_sku_sheet(path: Path) -> SkuSheet:
         faults += reader.faults
         if not reader.faults:
             good.append(sku_row)
-    return SkuSheet(path, tuple(good), tuple(faults), ignored)
+    return SkuSheet(path, tuple(good), tuple(faults), ignored, tuple(guesses.items()))
+
+
+def _guess_columns(table: TableFile, header: TableRow) -> dict[str, str]:
+    """Return the headers that probably mean the required columns that are not there under a name of ours.
+
+    Raises InputFileError when several headers could be meant: a wrong guess would be a wrong count.
+    """
+    cells = {plain_header(cell): cell.strip() for cell in header.cells if plain_header(cell)}
+    guesses: dict[str, str] = {}
+    for field in _REQUIRED:
+        if any(plain_header(name) in cells for name in _COLUMNS[field]):
+            continue
+        known = {plain_header(name) for name in _GUESSES[field]}
+        likely = [cell for plain, cell in cells.items() if plain in known or _is_quantity_in(field, plain)]
+        if len(likely) > 1:
+            raise table.fault(
+                tr("any of the columns {columns} could be {field}", columns=", ".join(likely), field=field),
+                line=header.line,
+                next_step=tr("rename the right one to {field}", field=field),
+            )
+        if likely:
+            guesses[field] = likely[0]
+    return guesses
+
+
+def _is_quantity_in(field: str, plain: str) -> bool:
+    """Tell whether a header is Seller Center's `Quantity in <warehouse>`."""
+    return field == "quantity" and plain.startswith(("quantity in ", "total quantity in "))
 
 
 class _RowReader:

@@ -31,6 +31,15 @@ class RecipientFacts:
     is_masked: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class ComponentFacts:
+    """What the channel says to pick for a unit that is a bundle: a SKU and how many of it for one unit."""
+
+    seller_sku: str | None
+    channel_sku_id: str | None
+    quantity: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitFacts:
     """One physical piece of an order. `price_minor` is what it sold for, discounts off, in the order's currency."""
@@ -57,7 +66,7 @@ class UnitFacts:
     cancelled_by: str | None = None  # BUYER, SELLER, OPERATOR, SYSTEM
     cancel_reason: str | None = None
     is_returned: bool | None = None  # only files tell; None: not told
-    components: tuple[tuple[str, int], ...] = ()  # a virtual bundle's (seller SKU, count): what to pick
+    components: tuple[ComponentFacts, ...] = ()  # of a virtual bundle; empty: no bundle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,16 +5,17 @@ The defaults here are those of the shipped rules.yaml; `config/rules_file.py` re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import time, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from tiktok_erp.model.carrier_rule import CarrierRule, RateTable, RuleTable, shipped_carriers
-from tiktok_erp.model.condition import glob_pattern
 from tiktok_erp.model.money import Money
 from tiktok_erp.model.parcel import Parcel
+from tiktok_erp.model.safety_stock import Live as Live
+from tiktok_erp.model.safety_stock import SafetyRule as SafetyRule
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -228,28 +229,6 @@ class Addresses:
     line_length: Mapping[str, int] = field(default_factory=lambda: {"usps": 50, "ups": 35, "fedex": 35})
 
 
-@dataclass(frozen=True, slots=True)
-class SafetyRule:
-    """Keep back `percent` of what is free, or `units` pieces, of every SKU that fits the glob `sku`."""
-
-    sku: str
-    percent: Decimal | None = None
-    units: int = 0
-    fits: Callable[[str], object] = field(init=False, compare=False, repr=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "fits", glob_pattern([self.sku]).fullmatch)
-
-    def kept_back(self, free: int) -> int:
-        """Return the pieces kept back of `free` (on hand, not reserved); a share is rounded down: the last unit can be sold.
-
-        Of what is free, not of all that is on hand: when reserved pieces leave, nothing changes for what can be sold.
-        """
-        if self.percent is None:
-            return self.units
-        return int(max(0, free) * self.percent // 100)
-
-
 _MAX_COST_PER_LABEL = Money(2500, "USD")
 _MAX_COST_PER_RUN = Money(500_000, "USD")
 _MAX_COST_PER_DAY = Money(1_000_000, "USD")
@@ -288,6 +267,11 @@ class ChannelRules:
 def shipped_channels() -> dict[str, ChannelRules]:
     """Return each channel with the display names its forms are known to use."""
     return {channel: ChannelRules(carrier_names=dict(CARRIER_NAMES[channel])) for channel in CHANNELS}
+
+
+def shipped_safety_stock() -> tuple[SafetyRule, ...]:
+    """Return the brief's policy: of 100 pieces that are free, 80 are shown."""
+    return (SafetyRule("*", percent=Decimal(20)),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,7 +339,9 @@ class Rules:
     combine: Combine = Combine()
     labels: Labels = Labels()
     carriers: tuple[CarrierRule, ...] = field(default_factory=shipped_carriers)
-    safety_stock: tuple[SafetyRule, ...] = (SafetyRule("*", percent=Decimal(20)),)
+    safety_stock: tuple[SafetyRule, ...] = field(default_factory=shipped_safety_stock)
+    live: Live = field(default_factory=Live)
+    split: str = "never"  # never | allow: whether a package that is partly short may leave in parts
     spending: Spending = Spending()
     alerts: Alerts = Alerts()
     channels: Mapping[str, ChannelRules] = field(default_factory=shipped_channels)
@@ -378,10 +364,3 @@ class Rules:
     def compares_prices(self) -> bool:
         """Whether a rule takes the cheapest or the fastest of several choices."""
         return any(rule.use is not None and rule.use.needs_prices for rule in self.carriers)
-
-    def kept_back(self, sku: str, free: int) -> int:
-        """Return how many pieces of `sku` are safety stock. The first rule that fits decides; without one it is 0."""
-        for rule in self.safety_stock:
-            if rule.fits(sku):
-                return rule.kept_back(free)
-        return 0

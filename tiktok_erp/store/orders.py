@@ -215,7 +215,8 @@ def load_known_orders(store: Store, order_ids: Sequence[str]) -> dict[str, Known
     for row in store.query(
         "SELECT po.order_id, po.package_id, po.channel_package_id, po.uploaded_at, p.cancelled_at, l.state AS label_state,"
         " l.source AS label_source, l.tracking_number, EXISTS (SELECT 1 FROM package_orders x"
-        " WHERE x.package_id = po.package_id AND x.order_id <> po.order_id) AS is_shared FROM json_each(?) j JOIN package_orders po ON po.order_id = j.value"
+        " WHERE x.package_id = po.package_id AND x.order_id <> po.order_id) AS is_shared"
+        " FROM json_each(?) j JOIN package_orders po ON po.order_id = j.value"
         " JOIN packages p USING (package_id)"
         " LEFT JOIN labels l ON l.package_id = p.package_id AND l.state IN ('intent', 'sent', 'unknown', 'bought')"
         " ORDER BY po.package_id",

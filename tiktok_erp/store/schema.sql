@@ -69,6 +69,10 @@ CREATE TABLE listings (
   height_mm         INTEGER CHECK (height_mm > 0),
   changed_at        TEXT CHECK (changed_at GLOB '????-??-??T??:??:??Z'),  -- the product's last change, by the channel's clock
   measured_at       TEXT CHECK (measured_at GLOB '????-??-??T??:??:??Z'),  -- the product's change that weight and size were read after
+  is_mapped         INTEGER NOT NULL DEFAULT 0 CHECK (is_mapped IN (0, 1)),  -- by hand: the channel's text no longer says the SKU
+  is_channel_bundle INTEGER NOT NULL DEFAULT 0 CHECK (is_channel_bundle IN (0, 1)),  -- the channel itself works out its quantity
+  base_quantity     INTEGER,                     -- shown at base_at, by our push or when we looked: drift is measured from here
+  base_at           TEXT CHECK (base_at GLOB '????-??-??T??:??:??Z'),
   PRIMARY KEY (channel, listing_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX listings_by_sku ON listings (sku);
@@ -141,6 +145,8 @@ CREATE TABLE orders (
   UNIQUE (channel_order_id, channel)
 ) STRICT;
 CREATE INDEX orders_open ON orders (ship_by) WHERE is_open = 1;
+CREATE INDEX orders_by_placing ON orders (placed_at);
+CREATE INDEX orders_by_cancelling ON orders (cancelled_at) WHERE cancelled_at IS NOT NULL;
 
 CREATE TABLE packages (
   package_id    TEXT PRIMARY KEY CHECK (package_id GLOB 'P[0-9]*'),
@@ -233,6 +239,16 @@ CREATE INDEX units_by_package ON units (package_id);
 -- Units that the API told first have the channel's id in their own.
 CREATE UNIQUE INDEX units_by_channel_id ON units (order_id, channel_unit_id)
   WHERE channel_unit_id IS NOT NULL AND unit_id GLOB '*/*/*';
+CREATE INDEX units_told_of_restocking ON units (unit_id) WHERE should_restock IS NOT NULL;
+
+-- What a unit is made of where the channel sells a bundle: what to pick.
+CREATE TABLE unit_components (
+  unit_id        TEXT NOT NULL REFERENCES units,
+  sku            TEXT NOT NULL,                  -- ours; the channel's SKU id while nothing better is known
+  channel_sku_id TEXT NOT NULL,                  -- empty: not told
+  quantity       INTEGER NOT NULL CHECK (quantity > 0),
+  PRIMARY KEY (unit_id, sku)
+) STRICT, WITHOUT ROWID;
 
 -- What happened to an order and matters later: cancel_requested, cancel_withdrawn, address_changed, on_hold_again,
 -- combined, split, cancelled, reopened.
@@ -414,40 +430,78 @@ BEGIN SELECT RAISE(ABORT, 'a label row is never deleted'); END;
 
 -- Counted stock. Written by the triggers below alone.
 CREATE TABLE stock (
-  sku       TEXT NOT NULL,
-  warehouse TEXT NOT NULL,
-  on_hand   INTEGER NOT NULL CHECK (on_hand >= 0),
-  reserved  INTEGER NOT NULL DEFAULT 0 CHECK (reserved >= 0),
+  sku        TEXT NOT NULL,
+  warehouse  TEXT NOT NULL,
+  on_hand    INTEGER NOT NULL CHECK (on_hand >= 0),
+  reserved   INTEGER NOT NULL DEFAULT 0 CHECK (reserved >= 0),
+  counted_at TEXT CHECK (counted_at GLOB '????-??-??T??:??:??Z'),  -- the last count that changed anything
   PRIMARY KEY (sku, warehouse),
   CHECK (reserved <= on_hand)
 ) STRICT, WITHOUT ROWID;
 
+-- What is kept back of everything that is offered, and why: `basis` is a JSON object.
 CREATE TABLE safety_stock (
   sku       TEXT NOT NULL,
   warehouse TEXT NOT NULL,
   quantity  INTEGER NOT NULL CHECK (quantity >= 0),
+  basis     TEXT,
   PRIMARY KEY (sku, warehouse)
 ) STRICT, WITHOUT ROWID;
 
--- The ledger: append only. `quantity` is the change of on_hand.
+-- Where a rule keeps more back from one channel than from the others.
+CREATE TABLE channel_safety_stock (
+  channel   TEXT NOT NULL,
+  sku       TEXT NOT NULL,
+  warehouse TEXT NOT NULL,
+  quantity  INTEGER NOT NULL CHECK (quantity >= 0),
+  basis     TEXT,
+  PRIMARY KEY (channel, sku, warehouse)
+) STRICT, WITHOUT ROWID;
+
+-- Bundles of the seller's own: a SKU that is picked as others. It has no count of its own.
+CREATE TABLE sku_components (
+  sku       TEXT NOT NULL,
+  component TEXT NOT NULL,
+  quantity  INTEGER NOT NULL CHECK (quantity > 0),
+  mapped_at TEXT NOT NULL CHECK (mapped_at GLOB '????-??-??T??:??:??Z'),
+  PRIMARY KEY (sku, component),
+  CHECK (sku <> component)
+) STRICT, WITHOUT ROWID;
+
+-- Live streams. Safety stock may ask for them, and orders placed in one may wait for each other.
+CREATE TABLE live_sessions (
+  session_id INTEGER PRIMARY KEY AUTOINCREMENT,
+  name       TEXT NOT NULL,
+  skus       TEXT NOT NULL DEFAULT '[]',         -- JSON array of SKU globs; empty: every SKU
+  started_at TEXT NOT NULL CHECK (started_at GLOB '????-??-??T??:??:??Z'),
+  ended_at   TEXT CHECK (ended_at GLOB '????-??-??T??:??:??Z')
+) STRICT;
+CREATE UNIQUE INDEX live_sessions_running ON live_sessions (name) WHERE ended_at IS NULL;
+
+-- The ledger: append only. `quantity` is the change of on_hand, `reserved` that of reserved.
 CREATE TABLE stock_moves (
   move_id   INTEGER PRIMARY KEY AUTOINCREMENT,
   sku       TEXT NOT NULL,
   warehouse TEXT NOT NULL,
-  kind      TEXT NOT NULL CHECK (kind IN ('received', 'counted', 'adjusted', 'shipped', 'returned', 'transferred')),
+  kind      TEXT NOT NULL CHECK (kind IN ('received', 'counted', 'adjusted', 'reserved', 'released', 'shipped', 'returned', 'transferred')),
   quantity  INTEGER NOT NULL,
   because   TEXT NOT NULL,
-  reference TEXT,
-  at        TEXT NOT NULL CHECK (at GLOB '????-??-??T??:??:??Z')
+  reference TEXT,                                -- unit id, order id, file, the other warehouse
+  at        TEXT NOT NULL CHECK (at GLOB '????-??-??T??:??:??Z'),
+  reserved  INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX stock_moves_by_sku ON stock_moves (sku, warehouse);
 
 CREATE TRIGGER stock_moves_are_applied AFTER INSERT ON stock_moves
 BEGIN
+  SELECT RAISE(ABORT, 'a unit of an uncounted SKU cannot be held') WHERE NEW.kind = 'reserved'
+    AND NOT EXISTS (SELECT 1 FROM stock WHERE sku = NEW.sku AND warehouse = NEW.warehouse);
   -- Not an upsert: its CHECK would be asked about the change alone, and a change may be negative.
   INSERT INTO stock (sku, warehouse, on_hand) SELECT NEW.sku, NEW.warehouse, 0
     WHERE NOT EXISTS (SELECT 1 FROM stock WHERE sku = NEW.sku AND warehouse = NEW.warehouse);
-  UPDATE stock SET on_hand = on_hand + NEW.quantity WHERE sku = NEW.sku AND warehouse = NEW.warehouse;
+  UPDATE stock SET on_hand = on_hand + NEW.quantity, reserved = reserved + NEW.reserved,
+    counted_at = CASE WHEN NEW.kind = 'counted' THEN NEW.at ELSE counted_at END
+    WHERE sku = NEW.sku AND warehouse = NEW.warehouse;
 END;
 CREATE TRIGGER stock_moves_are_never_changed BEFORE UPDATE ON stock_moves
 BEGIN SELECT RAISE(ABORT, 'a stock move is never changed; add one that corrects it'); END;
@@ -460,30 +514,77 @@ CREATE TABLE reservations (
   warehouse TEXT NOT NULL,
   state     TEXT NOT NULL CHECK (state IN ('held', 'short', 'shipped', 'released')),
   held_at   TEXT NOT NULL CHECK (held_at GLOB '????-??-??T??:??:??Z'),
-  ended_at  TEXT CHECK (ended_at GLOB '????-??-??T??:??:??Z')
+  ended_at  TEXT CHECK (ended_at GLOB '????-??-??T??:??:??Z'),
+  ended_from  TEXT CHECK (ended_from IN ('held', 'short', 'shipped')),
+  is_written_off INTEGER NOT NULL DEFAULT 0 CHECK (is_written_off IN (0, 1))  -- the channel does not put the piece back on sale
 ) STRICT;
 CREATE INDEX reservations_by_sku ON reservations (sku, warehouse, state);
+CREATE INDEX reservations_written_off ON reservations (unit_id) WHERE is_written_off = 1;
+
+-- What a bundle's unit holds: all of it or nothing. A unit without rows here holds one piece of its SKU. A component that
+-- was never counted is told and not held.
+CREATE TABLE reservation_parts (
+  unit_id    TEXT NOT NULL REFERENCES units,
+  sku        TEXT NOT NULL,
+  quantity   INTEGER NOT NULL CHECK (quantity > 0),
+  is_counted INTEGER NOT NULL CHECK (is_counted IN (0, 1)),
+  PRIMARY KEY (unit_id, sku)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX reservation_parts_by_sku ON reservation_parts (sku);
+CREATE TRIGGER reservation_parts_come_first BEFORE INSERT ON reservation_parts
+  WHEN (SELECT state FROM reservations WHERE unit_id = NEW.unit_id) IN ('held', 'shipped')
+BEGIN SELECT RAISE(ABORT, 'release a reservation before its parts change'); END;
+CREATE TRIGGER reservation_parts_are_never_changed BEFORE UPDATE ON reservation_parts
+BEGIN SELECT RAISE(ABORT, 'a part of a reservation is never changed'); END;
+CREATE TRIGGER reservation_parts_stay BEFORE DELETE ON reservation_parts
+  WHEN (SELECT state FROM reservations WHERE unit_id = OLD.unit_id) IN ('held', 'shipped')
+BEGIN SELECT RAISE(ABORT, 'release a reservation before its parts change'); END;
+
+-- The pieces that a unit's reservation is about.
+CREATE VIEW v_reserved_pieces AS
+SELECT r.unit_id, r.warehouse, r.state, r.sku, 1 AS quantity FROM reservations r
+  WHERE NOT EXISTS (SELECT 1 FROM reservation_parts p WHERE p.unit_id = r.unit_id)
+UNION ALL
+SELECT r.unit_id, r.warehouse, r.state, p.sku, p.quantity FROM reservations r JOIN reservation_parts p USING (unit_id)
+  WHERE p.is_counted = 1;
 
 CREATE TRIGGER reservations_hold_stock AFTER INSERT ON reservations WHEN NEW.state = 'held'
 BEGIN
-  UPDATE stock SET reserved = reserved + 1 WHERE sku = NEW.sku AND warehouse = NEW.warehouse;
-  SELECT RAISE(ABORT, 'a unit of an uncounted SKU cannot be held')
-    WHERE NOT EXISTS (SELECT 1 FROM stock WHERE sku = NEW.sku AND warehouse = NEW.warehouse);
+  INSERT INTO stock_moves (sku, warehouse, kind, quantity, reserved, because, reference, at)
+    SELECT sku, warehouse, 'reserved', 0, quantity, 'promised', unit_id, NEW.held_at FROM v_reserved_pieces WHERE unit_id = NEW.unit_id;
 END;
 CREATE TRIGGER reservations_take_stock AFTER UPDATE OF state ON reservations WHEN NEW.state = 'held' AND OLD.state <> 'held'
 BEGIN
-  UPDATE stock SET reserved = reserved + 1 WHERE sku = NEW.sku AND warehouse = NEW.warehouse;
-  SELECT RAISE(ABORT, 'a unit of an uncounted SKU cannot be held')
-    WHERE NOT EXISTS (SELECT 1 FROM stock WHERE sku = NEW.sku AND warehouse = NEW.warehouse);
+  INSERT INTO stock_moves (sku, warehouse, kind, quantity, reserved, because, reference, at)
+    SELECT sku, warehouse, 'reserved', 0, quantity, 'promised', unit_id, NEW.held_at FROM v_reserved_pieces WHERE unit_id = NEW.unit_id;
 END;
--- One trigger, since the order of two is not defined: the last piece of all must be given back before it leaves.
+-- A piece that has left: on hand and reserved fall together.
 CREATE TRIGGER reservations_give_stock_back AFTER UPDATE OF state ON reservations WHEN OLD.state = 'held' AND NEW.state <> 'held'
 BEGIN
-  UPDATE stock SET reserved = reserved - 1 WHERE sku = OLD.sku AND warehouse = OLD.warehouse;
-  -- The piece has left: on hand and reserved fall together.
-  INSERT INTO stock_moves (sku, warehouse, kind, quantity, because, reference, at)
-    SELECT OLD.sku, OLD.warehouse, 'shipped', -1, 'shipped', OLD.unit_id, NEW.ended_at WHERE NEW.state = 'shipped';
+  INSERT INTO stock_moves (sku, warehouse, kind, quantity, reserved, because, reference, at)
+    SELECT sku, OLD.warehouse, CASE NEW.state WHEN 'shipped' THEN 'shipped' ELSE 'released' END,
+      CASE NEW.state WHEN 'shipped' THEN -quantity ELSE 0 END, -quantity,
+      CASE NEW.state WHEN 'short' THEN 'an earlier deadline or a lower count' WHEN 'shipped' THEN 'shipped' ELSE 'no longer promised' END,
+      unit_id, CASE NEW.state WHEN 'shipped' THEN NEW.ended_at ELSE coalesce(NEW.ended_at, NEW.held_at) END FROM v_reserved_pieces WHERE unit_id = NEW.unit_id;
 END;
+-- What was taken for shipped and did not leave after all is on the shelf again, if it ever counted as gone.
+CREATE TRIGGER reservations_come_back AFTER UPDATE OF state ON reservations
+  WHEN OLD.state = 'shipped' AND NEW.state = 'released' AND OLD.ended_from = 'held'
+BEGIN
+  INSERT INTO stock_moves (sku, warehouse, kind, quantity, because, reference, at)
+    SELECT sku, OLD.warehouse, 'returned', quantity, 'never left', unit_id, NEW.ended_at FROM v_reserved_pieces WHERE unit_id = NEW.unit_id;
+END;
+CREATE TRIGGER reservations_are_written_off AFTER UPDATE OF is_written_off ON reservations WHEN OLD.is_written_off <> NEW.is_written_off
+BEGIN
+  INSERT INTO stock_moves (sku, warehouse, kind, quantity, because, reference, at)
+    SELECT sku, NEW.warehouse, 'adjusted', CASE NEW.is_written_off WHEN 1 THEN -quantity ELSE quantity END,
+      CASE NEW.is_written_off WHEN 1 THEN 'cancelled, and the channel does not put it back on sale'
+        ELSE 'cancelled, and the channel puts it back on sale after all' END,
+      unit_id, NEW.ended_at FROM v_reserved_pieces WHERE unit_id = NEW.unit_id;
+END;
+CREATE TRIGGER reservations_shipped_stay_shipped BEFORE UPDATE OF state ON reservations
+  WHEN OLD.state = 'shipped' AND NEW.state NOT IN ('shipped', 'released')
+BEGIN SELECT RAISE(ABORT, 'what has left is not reserved again'); END;
 CREATE TRIGGER reservations_keep_their_place BEFORE UPDATE OF sku, warehouse ON reservations WHEN OLD.state = 'held' AND NEW.state = 'held'
 BEGIN SELECT RAISE(ABORT, 'release a reservation before it moves'); END;
 CREATE TRIGGER reservations_are_never_deleted BEFORE DELETE ON reservations
@@ -643,13 +744,19 @@ SELECT channel, order_id, channel_sku_id, creator, content_type, content_id, qua
 
 CREATE VIEW v_stock AS
 SELECT s.sku, s.warehouse, s.on_hand, s.reserved, coalesce(k.quantity, 0) AS safety_stock,
-  max(0, s.on_hand - s.reserved - coalesce(k.quantity, 0)) AS available_to_sell
+  max(0, s.on_hand - s.reserved - coalesce(k.quantity, 0)) AS available_to_sell, s.counted_at
 FROM stock s LEFT JOIN safety_stock k USING (sku, warehouse);
 
 CREATE VIEW v_listings AS
 SELECT channel, listing_id, sku, wanted_quantity, pushed_quantity, pushed_at, product_id, channel_quantity, seen_at,
-  title, status, price_minor, currency, weight_g
+  title, status, price_minor, currency, weight_g, seller_sku, is_mapped, is_channel_bundle
 FROM listings;
+
+CREATE VIEW v_stock_moves AS
+SELECT move_id, at, sku, warehouse, kind, quantity, reserved, because, reference FROM stock_moves;
+
+CREATE VIEW v_live_sessions AS
+SELECT session_id, name, skus, started_at, ended_at FROM live_sessions;
 
 CREATE VIEW v_labels AS
 SELECT label_id, package_id, state, carrier, service_level, tracking_number, cost_minor, currency, sha256, bought_at,

@@ -7,25 +7,138 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
+from tiktok_erp.model.bundle import pieces_of
 from tiktok_erp.model.moment import to_text
 from tiktok_erp.model.order_state import CHANNEL_FULFILLMENT, DIGITAL
+from tiktok_erp.model.safety_stock import SafetyDecision
+from tiktok_erp.store.bundles import load_own_bundles, load_unit_components
 from tiktok_erp.store.database import Store
 
 DEFAULT_WAREHOUSE = "main"
+WANTED = "wanted"  # the cursor that says as of when the wanted quantities of a channel are true
+_as_json = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode
 
 
 def settle_reservations(store: Store, order_ids: Sequence[str], at: datetime) -> None:
     """Let reservations follow their units: shipped ones take the piece out of stock, cancelled ones give it back.
 
-    Call inside the transaction that wrote the units.
+    A piece that left before anything was reserved for it leaves the stock too, if it left after the count. Call inside the
+    transaction that wrote the units.
     """
     now, wanted = to_text(at), json.dumps(list(order_ids))
+    _take_unreserved_shipments(store, wanted, at)
     for unit_state, reservation_state in (("shipped", "shipped"), ("cancelled", "released")):
         store.execute(
-            "UPDATE reservations SET state = ?, ended_at = ? WHERE state IN ('held', 'short') AND unit_id IN"
-            " (SELECT u.unit_id FROM json_each(?) j JOIN units u ON u.order_id = j.value WHERE u.state = ?)",
+            "UPDATE reservations SET state = ?, ended_from = state, ended_at = ? WHERE state IN ('held', 'short')"
+            " AND unit_id IN (SELECT u.unit_id FROM json_each(?) j JOIN units u ON u.order_id = j.value WHERE u.state = ?)",
             (reservation_state, now, wanted, unit_state),
         )
+    # The channel took the order over, or it is to be shipped once more after all.
+    store.execute(
+        "UPDATE reservations SET state = 'released', ended_from = state, ended_at = ?1 WHERE state IN ('held', 'short')"
+        " AND unit_id IN (SELECT u.unit_id FROM json_each(?2) j JOIN orders o ON o.order_id = j.value JOIN units u USING (order_id)"
+        " WHERE o.fulfillment_type IN (SELECT value FROM json_each(?3)))",
+        (now, wanted, json.dumps(CHANNEL_FULFILLMENT)),
+    )
+    store.execute(
+        "UPDATE reservations SET state = 'released', ended_from = CASE WHEN ended_from = 'held' THEN 'held' ELSE 'short' END,"
+        " ended_at = ?1 WHERE state = 'shipped' AND unit_id IN (SELECT u.unit_id FROM json_each(?2) j"
+        " JOIN units u ON u.order_id = j.value LEFT JOIN packages p ON p.package_id = u.package_id"
+        " WHERE u.state = 'open' AND p.scanned_at IS NULL)",
+        (now, wanted),
+    )
+
+
+def _take_unreserved_shipments(store: Store, order_ids: str, at: datetime) -> None:
+    """Take pieces out of stock that left, by the channel's clock, after the count and without a reservation of ours."""
+    rows = store.query(
+        "SELECT u.unit_id, u.sku, o.channel_warehouse_id, coalesce(o.rts_at, CASE WHEN r.state = 'short' THEN o.updated_at END)"
+        " AS left_at FROM json_each(?1) j JOIN orders o ON o.order_id = j.value JOIN units u USING (order_id)"
+        " LEFT JOIN reservations r USING (unit_id) WHERE u.state = 'shipped' AND coalesce(r.state, 'short') = 'short'"
+        " AND coalesce(o.fulfillment_type, '') NOT IN (SELECT value FROM json_each(?2))"
+        f" AND coalesce(o.shipping_type, '') <> '{DIGITAL}' AND EXISTS (SELECT 1 FROM stock)"
+        " ORDER BY u.unit_id",
+        (order_ids, json.dumps(CHANNEL_FULFILLMENT)),
+    )
+    if not rows:
+        return
+    own = load_own_bundles(store)
+    told = load_unit_components(store, [row["unit_id"] for row in rows])
+    counted = load_counted_skus(store)
+    for row in rows:
+        pieces = pieces_of(row["sku"], own, told.get(row["unit_id"], ()), counted)
+        parts = {sku: quantity for sku, quantity in pieces.items() if sku in counted}
+        place = row["left_at"] and _place_of(store, parts, row["channel_warehouse_id"], row["left_at"])
+        if not place:
+            continue
+        for sku, quantity in parts.items():
+            make_room(store, sku, place, quantity, at)
+        save_reservations(
+            store,
+            [(row["unit_id"], row["sku"], place, "held")],
+            at,
+            parts={row["unit_id"]: [(sku, quantity, sku in counted) for sku, quantity in pieces.items()]}
+            if pieces != {row["sku"]: 1}
+            else {},
+        )
+
+
+def _place_of(store: Store, parts: Mapping[str, int], preferred: str | None, left_at: str) -> str | None:
+    """Return the warehouse that all `parts` were in, counted before `left_at`; the order's own one first."""
+    if not parts:
+        return None
+    rows = store.query(
+        "SELECT s.warehouse FROM json_each(?1) j JOIN stock s ON s.sku = j.key WHERE s.on_hand >= j.value"
+        " AND coalesce(s.counted_at, '') < ?2 GROUP BY s.warehouse HAVING count(*) = ?3"
+        " ORDER BY s.warehouse <> coalesce(?4, ''), min(s.on_hand - s.reserved - j.value) < 0, s.warehouse LIMIT 1",
+        (json.dumps(dict(parts)), left_at, len(parts), preferred),
+    )
+    return str(rows[0][0]) if rows else None
+
+
+def settle_restocking(store: Store, at: datetime) -> int:
+    """Follow what the channel says of cancelled pieces; return how many it does not put back on sale that it did before.
+
+    A piece that it keeps off sale is written off; one that never reached the carrier and is on sale again is on hand again.
+    What happened before the last count is in the count. Call inside a transaction.
+    """
+    now = to_text(at)
+    store.execute(
+        "UPDATE reservations SET is_written_off = 0, ended_at = ? WHERE is_written_off = 1 AND unit_id IN"
+        " (SELECT unit_id FROM units u WHERE u.state <> 'cancelled' OR u.should_restock = 1)",
+        (now,),
+    )
+    store.execute(
+        "UPDATE reservations SET state = 'released', ended_at = ?1, ended_from = CASE WHEN ended_from = 'held' THEN 'held' ELSE 'short' END"
+        " WHERE state = 'shipped' AND ended_from = 'held' AND unit_id IN (SELECT u.unit_id FROM units u"
+        " JOIN reservations r USING (unit_id) LEFT JOIN packages p ON p.package_id = u.package_id"
+        " WHERE u.should_restock IS NOT NULL AND u.should_restock = 1 AND u.state = 'cancelled' AND p.scanned_at IS NULL"
+        " AND NOT EXISTS (SELECT 1 FROM v_reserved_pieces v JOIN stock s USING (sku, warehouse)"
+        " WHERE v.unit_id = u.unit_id AND s.counted_at > r.ended_at))",
+        (now,),
+    )
+    rows = store.query(
+        "SELECT r.unit_id FROM units u JOIN reservations r USING (unit_id) WHERE u.should_restock IS NOT NULL"
+        " AND u.should_restock = 0 AND u.state = 'cancelled' AND r.state = 'released' AND r.ended_from = 'held'"
+        " AND r.is_written_off = 0 AND NOT EXISTS (SELECT 1 FROM v_reserved_pieces v JOIN stock s USING (sku, warehouse)"
+        " WHERE v.unit_id = u.unit_id AND (s.counted_at > r.ended_at OR s.on_hand < v.quantity)) ORDER BY r.unit_id"
+    )
+    for row in rows:
+        for piece in store.query("SELECT * FROM v_reserved_pieces WHERE unit_id = ?", (row["unit_id"],)):
+            make_room(store, piece["sku"], piece["warehouse"], piece["quantity"], at)
+        store.execute("UPDATE reservations SET is_written_off = 1 WHERE unit_id = ?", (row["unit_id"],))
+    return len(rows)
+
+
+def make_room(store: Store, sku: str, warehouse: str, quantity: int, at: datetime) -> list[str]:
+    """Let `quantity` pieces be free, if so many are there; return the units that became short, latest deadlines first."""
+    free = store.scalar("SELECT on_hand - reserved FROM stock WHERE sku = ? AND warehouse = ?", (sku, warehouse)) or 0
+    return release_latest(store, sku, warehouse, quantity - int(free), at) if free < quantity else []
+
+
+def load_counted_skus(store: Store) -> frozenset[str]:
+    """Return every SKU that was counted in some warehouse."""
+    return frozenset(row[0] for row in store.query("SELECT DISTINCT sku FROM stock"))
 
 
 def load_stock(store: Store) -> list[sqlite3.Row]:
@@ -45,7 +158,7 @@ def load_unreserved_units(store: Store, *, only_orders: Sequence[str] | None = N
         values = (*values, json.dumps(list(only_orders)))
     return store.query(
         "SELECT u.unit_id, u.order_id, u.sku, u.package_id, o.ship_by, o.channel_warehouse_id, o.channel_order_id,"
-        " r.state AS reservation FROM orders o JOIN units u USING (order_id) LEFT JOIN reservations r USING (unit_id)"
+        " o.is_presale, o.channel, r.state AS reservation FROM orders o JOIN units u USING (order_id) LEFT JOIN reservations r USING (unit_id)"
         " WHERE o.is_open = 1 AND u.state IN ('open', 'unknown') AND coalesce(r.state, 'short') IN ('short', 'released')"
         f" AND coalesce(o.fulfillment_type, '') NOT IN (SELECT value FROM json_each(?1))"
         f" AND coalesce(o.shipping_type, '') <> '{DIGITAL}'{where}"
@@ -54,26 +167,80 @@ def load_unreserved_units(store: Store, *, only_orders: Sequence[str] | None = N
     )
 
 
-def save_reservations(store: Store, rows: Iterable[tuple[str, str, str, str]], at: datetime) -> None:
-    """Write (unit id, SKU, warehouse, `held` or `short`). Call inside the transaction that read the stock."""
+def load_back_order_skus(store: Store) -> frozenset[str]:
+    """Return the SKUs that are tagged `back_order`: sold before there is stock."""
+    return frozenset(
+        row[0]
+        for row in store.query(
+            "SELECT sku FROM skus WHERE tags <> '[]' AND EXISTS (SELECT 1 FROM json_each(tags) t WHERE t.value = 'back_order')"
+        )
+    )
+
+
+def save_reservations(
+    store: Store,
+    rows: Sequence[tuple[str, str, str, str]],
+    at: datetime,
+    *,
+    parts: Mapping[str, Sequence[tuple[str, int, bool]]] | None = None,
+) -> None:
+    """Write (unit id, SKU, warehouse, `held` or `short`). Call inside the transaction that read the stock.
+
+    `parts` names, for the units that are bundles, each component, its number and whether it is counted.
+    """
     now = to_text(at)
+    if parts or store.scalar("SELECT EXISTS (SELECT 1 FROM reservation_parts)"):
+        ids = json.dumps([row[0] for row in rows])
+        ended = "(SELECT state FROM reservations r WHERE r.unit_id = reservation_parts.unit_id) IN ('held', 'shipped')"
+        store.execute(
+            f"DELETE FROM reservation_parts WHERE unit_id IN (SELECT value FROM json_each(?)) AND coalesce({ended}, 0) = 0",
+            (ids,),
+        )
+        store.execute_many(
+            "INSERT INTO reservation_parts (unit_id, sku, quantity, is_counted) VALUES (?, ?, ?, ?)",
+            [
+                (unit_id, sku, quantity, int(is_counted))
+                for unit_id, pieces in (parts or {}).items()
+                for sku, quantity, is_counted in pieces
+            ],
+        )
     store.execute_many(
         "INSERT INTO reservations (unit_id, sku, warehouse, state, held_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT (unit_id)"
         " DO UPDATE SET sku = excluded.sku, warehouse = excluded.warehouse, state = excluded.state,"
-        " held_at = excluded.held_at, ended_at = NULL WHERE reservations.state IN ('short', 'released')",
+        " held_at = excluded.held_at, ended_at = NULL, ended_from = NULL WHERE reservations.state IN ('short', 'released')",
         [(*row, now) for row in rows],
     )
 
 
-def release_latest(store: Store, sku: str, warehouse: str, count: int, at: datetime) -> list[str]:
-    """Turn the `count` held reservations with the latest deadlines into short ones; return their unit ids."""
-    rows = store.query(
-        "SELECT r.unit_id FROM reservations r JOIN units u USING (unit_id) JOIN orders o USING (order_id)"
-        " WHERE r.sku = ? AND r.warehouse = ? AND r.state = 'held'"
-        " ORDER BY o.ship_by IS NULL DESC, o.ship_by DESC, o.paid_at DESC, u.order_id DESC, u.position DESC LIMIT ?",
-        (sku, warehouse, count),
+def let_go_incomplete(store: Store, at: datetime) -> int:
+    """Make short what holds a bundle of which a component was counted only since; return how many. Inside a transaction.
+
+    The pieces are free for the plan that follows in the same transaction.
+    """
+    return store.execute(
+        "UPDATE reservations SET state = 'short', held_at = ? WHERE state = 'held' AND unit_id IN (SELECT p.unit_id"
+        " FROM reservation_parts p WHERE p.is_counted = 0 AND EXISTS (SELECT 1 FROM stock s WHERE s.sku = p.sku))",
+        (to_text(at),),
     )
-    ids = [str(row[0]) for row in rows]
+
+
+def release_latest(store: Store, sku: str, warehouse: str, count: int, at: datetime) -> list[str]:
+    """Turn held reservations of at least `count` pieces, those with the latest deadlines, into short ones; return their unit ids."""
+    rows = store.query(
+        "WITH holding AS (SELECT r.unit_id, 1 AS quantity FROM reservations r WHERE r.sku = ?1 AND r.warehouse = ?2"
+        " AND r.state = 'held' AND NOT EXISTS (SELECT 1 FROM reservation_parts p WHERE p.unit_id = r.unit_id)"
+        " UNION ALL SELECT p.unit_id, p.quantity FROM reservation_parts p JOIN reservations r USING (unit_id)"
+        " WHERE p.sku = ?1 AND p.is_counted = 1 AND r.warehouse = ?2 AND r.state = 'held')"
+        " SELECT h.unit_id, h.quantity FROM holding h JOIN units u USING (unit_id) JOIN orders o USING (order_id)"
+        " ORDER BY o.ship_by IS NULL DESC, o.ship_by DESC, o.paid_at DESC, u.order_id DESC, u.position DESC LIMIT ?3",
+        (sku, warehouse, max(0, count)),
+    )
+    ids = []
+    for row in rows:
+        if count <= 0:
+            break
+        ids.append(str(row["unit_id"]))
+        count -= row["quantity"]
     store.execute_many(
         "UPDATE reservations SET state = 'short', held_at = ? WHERE unit_id = ?",
         [(to_text(at), unit_id) for unit_id in ids],
@@ -110,20 +277,30 @@ def save_skus(store: Store, rows: Sequence[dict[str, object]]) -> None:
     )
 
 
-def save_safety_stock(store: Store, rows: Iterable[tuple[str, str, int]]) -> None:
-    """Write how much of (SKU, warehouse) is kept back. Call inside a transaction."""
+def save_safety_stock(store: Store, decisions: Iterable[SafetyDecision]) -> None:
+    """Write how much of each (SKU, warehouse) is kept back, and where a channel keeps more. Call inside a transaction."""
+    common: list[tuple[object, ...]] = []
+    special: list[tuple[object, ...]] = []
+    for decision in decisions:
+        row = (decision.sku, decision.warehouse, decision.kept.quantity, _as_json(decision.kept.basis()))
+        if decision.channel is None:
+            common.append(row)
+        else:
+            special.append((decision.channel, *row))
+    changed = "quantity = excluded.quantity, basis = excluded.basis WHERE quantity <> excluded.quantity OR basis IS NOT excluded.basis"
     store.execute_many(
-        "INSERT INTO safety_stock VALUES (?, ?, ?) ON CONFLICT (sku, warehouse) DO UPDATE SET quantity = excluded.quantity"
-        " WHERE quantity <> excluded.quantity",
-        list(rows),
+        f"INSERT INTO safety_stock VALUES (?, ?, ?, ?) ON CONFLICT (sku, warehouse) DO UPDATE SET {changed}", common
     )
+    store.execute("DELETE FROM channel_safety_stock")
+    store.execute_many("INSERT INTO channel_safety_stock VALUES (?, ?, ?, ?, ?)", special)
 
 
 def save_listings(store: Store, channel: str, rows: Iterable[tuple[str | int | None, ...]], at: datetime) -> None:
     """Write (listing id, product id, seller SKU, SKU, title, status, warehouses as JSON, quantity shown, price, currency,
     time of the product's last change).
 
-    The SKU of a known listing stays: it may have been mapped by hand. Call inside a transaction.
+    The SKU follows the channel's seller SKU unless it was mapped by hand; a text that was taken away says nothing new.
+    Call inside a transaction.
     """
     now = to_text(at)
     store.execute_many(
@@ -131,7 +308,7 @@ def save_listings(store: Store, channel: str, rows: Iterable[tuple[str | int | N
         " channel_quantity, price_minor, currency, changed_at, seen_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (channel, listing_id) DO UPDATE SET"
         " product_id = excluded.product_id, seller_sku = excluded.seller_sku, title = excluded.title,"
-        " sku = CASE WHEN sku = listing_id THEN excluded.sku ELSE sku END,"
+        " sku = CASE WHEN is_mapped = 1 OR coalesce(excluded.seller_sku, '') = '' THEN sku ELSE excluded.sku END,"
         " status = excluded.status, warehouses = excluded.warehouses, channel_quantity = excluded.channel_quantity,"
         " price_minor = coalesce(excluded.price_minor, price_minor), currency = coalesce(excluded.currency, currency),"
         " changed_at = coalesce(excluded.changed_at, changed_at), seen_at = excluded.seen_at",
@@ -178,9 +355,14 @@ def save_unmeasured(store: Store, channel: str, product_id: str, *, measured_at:
     )
 
 
-def load_sku_names(store: Store, channel: str) -> dict[str, str]:
-    """Return our SKU for each of the channel's SKU ids that a listing explains."""
-    return {row[0]: row[1] for row in store.query("SELECT listing_id, sku FROM listings WHERE channel = ?", (channel,))}
+def load_sku_names(store: Store, channel: str, *, mapped_only: bool = False) -> dict[str, str]:
+    """Return our SKU for each of the channel's SKU ids that a listing explains, or only for those mapped by hand."""
+    return {
+        row[0]: row[1]
+        for row in store.query(
+            "SELECT listing_id, sku FROM listings WHERE channel = ? AND is_mapped >= ?", (channel, int(mapped_only))
+        )
+    }
 
 
 def adopt_listing_skus(store: Store) -> int:
@@ -197,28 +379,154 @@ def adopt_listing_skus(store: Store) -> int:
     )
 
 
-def load_listings(store: Store, channel: str) -> list[sqlite3.Row]:
-    """Return the listings of a channel; `offers` is a JSON object of warehouse to what the SKU can still sell there."""
+def load_listing_skus(store: Store, channel: str, listing_id: str) -> str | None:
+    """Return the SKU of one listing, None when there is no such listing."""
+    value = store.scalar("SELECT sku FROM listings WHERE channel = ? AND listing_id = ?", (channel, listing_id))
+    return None if value is None else str(value)
+
+
+def map_listing(store: Store, channel: str, listing_id: str, sku: str | None, at: datetime) -> int:
+    """Give a listing and its open units the SKU that a person says, or the channel's again; return the units that let go.
+
+    Call inside a transaction.
+    """
+    store.execute(
+        "UPDATE listings SET is_mapped = ?1, sku = coalesce(?2, nullif(seller_sku, ''), listing_id)"
+        " WHERE channel = ?3 AND listing_id = ?4",
+        (int(sku is not None), sku, channel, listing_id),
+    )
+    wrong = (
+        "SELECT u.unit_id FROM orders o JOIN units u USING (order_id) JOIN listings l ON l.channel = o.channel"
+        " AND l.listing_id = u.channel_sku_id WHERE o.is_open = 1 AND o.channel = ? AND u.channel_sku_id = ?"
+        " AND u.state IN ('open', 'unknown') AND u.sku <> l.sku"
+    )
+    released = store.execute(
+        "UPDATE reservations SET state = 'released', ended_from = state, ended_at = ? WHERE state IN ('held', 'short')"
+        f" AND unit_id IN ({wrong})",
+        (to_text(at), channel, listing_id),
+    )
+    store.execute(
+        "UPDATE units SET sku = (SELECT l.sku FROM listings l WHERE l.channel = ? AND l.listing_id = units.channel_sku_id)"
+        f" WHERE unit_id IN ({wrong})",
+        (channel, channel, listing_id),
+    )
+    return released
+
+
+def load_returnable(store: Store, sku: str, order: str) -> tuple[str | None, int, int]:
+    """Return (our order id or None, pieces of `sku` that were shipped with it, pieces that came back)."""
+    order_id = store.scalar("SELECT order_id FROM orders WHERE order_id = ?1 OR channel_order_id = ?1", (order,))
+    if order_id is None:
+        return None, 0, 0
+    shipped = store.scalar(
+        "SELECT coalesce(sum(v.quantity), 0) FROM units u JOIN v_reserved_pieces v USING (unit_id)"
+        " WHERE u.order_id = ? AND v.sku = ? AND v.state = 'shipped'",
+        (order_id, sku),
+    )
+    back = store.scalar(
+        "SELECT coalesce(sum(quantity), 0) FROM stock_moves WHERE sku = ? AND kind = 'returned' AND reference = ?",
+        (sku, order_id),
+    )
+    return str(order_id), int(shipped), int(back)
+
+
+def load_listings(store: Store, channel: str | None = None) -> list[sqlite3.Row]:
+    """Return the listings of a channel, or of all."""
     return store.query(
-        "SELECT l.*, (SELECT json_group_object(v.warehouse, v.available_to_sell) FROM"
-        " (SELECT * FROM v_stock WHERE sku = l.sku ORDER BY warehouse) v) AS offers,"
-        " (SELECT coalesce(sum(reserved), 0) FROM stock WHERE sku = l.sku) AS reserved"
-        " FROM listings l WHERE l.channel = ? ORDER BY l.listing_id",
-        (channel,),
+        "SELECT * FROM listings WHERE channel = coalesce(?, channel) ORDER BY channel, listing_id", (channel,)
     )
 
 
-def save_wanted(store: Store, channel: str, wanted: Iterable[tuple[str, int]]) -> None:
-    """Write what each listing should show. Call inside a transaction."""
+def load_channels(store: Store) -> list[str]:
+    """Return the channels that have listings."""
+    return [row[0] for row in store.query("SELECT DISTINCT channel FROM listings ORDER BY 1")]
+
+
+def load_pools(store: Store) -> tuple[dict[str, dict[str, int]], dict[str, int]]:
+    """Return (what can be sold per SKU and warehouse, what is reserved per SKU)."""
+    pools: dict[str, dict[str, int]] = {}
+    reserved: dict[str, int] = {}
+    for row in store.query("SELECT sku, warehouse, available_to_sell, reserved FROM v_stock ORDER BY sku, warehouse"):
+        pools.setdefault(row["sku"], {})[row["warehouse"]] = row["available_to_sell"]
+        reserved[row["sku"]] = reserved.get(row["sku"], 0) + row["reserved"]
+    return pools, reserved
+
+
+def load_channel_caps(store: Store) -> dict[tuple[str, str], dict[str, int]]:
+    """Return the most that a channel may offer of a SKU in a warehouse, where a rule keeps more back from it."""
+    caps: dict[tuple[str, str], dict[str, int]] = {}
+    for row in store.query(
+        "SELECT k.channel, k.sku, k.warehouse, max(0, s.on_hand - s.reserved - k.quantity) AS most"
+        " FROM channel_safety_stock k JOIN stock s USING (sku, warehouse) ORDER BY 1, 2, 3"
+    ):
+        caps.setdefault((row["channel"], row["sku"]), {})[row["warehouse"]] = row["most"]
+    return caps
+
+
+def save_wanted(store: Store, channel: str, wanted: Sequence[tuple[str, int]]) -> None:
+    """Write what each listing should show; the others of the channel are wanted at no number. Call inside a transaction."""
     store.execute_many(
-        "UPDATE listings SET wanted_quantity = ? WHERE channel = ? AND listing_id = ?",
-        [(quantity, channel, listing_id) for listing_id, quantity in wanted],
+        "UPDATE listings SET wanted_quantity = ? WHERE channel = ? AND listing_id = ? AND wanted_quantity IS NOT ?",
+        [(quantity, channel, listing_id, quantity) for listing_id, quantity in wanted],
+    )
+    store.execute(
+        "UPDATE listings SET wanted_quantity = NULL WHERE channel = ? AND wanted_quantity IS NOT NULL"
+        " AND listing_id NOT IN (SELECT value FROM json_each(?))",
+        (channel, json.dumps([listing_id for listing_id, quantity in wanted])),
     )
 
 
 def save_pushed(store: Store, channel: str, listing_id: str, quantity: int, at: datetime) -> None:
     """Write that the channel took a quantity. Call inside a transaction."""
     store.execute(
-        "UPDATE listings SET pushed_quantity = ?, pushed_at = ?, channel_quantity = ? WHERE channel = ? AND listing_id = ?",
-        (quantity, to_text(at), quantity, channel, listing_id),
+        "UPDATE listings SET pushed_quantity = ?1, pushed_at = ?2, channel_quantity = ?1, base_quantity = ?1, base_at = ?2"
+        " WHERE channel = ?3 AND listing_id = ?4",
+        (quantity, to_text(at), channel, listing_id),
+    )
+
+
+def mark_channel_bundle(store: Store, channel: str, listing_id: str) -> None:
+    """Write that the channel itself works out the quantity of a listing. Call inside a transaction."""
+    store.execute(
+        "UPDATE listings SET is_channel_bundle = 1, wanted_quantity = NULL WHERE channel = ? AND listing_id = ?",
+        (channel, listing_id),
+    )
+
+
+_CLOCKS_DIFFER = "60 seconds"  # between the channel's clock, which dates orders, and ours, which dates pushes
+
+
+def load_sold_since_base(store: Store, channel: str) -> dict[str, tuple[int, int, int, int]]:
+    """Return per listing what happened since its base: units (sold and standing, sold and cancelled, older ones cancelled,
+    sold so near to the base that they may be in it or not)."""
+    early = f"strftime('%Y-%m-%dT%H:%M:%SZ', l.base_at, '-{_CLOCKS_DIFFER}')"
+    late = f"strftime('%Y-%m-%dT%H:%M:%SZ', l.base_at, '+{_CLOCKS_DIFFER}')"
+    first = (
+        f"(SELECT strftime('%Y-%m-%dT%H:%M:%SZ', min(base_at), '-{_CLOCKS_DIFFER}') FROM listings WHERE channel = ?1)"
+    )
+    rows = store.query(
+        f"SELECT l.listing_id, sum(u.state <> 'cancelled' AND o.placed_at >= {late}) AS sold,"
+        f" sum(u.state = 'cancelled' AND o.placed_at >= {late}) AS cancelled, sum(o.placed_at < {late}) AS near FROM orders o"
+        " JOIN units u USING (order_id) JOIN listings l ON l.channel = o.channel AND l.listing_id = u.channel_sku_id"
+        f" WHERE o.channel = ?1 AND o.placed_at >= {first} AND o.placed_at >= {early} GROUP BY 1",
+        (channel,),
+    )
+    found = {row["listing_id"]: (row["sold"], row["cancelled"], 0, row["near"]) for row in rows}
+    for row in store.query(
+        "SELECT l.listing_id, count(*) AS units FROM orders o JOIN units u USING (order_id)"
+        " JOIN listings l ON l.channel = o.channel AND l.listing_id = u.channel_sku_id WHERE o.channel = ?1"
+        f" AND o.cancelled_at >= {first} AND o.cancelled_at >= {early} AND u.state = 'cancelled' GROUP BY 1",
+        (channel,),
+    ):
+        sold, cancelled, _none, near = found.get(row["listing_id"], (0, 0, 0, 0))
+        found[row["listing_id"]] = (sold, cancelled, row["units"], near)
+    return found
+
+
+def rebase_listings(store: Store, channel: str, drifted: Sequence[str], at: datetime) -> None:
+    """Take what listings show now as what is to be expected from here on. Call inside a transaction, after looking for drift."""
+    store.execute(
+        "UPDATE listings SET base_quantity = channel_quantity, base_at = ? WHERE channel = ? AND pushed_quantity IS NOT NULL"
+        " AND (base_quantity IS NOT channel_quantity OR listing_id IN (SELECT value FROM json_each(?)))",
+        (to_text(at), channel, json.dumps(list(drifted))),
     )

@@ -19,6 +19,7 @@ from tiktok_erp.model.order_change import (
 )
 from tiktok_erp.model.rule import Deadlines
 
+_NOT_MAPPED: Mapping[str, str] = {}
 _TAGS = {"COMBINED": "combined", "SPLIT": "split"}
 _SCANNED = frozenset({"IN_TRANSIT", "DELIVERED", "COMPLETED"})
 
@@ -60,8 +61,10 @@ def plan_order(
     deadlines: Deadlines,
     sku_of: Mapping[str, str],
     free_package_ids: Iterator[str],
+    mapped: Mapping[str, str] = _NOT_MAPPED,
 ) -> OrderChange:
-    """Return what `facts` change. `sku_of` maps the channel's SKU ids to ours for units that carry no seller SKU.
+    """Return what `facts` change. `sku_of` maps the channel's SKU ids to ours for units that carry no seller SKU; `mapped`
+    those that a person mapped by hand, which goes before the seller SKU.
 
     `free_package_ids` yields ids that no package ever had; a package is planned for units that we are to ship, and for
     those that somebody shipped without us. Orders that the channel fulfils itself get none.
@@ -82,7 +85,7 @@ def plan_order(
         _place_shipped(facts, states, layout, known_packages, free_package_ids)
         _place_open(facts, states, layout, known_packages, free_package_ids)
     units = tuple(
-        UnitChange(unit_id, unit, state, _sku(unit, sku_of), position, package_id)
+        UnitChange(unit_id, unit, state, _sku(unit, sku_of, mapped), position, package_id)
         for (unit_id, position), unit, state, package_id in zip(
             identities, facts.units, states, layout.package_of, strict=True
         )
@@ -150,8 +153,8 @@ def address_changed(known: KnownOrder, facts: OrderFacts) -> bool:
     return any(a and b and "*" not in a + b and a.casefold() != b.casefold() for a, b in pairs)
 
 
-def _sku(unit: UnitFacts, sku_of: Mapping[str, str]) -> str:
-    return unit.seller_sku or sku_of.get(unit.channel_sku_id) or unit.channel_sku_id
+def _sku(unit: UnitFacts, sku_of: Mapping[str, str], mapped: Mapping[str, str]) -> str:
+    return mapped.get(unit.channel_sku_id) or unit.seller_sku or sku_of.get(unit.channel_sku_id) or unit.channel_sku_id
 
 
 def _identify_units(order_id: str, facts: OrderFacts, known: KnownOrder | None) -> list[tuple[str, int]]:

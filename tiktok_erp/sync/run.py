@@ -18,6 +18,7 @@ from tiktok_erp.model.facts import OrderFacts
 from tiktok_erp.model.order_change import KnownOrder, OrderChange
 from tiktok_erp.model.outcome import Outcome, Report
 from tiktok_erp.model.rule import Rules
+from tiktok_erp.store.bundles import save_unit_components
 from tiktok_erp.store.database import Store, utc_now
 from tiktok_erp.store.orders import (
     load_digests,
@@ -75,6 +76,7 @@ class OrderWriter:
         self._dry_run = dry_run
         self._packer = RawPacker(store)
         self._sku_of = load_sku_names(store, "tiktok")
+        self._mapped = load_sku_names(store, "tiktok", mapped_only=True)
         self._newest: datetime | None = None
         self._met: set[str] = set()  # windows overlap: an order that comes twice is told once
         self.count = SyncCount()
@@ -124,11 +126,12 @@ class OrderWriter:
             save_orders(self._store, changes, now)
             save_new_packages(self._store, changes, now)
             save_units(self._store, changes)
+            save_unit_components(self._store, changes)
             save_events(self._store, changes, now, self._run_id)
             contradictions = save_shipments(self._store, changes, self._run_id)
             empty = self._save_empty_orders(changes)
             self._packer.save(raws, now.strftime("%Y-%m-%dT%H:%M:%SZ"))
-            settle_reservations(self._store, [change.order_id for change in changes if not change.is_new], now)
+            settle_reservations(self._store, [change.order_id for change in changes], now)
             if as_of is not None:
                 before = load_cursor(self._store, "tiktok", ORDERS)
                 newest = max(filter(None, (before, self._newest)), default=None)
@@ -205,6 +208,7 @@ class OrderWriter:
                 deadlines=self._rules.deadlines,
                 sku_of=self._sku_of,
                 free_package_ids=package_ids,
+                mapped=self._mapped,
             )
             changes.append(change)
             if raw is not None:
