@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from tiktok_erp.allocation.run import AllocateCount, Asked, allocate
+from tiktok_erp.allocation.run import AllocateCount, Asked, Offers, allocate
 from tiktok_erp.config.rules_file import load_rules_text
 from tiktok_erp.errors import ChannelDown, StoreRefused
-from tiktok_erp.model.carrier_rule import Choice, Price
 from tiktok_erp.model.moment import to_text
 from tiktok_erp.model.money import Money
 from tiktok_erp.model.outcome import Outcome
 from tiktok_erp.model.rule import Rules
+from tiktok_erp.model.shipment import Quote
 from tiktok_erp.store.database import Store, open_store, utc_now
 from tiktok_erp.store.overrides import hold_order, override
 
@@ -661,9 +661,9 @@ CHEAPEST = load_rules_text(
 def test_the_prices_of_the_label_source_go_before_the_table(store: Store, told: Told) -> None:
     asked: list[str] = []
 
-    def ask(entry: Asked) -> list[Price]:
+    def ask(entry: Asked) -> Offers:
         asked.append(entry.package_id)
-        return [Price(Choice("ups", "ground"), Money(500, "USD"), 3, "easypost")]
+        return Offers("easypost", [Quote("ups", "ground", Money(500, "USD"), 3, "shp_1/rate_1")])
 
     add(store, 1)
     run(store, told, CHEAPEST, ask_prices=ask)
@@ -673,7 +673,7 @@ def test_the_prices_of_the_label_source_go_before_the_table(store: Store, told: 
 
 
 def test_a_label_source_that_is_down_leaves_the_table(store: Store, told: Told) -> None:
-    def ask(entry: Asked) -> list[Price]:
+    def ask(entry: Asked) -> Offers:
         raise ChannelDown("no answer", subject="", next_step="")
 
     add(store, 1)
@@ -732,3 +732,64 @@ def test_the_buyers_earlier_orders_are_counted_where_a_rule_asks(store: Store, t
     add(store, 3, buyer_id="b2", placed_at="2026-11-02T00:00:00Z", street="3 A")
     run(store, told, rules)
     assert {key: value[2] for key, value in decisions(store).items()} == {"P000002": "again", "P000003": "first"}
+
+
+def hold_stock(store: Store, unit_id: str, state: str) -> None:
+    insert(store, "reservations", unit_id=unit_id, sku=unit_id, warehouse="main", state=state, held_at=AT)
+
+
+SPLIT = load_rules_text("split: allow\n")
+
+
+def half_short(store: Store) -> None:
+    add(store, 1, units=("MUG", "CUP"))
+    store.execute("UPDATE units SET channel_unit_id = unit_id")
+    insert(store, "stock_moves", sku="u1-0", warehouse="main", kind="counted", quantity=1, because="t", at=AT)
+    hold_stock(store, "u1-0", "held")
+    hold_stock(store, "u1-1", "short")
+
+
+def test_a_package_that_is_short_waits_as_a_whole_unless_it_may_be_split(store: Store, told: Told) -> None:
+    half_short(store)
+    assert (run(store, told).short, decisions(store)) == (1, {})
+    result = run(store, told, SPLIT)
+    assert (result.short, list(decisions(store))) == (1, ["P000001"])
+    rows = store.query("SELECT unit_id, package_id FROM units ORDER BY unit_id")
+    assert [tuple(row) for row in rows] == [("u1-0", "P000001"), ("u1-1", "P000002")]
+    assert events(store) == [("tiktok:1", "split", "P000002")]
+
+
+def test_a_split_package_is_not_split_again(store: Store, told: Told) -> None:
+    half_short(store)
+    for _run in range(3):
+        run(store, told, SPLIT)
+    assert store.scalar("SELECT count(*) FROM packages") == 2
+
+
+def test_a_dry_run_splits_nothing(store: Store, told: Told) -> None:
+    half_short(store)
+    run(store, told, SPLIT, dry_run=True)
+    assert store.scalar("SELECT count(*) FROM packages") == 1
+
+
+def test_a_named_live_session_is_known_by_its_time_and_skus(store: Store, told: Told) -> None:
+    rules = load_rules_text(
+        "carriers:\n  - {name: stream, when: {live_session: Friday}, use: {carrier: ups, service_level: ground}}\n"
+        "  - {name: rest, use: {carrier: usps, service_level: ground_advantage}}\n"
+    )
+    session = {"started_at": hours_ago(9), "ended_at": hours_ago(7), "skus": '["MUG*"]'}
+    insert(store, "live_sessions", name="Friday", **session)
+    for number, (hours, sku) in enumerate([(8, "MUG-1"), (8, "CUP"), (6, "MUG-1")], start=1):
+        add(store, number, units=(sku,), placed_at=hours_ago(hours), paid_at=hours_ago(hours))
+    run(store, told, rules)
+    assert {key: value[2] for key, value in decisions(store).items()} == {
+        "P000001": "stream",
+        "P000002": "rest",
+        "P000003": "rest",
+    }
+
+
+def test_an_order_of_a_marked_session_waits_for_company(store: Store, told: Told) -> None:
+    insert(store, "live_sessions", name="Friday", started_at=hours_ago(2))
+    add(store, 1, buyer_id="b1", placed_at=hours_ago(1), paid_at=hours_ago(1))
+    assert run(store, told).waiting == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -21,11 +21,27 @@ _SECONDS_AN_HOUR = 3600
 
 
 @dataclass(frozen=True, slots=True)
+class LiveSession:
+    """A stream that the seller has marked: which SKUs it sells, and from when to when (UTC text; None: it is on)."""
+
+    name: str
+    fits: Callable[[str], object]
+    started_at: str
+    ended_at: str | None
+
+    def sold(self, row: sqlite3.Row, units: Sequence[sqlite3.Row]) -> bool:
+        """Tell whether the package of `row` was ordered in the session."""
+        is_during = self.started_at <= row["placed_at"] <= (self.ended_at or row["placed_at"])
+        return is_during and any(self.fits(unit["sku"]) for unit in units)
+
+
+@dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What is known beside the package itself: refused labels by package, and each buyer's orders by time."""
+    """What is known beside the package itself: refused labels by package, each buyer's orders by time, marked streams."""
 
     refused: Mapping[str, frozenset[tuple[str, str]]] = field(default_factory=dict)
     history: Mapping[str, Sequence[str]] | None = None  # None: no rule asks for it
+    sessions: tuple[LiveSession, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +128,7 @@ def parcel_of(
         warehouse=row["warehouse"],
         hours_left=hours_left,
         repeat_orders=_earlier_orders(row, known),
-        live_sessions=_live_sessions(units),
+        live_sessions=_live_sessions(row, units, known),
         is_military=is_military(address),
         is_po_box=is_po_box(address),
         has_phone=bool(address.phone),
@@ -151,9 +167,10 @@ def _earlier_orders(row: sqlite3.Row, known: Surroundings) -> int | None:
     return len([placed_at for placed_at in known.history.get(row["buyer_id"], ()) if placed_at < row["placed_at"]])
 
 
-def _live_sessions(units: Sequence[sqlite3.Row]) -> tuple[str, ...]:
+def _live_sessions(row: sqlite3.Row, units: Sequence[sqlite3.Row], known: Surroundings) -> tuple[str, ...]:
     rooms = {unit["content_id"] or "LIVE" for unit in units if unit["content_type"] == "LIVE"}
-    return tuple(sorted(rooms))
+    names = {session.name for session in known.sessions if session.sold(row, units)}
+    return tuple(sorted(rooms | names))
 
 
 def _tags(unit: Mapping[str, str | None] | sqlite3.Row) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -192,31 +192,31 @@ def _refusal(choice: Choice, parcel: Parcel, rules: Rules, restricted: bool) -> 
         )
     if parcel.shipping_type == "TIKTOK":
         return None
-    refusal = _address_refusal(choice, parcel, rules)
-    return None if refusal is not None and refusal.cause in parcel.overrides else refusal
+    found = _refusals(choice, parcel, rules)
+    return next((refusal for refusal in found if refusal.cause not in parcel.overrides), None)
 
 
-def _address_refusal(choice: Choice, parcel: Parcel, rules: Rules) -> Refusal | None:
+def _refusals(choice: Choice, parcel: Parcel, rules: Rules) -> Iterator[Refusal]:
     carrier = choice.carrier
     other = tr(
         "add a USPS service level to the rule's `use`, or a rule for such addresses above it, then run `tiktok-erp allocate`"
     )
     if carrier != _GOES_EVERYWHERE and carrier in _KNOWN_CARRIERS:
         if parcel.is_military:
-            return Refusal("military", tr("only USPS delivers to military addresses"), other)
+            yield Refusal("military", tr("only USPS delivers to military addresses"), other)
         if parcel.is_po_box:
-            return Refusal("po_box", tr("only USPS delivers to PO boxes"), other)
+            yield Refusal("po_box", tr("only USPS delivers to PO boxes"), other)
         if parcel.state and state_code(parcel.state) in TERRITORIES:
-            return Refusal("territory", tr("only USPS is used for US territories"), other)
+            yield Refusal("territory", tr("only USPS is used for US territories"), other)
     if carrier in _NEED_A_PHONE and parcel.has_phone is False:
-        return Refusal(
+        yield Refusal(
             "no_phone",
             tr("{carrier} needs a telephone number, and the order has none", carrier=carrier),
             tr("ask the buyer, or add a USPS service level to the rule's `use`, then run `tiktok-erp allocate`"),
         )
     limit = rules.addresses.line_length.get(carrier)
     if limit is not None and parcel.longest_line is not None and parcel.longest_line > limit:
-        return Refusal(
+        yield Refusal(
             "address_too_long",
             tr(
                 "a street line has {length} characters, and {carrier} prints {limit}",
@@ -230,7 +230,7 @@ def _address_refusal(choice: Choice, parcel: Parcel, rules: Rules) -> Refusal | 
         )
     heaviest = _HEAVIEST_G.get(carrier)
     if heaviest is not None and parcel.weight_g is not None and parcel.weight_g > heaviest:
-        return Refusal(
+        yield Refusal(
             "too_heavy",
             tr(
                 "{weight} g are more than {carrier} takes ({limit} g)",
@@ -240,7 +240,6 @@ def _address_refusal(choice: Choice, parcel: Parcel, rules: Rules) -> Refusal | 
             ),
             tr("add a carrier for heavy parcels to the rule's `use`, then run `tiktok-erp allocate`"),
         )
-    return None
 
 
 # Regional carriers of the seller's own naming may well go to a PO box; of these it is known.

@@ -158,7 +158,9 @@ def _compare(
         if parcel is None or old.boxes != new.boxes:
             content = content_of(row, units, rules)
             # What the label source refused later was not known then.
-            parcel = parcel_of(row, units, content, address, planned_at, Surroundings(history=known.history))
+            parcel = parcel_of(
+                row, units, content, address, planned_at, Surroundings(history=known.history, sessions=known.sessions)
+            )
         # The address itself is no matter of the rules, and that of a delivered order is masked.
         result = result_of(plan_allocation(parcel, rules, cross_border=cross_border))
         results.append(result)

@@ -13,6 +13,7 @@ from datetime import datetime
 from tiktok_erp.allocation.combine_plan import CombinePlan, OpenOrder, plan_combining, wait_until
 from tiktok_erp.allocation.parcels import (
     Content,
+    LiveSession,
     Surroundings,
     address_fault,
     address_of,
@@ -33,13 +34,16 @@ from tiktok_erp.errors import ErpError
 from tiktok_erp.messages import tr
 from tiktok_erp.model.address import ADDRESS_CAUSES, Address, clean_address, is_readable
 from tiktok_erp.model.carrier_rule import Choice, Price
+from tiktok_erp.model.condition import glob_pattern
 from tiktok_erp.model.moment import from_text, to_text
 from tiktok_erp.model.money import Money
 from tiktok_erp.model.outcome import Outcome, Report
 from tiktok_erp.model.parcel import Parcel
 from tiktok_erp.model.rule import Pickup, Rules
-from tiktok_erp.store.combining import absorb, load_unlabelled_orders, save_wait, separate
+from tiktok_erp.model.shipment import Quote
+from tiktok_erp.store.combining import absorb, load_half_short, load_unlabelled_orders, save_wait, separate, split_off
 from tiktok_erp.store.database import Store, utc_now
+from tiktok_erp.store.live import load_sessions
 from tiktok_erp.store.packages import (
     load_buyer_history,
     load_package_units,
@@ -50,6 +54,7 @@ from tiktok_erp.store.packages import (
     withdraw_allocations,
 )
 from tiktok_erp.store.quarantine import open_case, resolve_cases
+from tiktok_erp.store.shipments import save_quotes
 
 # The causes that this stage opens, and closes again once they are gone.
 _CAUSES = (
@@ -87,8 +92,16 @@ class Asked:
     content: Content
 
 
+@dataclass(frozen=True, slots=True)
+class Offers:
+    """What a label source would ask for a package."""
+
+    source: str
+    quotes: Sequence[Quote]
+
+
 # Returns what the label source offers for a package; None where it cannot be asked. Raises ErpError. Runs in threads.
-AskPrices = Callable[[Asked], "list[Price] | None"]
+AskPrices = Callable[[Asked], "Offers | None"]
 
 
 @dataclass(slots=True)
@@ -122,6 +135,7 @@ class _Batch:
     failures: list[tuple[NotAllocated, bool]] = field(default_factory=list)
     skipped: list[tuple[str, str, str]] = field(default_factory=list)  # package, cause, text
     absorbed: list[tuple[str, str]] = field(default_factory=list)  # package, survivor
+    split: list[tuple[str, str]] = field(default_factory=list)  # package, the one with what is short
     moved: int = 0
     fields: dict[str, dict[str, object]] = field(default_factory=dict)
 
@@ -144,11 +158,13 @@ def allocate(
     """
     count = AllocateCount()
     cross_border = is_cross_border(store, rules)
-    prices = _fetch_prices(store, rules, report, only, cross_border, ask_prices) if ask_prices is not None else {}
+    offers = _fetch_offers(store, rules, report, only, ask_prices) if ask_prices is not None else {}
     batch = _Batch()
     with store.transaction(keep=not dry_run):
         now = utc_now()
         batch.moved = len(withdraw_allocations(store))
+        if rules.split == "allow":
+            _split(store, only, batch, now, run_id)
         plan = _regroup(store, rules, only, batch, now, run_id)
         pickups = {pickup.carrier: pickup for pickup in rules.pickups}
         for row, units, known in _load(store, rules, only):
@@ -162,7 +178,7 @@ def allocate(
                 known,
                 now,
                 cross_border=cross_border,
-                prices=prices.get(row["package_id"]),
+                offers=offers.get(row["package_id"]),
                 plan=None if no_wait else plan,
                 pickups=pickups,
                 run_id=run_id,
@@ -185,7 +201,16 @@ def surroundings(store: Store, rules: Rules, rows: Iterable[sqlite3.Row]) -> Sur
     """Return what is known beside these packages; the buyers' history only where a rule asks for it."""
     asked = any("repeat_orders" in one.fact_keys for rule in rules.carriers for one in rule.conditions)
     buyers = {row["buyer_id"] for row in rows if row["buyer_id"] is not None} if asked else set()
-    return Surroundings(load_refused_choices(store), load_buyer_history(store, buyers) if asked else None)
+    sessions = tuple(
+        LiveSession(
+            session["name"],
+            glob_pattern(json.loads(session["skus"]) or ["*"]).fullmatch,
+            session["started_at"],
+            session["ended_at"],
+        )
+        for session in load_sessions(store)
+    )
+    return Surroundings(load_refused_choices(store), load_buyer_history(store, buyers) if asked else None, sessions)
 
 
 def _load(
@@ -210,7 +235,7 @@ def _decide(
     now: datetime,
     *,
     cross_border: bool,
-    prices: Prices | None,
+    offers: Offers | None,
     plan: CombinePlan | None,
     pickups: Mapping[str, Pickup],
     run_id: int | None,
@@ -231,6 +256,7 @@ def _decide(
         return
     address, content = address_of(row), content_of(row, units, rules)
     parcel = parcel_of(row, units, content, address, now, known)
+    prices = None if offers is None else _prices(offers)
     decision = decide(parcel, row, address, content, rules, cross_border=cross_border, prices=prices)
     if isinstance(decision, NotAllocated):
         is_new = open_case(
@@ -270,7 +296,10 @@ def _decide(
             text = tr("{package}: may still get company, until {moment}", package=package_id, moment=to_text(until))
             batch.skipped.append((package_id, "waiting", text))
             return
-    _save(store, decision, parcel, content, rules, now)
+    _save(store, decision, content, rules, now)
+    if offers is not None and parcel.weight_g is not None and row["shipping_type"] != "TIKTOK":
+        # The next purchase may buy exactly this quote.
+        save_quotes(store, package_id, offers.source, offers.quotes, weight_g=parcel.weight_g)
     batch.decided.append(_Made(decision, parcel, units))
     count.allocated += 1
 
@@ -308,7 +337,7 @@ def _box_of(decision: Allocation, content: Content, rules: Rules) -> str | None:
     return decision.extras.box
 
 
-def _save(store: Store, decision: Allocation, parcel: Parcel, content: Content, rules: Rules, now: datetime) -> None:
+def _save(store: Store, decision: Allocation, content: Content, rules: Rules, now: datetime) -> None:
     extras, price = decision.extras, decision.price
     box = plan_box(rules.boxes, content.weight_g, content.sizes, wanted=extras.box) if extras.box else content.box
     save_allocation(
@@ -409,6 +438,13 @@ def _key(row: sqlite3.Row) -> tuple[str | None, ...] | None:
     return (*way, who, address.name.casefold() if address.name else None, *place)
 
 
+def _split(store: Store, only: Sequence[str] | None, batch: _Batch, now: datetime, run_id: int | None) -> None:
+    """Let what is there go without what is short; the rest waits in a package of its own."""
+    for package_id, order_id in load_half_short(store):
+        if only is None or package_id in only:
+            batch.split.append((package_id, split_off(store, package_id, order_id, now, run_id)))
+
+
 def _regroup(
     store: Store, rules: Rules, only: Sequence[str] | None, batch: _Batch, now: datetime, run_id: int | None
 ) -> CombinePlan:
@@ -471,14 +507,9 @@ def _alone(made: _Made, order_id: str, rules: Rules) -> Parcel:
 # Prices
 
 
-def _fetch_prices(
-    store: Store,
-    rules: Rules,
-    report: Report,
-    only: Sequence[str] | None,
-    cross_border: bool,
-    ask: AskPrices,
-) -> dict[str, Prices]:
+def _fetch_offers(
+    store: Store, rules: Rules, report: Report, only: Sequence[str] | None, ask: AskPrices
+) -> dict[str, Offers]:
     """Ask the label sources for the packages whose rule compares prices. Before the transaction: it is no place to wait."""
     if not rules.compares_prices:
         return {}
@@ -489,10 +520,10 @@ def _fetch_prices(
         parcel = parcel_of(row, units, content, address, now, known)
         if address_fault(row, address, rules) is None and _compares(parcel, rules):
             asked.append(Asked(row["package_id"], parcel.order_ids, row["shipping_type"], parcel, address, content))
-    prices: dict[str, Prices] = {}
+    told: dict[str, Offers] = {}
     silent: Counter[str] = Counter()
 
-    def offers(entry: Asked) -> list[Price] | ErpError | None:
+    def offers(entry: Asked) -> Offers | ErpError | None:
         try:
             return ask(entry)
         except ErpError as error:
@@ -504,9 +535,18 @@ def _fetch_prices(
             if isinstance(found, ErpError):
                 silent[found.what] += 1
             elif found is not None:
-                prices[entry.package_id] = {price.choice: price for price in found}
+                told[entry.package_id] = found
     for what, packages in sorted(silent.items()):
         report.warn(tr("{count} packages: no price was told ({reason}); `rates` is used", count=packages, reason=what))
+    return told
+
+
+def _prices(offers: Offers) -> Prices:
+    prices: dict[Choice, Price] = {}
+    for quote in offers.quotes:
+        choice = Choice(quote.carrier, quote.service_level)
+        if choice not in prices or quote.cost.minor < prices[choice].cost.minor:
+            prices[choice] = Price(choice, quote.cost, quote.transit_days, offers.source)
     return prices
 
 
@@ -537,6 +577,9 @@ def _tell(report: Report, batch: _Batch, count: AllocateCount, *, dry_run: bool)
     for package_id, cause, text in batch.skipped:
         fields: dict[str, object] = {"detail": text}
         report.item(Outcome("package", {"package_id": package_id}, "skipped", cause=cause, fields=fields))
+    for package_id, rest in batch.split:
+        text = tr("{package}: goes without what is short, which waits in {rest}", package=package_id, rest=rest)
+        report.item(Outcome("package", {"package_id": rest}, result, fields={"split_from": package_id}, text=text))
     notes = Counter(note for made in batch.decided for note in made.decision.notes)
     for note, packages in sorted(notes.items()):
         report.warn(tr("{count} packages: {note}", count=packages, note=note))

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tiktok_erp.cli.options import DryRun, Ids, Json, Quiet, read_names
 from tiktok_erp.cli.session import Session, run_command
-from tiktok_erp.errors import ErpError
+from tiktok_erp.errors import ErpError, SettingsError
 from tiktok_erp.messages import tr
 
 if TYPE_CHECKING:
-    from tiktok_erp.allocation.run import Asked, AskPrices
-    from tiktok_erp.model.carrier_rule import Price
+    from tiktok_erp.allocation.run import Asked, AskPrices, Offers
 
 
 def register(app: typer.Typer) -> None:
@@ -86,24 +86,72 @@ def allocate(
 
 def price_source(session: Session) -> AskPrices | None:
     """Return what asks the label sources for prices, where a rule compares them; None where `rates` has to do."""
-    if not (session.rules().compares_prices and session.settings().tiktok_is_set()):
+    rules = session.rules()
+    if not rules.compares_prices:
         return None
+    asks: dict[str, AskPrices] = {}
+    if session.settings().tiktok_is_set():
+        _add_source(session, asks, "TIKTOK", _ask_tiktok)
+    if rules.labels.seller_shipping == "easypost":
+        _add_source(session, asks, "SELLER", _ask_own)
+
+    def ask(asked: Asked) -> Offers | None:
+        source = asks.get(asked.shipping_type or "")
+        return None if source is None else source(asked)
+
+    return ask if asks else None
+
+
+def _add_source(
+    session: Session, asks: dict[str, AskPrices], shipping_type: str, connect: Callable[[Session], AskPrices]
+) -> None:
     try:
-        shop = session.shop()
+        asks[shipping_type] = connect(session)
     except ErpError as error:
         session.out.warn(tr("no label source can be asked for prices ({reason}); `rates` is used", reason=error.what))
-        return None
 
-    def ask(asked: Asked) -> list[Price] | None:
+
+def _ask_tiktok(session: Session) -> AskPrices:
+    shop = session.shop()
+
+    def ask(asked: Asked) -> Offers | None:
+        from tiktok_erp.allocation.run import Offers
         from tiktok_erp.model.carrier import service_code
-        from tiktok_erp.model.carrier_rule import Choice, Price
+        from tiktok_erp.model.shipment import Quote
 
-        if asked.shipping_type != "TIKTOK" or len(asked.order_ids) != 1:
-            return None
+        if len(asked.order_ids) != 1:
+            return None  # the channel quotes single orders only
         offers = shop.fetch_services(asked.order_ids[0].partition(":")[2], weight_g=asked.parcel.weight_g)
-        return [
-            Price(Choice(*service_code(offer.carrier, offer.name)), offer.price, offer.latest_days, "tiktok")
+        quotes = [
+            Quote(*service_code(offer.carrier, offer.name), offer.price, offer.latest_days, offer.service_id)
             for offer in offers
         ]
+        return Offers("tiktok", quotes)
+
+    return ask
+
+
+def _ask_own(session: Session) -> AskPrices:
+    source, rules = session.label_source(), session.rules()
+    sender = rules.shop.ship_from
+    if sender is None:
+        raise SettingsError(
+            tr("labels of your own need a sender"),
+            subject="shop.ship_from",
+            next_step=tr("add `ship_from` to `shop` in rules.yaml"),
+        )
+
+    def ask(asked: Asked) -> Offers | None:
+        from tiktok_erp.allocation.run import Offers
+        from tiktok_erp.model.shipment import Shipment, ship_fault
+        from tiktok_erp.store.shipments import postal_address, recipient_address
+
+        to = recipient_address(asked.address)
+        if ship_fault(to, asked.parcel.weight_g, is_masked=asked.address.is_masked) is not None:
+            return None
+        box = asked.content.box
+        size = (box.length_mm, box.width_mm, box.height_mm) if box is not None else (None, None, None)
+        shipment = Shipment(asked.package_id, postal_address(sender), to, asked.parcel.weight_g or 0, *size)
+        return Offers(source.name, source.quotes(shipment))
 
     return ask

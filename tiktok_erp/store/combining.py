@@ -21,7 +21,8 @@ SELECT p.package_id, p.allocated_at, p.planned_at, o.order_id, o.channel, o.base
     AS is_split,
   EXISTS (SELECT 1 FROM units u JOIN reservations v USING (unit_id) WHERE u.package_id = p.package_id AND v.state = 'short')
     AS is_short,
-  EXISTS (SELECT 1 FROM units u WHERE u.order_id = o.order_id AND u.content_type = 'LIVE') AS is_live
+  EXISTS (SELECT 1 FROM units u WHERE u.order_id = o.order_id AND u.content_type = 'LIVE')
+    OR EXISTS (SELECT 1 FROM live_sessions s WHERE o.placed_at BETWEEN s.started_at AND coalesce(s.ended_at, o.placed_at)) AS is_live
 """
 # An intent counts as a label: a run may be about to send it.
 _WITHOUT_LABEL = """
@@ -92,6 +93,46 @@ def separate(store: Store, package_id: str, order_id: str, at: datetime, run_id:
     )
     _tell(store, [order_id], "split", own, now, run_id)
     return own
+
+
+def load_half_short(store: Store) -> list[tuple[str, str]]:
+    """Return (package, order) of packages without a label where some units hold stock and others are short.
+
+    Only orders that can go now, that are alone in their package, and whose units the channel knows by name: a part of an
+    order is shipped by naming its line items.
+    """
+    rows = store.query(
+        "SELECT p.package_id, min(o.order_id) AS order_id FROM orders o CROSS JOIN package_orders po ON po.order_id = o.order_id"
+        " CROSS JOIN packages p ON p.package_id = po.package_id"
+        f" WHERE o.is_open = 1 AND o.base_state = 'open' AND NOT o.cancel_requested AND {_WITHOUT_LABEL}"
+        " AND NOT EXISTS (SELECT 1 FROM package_orders x WHERE x.package_id = p.package_id AND x.order_id <> o.order_id)"
+        " AND NOT EXISTS (SELECT 1 FROM units u WHERE u.package_id = p.package_id AND u.channel_unit_id IS NULL)"
+        " AND EXISTS (SELECT 1 FROM units u JOIN reservations r USING (unit_id) WHERE u.package_id = p.package_id"
+        "   AND u.state = 'open' AND r.state = 'short')"
+        " AND EXISTS (SELECT 1 FROM units u LEFT JOIN reservations r USING (unit_id) WHERE u.package_id = p.package_id"
+        "   AND u.state = 'open' AND coalesce(r.state, 'held') = 'held')"
+        " GROUP BY p.package_id ORDER BY p.package_id"
+    )
+    return [(row["package_id"], row["order_id"]) for row in rows]
+
+
+def split_off(store: Store, package_id: str, order_id: str, at: datetime, run_id: int | None) -> str:
+    """Put the units of a package that are short into one of their own and return its id. Call inside a transaction."""
+    now = to_text(at)
+    rest = next(free_package_ids(store))
+    store.execute(
+        "INSERT INTO packages (package_id, channel, planned_at) SELECT ?, channel, ? FROM packages WHERE package_id = ?",
+        (rest, now, package_id),
+    )
+    store.execute("INSERT INTO package_orders (package_id, order_id) VALUES (?, ?)", (rest, order_id))
+    store.execute(
+        "UPDATE units SET package_id = ? WHERE package_id = ? AND state = 'open' AND EXISTS"
+        " (SELECT 1 FROM reservations r WHERE r.unit_id = units.unit_id AND r.state = 'short')",
+        (rest, package_id),
+    )
+    store.execute("UPDATE packages SET allocated_at = NULL WHERE package_id = ?", (package_id,))
+    _tell(store, [order_id], "split", rest, now, run_id)
+    return rest
 
 
 def _tell(store: Store, order_ids: Sequence[str], kind: str, package_id: str, now: str, run_id: int | None) -> None:

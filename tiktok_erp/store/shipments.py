@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
+from tiktok_erp.model.address import Address
 from tiktok_erp.model.moment import to_text
 from tiktok_erp.model.money import Money
 from tiktok_erp.model.rule import Box, ShipFrom
@@ -56,6 +57,20 @@ def postal_address(sender: ShipFrom) -> PostalAddress:
         zip=sender.zip,
         country=sender.country,
         phone=sender.phone,
+    )
+
+
+def recipient_address(address: Address) -> PostalAddress:
+    """Return where a parcel goes, as a label source wants it."""
+    return PostalAddress(
+        name=address.name or "",
+        street1=address.street1 or "",
+        street2=address.street2 or "",
+        city=address.city or "",
+        state=address.state or "",
+        zip=address.zip or "",
+        country=address.country or "US",
+        phone=address.phone or "",
     )
 
 
