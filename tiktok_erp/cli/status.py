@@ -62,6 +62,7 @@ def _fields(view: Overview) -> dict[str, object]:
         "shop": view.shop,
         "orders": view.orders,
         "packages": view.packages,
+        "kept_back": view.kept_back,
         "overdue": view.overdue,
         "overdue_estimated": view.overdue_estimated,
         "due_next_24h": view.due_next_day,
@@ -105,6 +106,8 @@ def _sections(view: Overview, now: datetime) -> list[tuple[str, list[tuple[str, 
         if view.orders.get(state)
     ]
     packages = [(words[state], str(view.packages[state])) for state in _STATES if view.packages.get(state)]
+    if view.kept_back:
+        packages.append((tr("kept back"), str(view.kept_back)))
     deadlines = [
         (tr("overdue"), str(view.overdue)),
         (tr("due in 24 hours"), str(view.due_next_day)),

@@ -23,6 +23,7 @@ class Overview:
     shop: str | None
     orders: dict[str, int]
     packages: dict[str, int]
+    kept_back: int  # by the seller or a rule's `hold`; counted among `packages` too
     overdue: int
     overdue_estimated: int
     due_next_day: int
@@ -68,6 +69,13 @@ def load_overview(store: Store, now: datetime, next_day: datetime) -> Overview:
         shop=store.meta("shop_name") or store.meta("shop"),
         orders={row["state"]: row["orders"] for row in orders},
         packages={row["state"]: row["packages"] for row in packages},
+        kept_back=int(
+            store.scalar(
+                "SELECT count(DISTINCT p.package_id) FROM orders o JOIN package_orders po USING (order_id)"
+                " JOIN packages p USING (package_id) LEFT JOIN holds h USING (order_id) WHERE o.is_open = 1"
+                " AND p.cancelled_at IS NULL AND (p.hold_because IS NOT NULL OR h.order_id IS NOT NULL)"
+            )
+        ),
         overdue=due["overdue"],
         overdue_estimated=due["estimated"],
         due_next_day=due["next_day"],
