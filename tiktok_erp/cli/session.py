@@ -436,7 +436,7 @@ def _which_shop(
         shops = shop.fetch_shops()
     except (SignInError, ChannelRefused) as error:
         # Without leave to list the shops the cipher itself tells one shop from another.
-        if not cipher or error.cause not in ("scope_missing", "refused"):
+        if not cipher or not (isinstance(error, ChannelRefused) or error.cause == "scope_missing"):
             raise
         return "cipher-" + hashlib.sha256(cipher.encode()).hexdigest()[:12], "", "", cipher
     chosen = _choose_shop(shops, cipher, session.store.meta("shop"))
