@@ -62,7 +62,7 @@ def tell_story(session: Session, sku: str, moves: int) -> None:
                 reserved=row["reserved"],
                 kept=row["safety_stock"],
                 available=row["available_to_sell"],
-                at=row["counted_at"] or tr("unknown"),
+                at=row["counted_at"] or tr("never"),
             )
         )
     if not story.stock and not parts:
