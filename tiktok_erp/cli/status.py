@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tiktok_erp.store.overview import Overview
 
 _LIST_SHOWN = 4
+_A_DAY_MIN = 24 * 60
 
 
 def register(app: typer.Typer) -> None:
@@ -151,7 +152,7 @@ def _sections(view: Overview, now: datetime) -> list[tuple[str, list[tuple[str, 
 
 
 def _runway(entry: Runway) -> str:
-    if entry.minutes_left is None:
+    if entry.minutes_left is None or entry.minutes_left >= _A_DAY_MIN:
         return tr("{count} to sell", count=entry.available)
     return tr("{count} to sell, {minutes} min", count=entry.available, minutes=entry.minutes_left)
 
