@@ -523,10 +523,45 @@ def load_sold_since_base(store: Store, channel: str) -> dict[str, tuple[int, int
     return found
 
 
-def rebase_listings(store: Store, channel: str, drifted: Sequence[str], at: datetime) -> None:
-    """Take what listings show now as what is to be expected from here on. Call inside a transaction, after looking for drift."""
-    store.execute(
-        "UPDATE listings SET base_quantity = channel_quantity, base_at = ? WHERE channel = ? AND pushed_quantity IS NOT NULL"
-        " AND (base_quantity IS NOT channel_quantity OR listing_id IN (SELECT value FROM json_each(?)))",
-        (to_text(at), channel, json.dumps(list(drifted))),
+def rebase_listings(
+    store: Store,
+    channel: str,
+    *,
+    drifted: Sequence[str],
+    unseen: Mapping[str, int],
+    settled: Sequence[str],
+    at: datetime,
+) -> None:
+    """Take what listings show now as what is to be expected from here on. Call inside a transaction, after looking for drift.
+
+    `unseen` are the further pieces of each listing that were most likely sold and whose orders are on their way; for the
+    listings in `settled` none are any more.
+    """
+    now = to_text(at)
+    store.execute_many(
+        "UPDATE listings SET unseen_quantity = 0, unseen_since = NULL, unseen_until = NULL WHERE channel = ? AND listing_id = ?",
+        [(channel, listing_id) for listing_id in settled],
     )
+    store.execute_many(
+        "UPDATE listings SET unseen_quantity = unseen_quantity + ?, unseen_since = coalesce(unseen_since, ?), unseen_until = ?"
+        " WHERE channel = ? AND listing_id = ?",
+        [(pieces, now, now, channel, listing_id) for listing_id, pieces in unseen.items()],
+    )
+    store.execute(
+        "UPDATE listings SET base_quantity = channel_quantity, base_at = ?1 WHERE channel = ?2 AND pushed_quantity IS NOT NULL"
+        " AND (base_quantity IS NOT channel_quantity OR listing_id IN (SELECT value FROM json_each(?3)))",
+        (now, channel, json.dumps([*drifted, *unseen])),
+    )
+
+
+def load_arrived(store: Store, channel: str) -> dict[str, int]:
+    """Return per listing the units that were missing when we looked and whose orders have come since."""
+    until = f"strftime('%Y-%m-%dT%H:%M:%SZ', l.unseen_until, '+{_CLOCKS_DIFFER}')"
+    rows = store.query(
+        "SELECT l.listing_id, count(*) AS units FROM listings l CROSS JOIN orders o JOIN units u USING (order_id)"
+        " WHERE l.channel = ?1 AND l.unseen_quantity > 0 AND o.channel = ?1 AND u.channel_sku_id = l.listing_id"
+        " AND o.placed_at >= strftime('%Y-%m-%dT%H:%M:%SZ', l.unseen_since, '-1 day')"
+        f" AND o.placed_at <= {until} AND o.first_seen_at >= l.unseen_since GROUP BY 1",
+        (channel,),
+    )
+    return {row["listing_id"]: row["units"] for row in rows}
