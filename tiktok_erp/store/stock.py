@@ -26,13 +26,18 @@ def settle_reservations(store: Store, order_ids: Sequence[str], at: datetime) ->
     transaction that wrote the units.
     """
     now, wanted = to_text(at), json.dumps(list(order_ids))
-    _take_unreserved_shipments(store, wanted, at)
-    for unit_state, reservation_state in (("shipped", "shipped"), ("cancelled", "released")):
+
+    def end(unit_state: str, reservation_state: str, *before: str) -> None:
         store.execute(
-            "UPDATE reservations SET state = ?, ended_from = state, ended_at = ? WHERE state IN ('held', 'short')"
+            "UPDATE reservations SET state = ?, ended_from = state, ended_at = ? WHERE state IN (SELECT value FROM json_each(?))"
             " AND unit_id IN (SELECT u.unit_id FROM json_each(?) j JOIN units u ON u.order_id = j.value WHERE u.state = ?)",
-            (reservation_state, now, wanted, unit_state),
+            (reservation_state, now, json.dumps(before), wanted, unit_state),
         )
+
+    end("shipped", "shipped", "held")  # first, or room for the others would be made at their cost
+    end("cancelled", "released", "held", "short")
+    _take_unreserved_shipments(store, wanted, at)
+    end("shipped", "shipped", "held", "short")
     # The channel took the order over, or it is to be shipped once more after all.
     store.execute(
         "UPDATE reservations SET state = 'released', ended_from = state, ended_at = ?1 WHERE state IN ('held', 'short')"
