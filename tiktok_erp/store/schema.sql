@@ -73,6 +73,10 @@ CREATE TABLE listings (
   is_channel_bundle INTEGER NOT NULL DEFAULT 0 CHECK (is_channel_bundle IN (0, 1)),  -- the channel itself works out its quantity
   base_quantity     INTEGER,                     -- shown at base_at, by our push or when we looked: drift is measured from here
   base_at           TEXT CHECK (base_at GLOB '????-??-??T??:??:??Z'),
+  -- It showed so many pieces less than is accounted for, first and last at these times: most likely sold, the orders on their way.
+  unseen_quantity   INTEGER NOT NULL DEFAULT 0 CHECK (unseen_quantity >= 0),
+  unseen_since      TEXT CHECK (unseen_since GLOB '????-??-??T??:??:??Z'),
+  unseen_until      TEXT CHECK (unseen_until GLOB '????-??-??T??:??:??Z'),
   PRIMARY KEY (channel, listing_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX listings_by_sku ON listings (sku);
