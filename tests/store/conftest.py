@@ -55,7 +55,7 @@ _WHOLE: dict[str, dict[str, Any]] = {
     "stock": {"sku": "CUP", "warehouse": "main", "on_hand": 1},
     "safety_stock": {"sku": "MUG", "warehouse": "main", "quantity": 1},
     "batches": {"directory": "out/B01", "created_at": AT},
-    "claims": {"package_id": "P000001", "station": "north", "until": AT},
+    "claims": {"package_id": "P000001", "station": "north", "batch_id": 1, "until": AT},
     "print_jobs": {"batch_id": 1, "printer": "zebra", "first": 1, "last": 100, "state": "sent", "sent_at": AT},
     "quotes": {
         "package_id": "P000001",

@@ -286,6 +286,7 @@ def test_the_ledger_is_only_ever_added_to(rows: Any, store: Store, change: str) 
         ("claims", {"until": "soon"}),
         ("print_jobs", {"state": "printed"}),
         ("print_jobs", {"batch_id": 9}),
+        ("print_jobs", {"sent_at": None}),
         ("quotes", {"cost_minor": -1}),
         ("quotes", {"quoted_at": "today"}),
         ("cursors", {"as_of": "today"}),
