@@ -44,7 +44,7 @@ def pages_of(pdf):
         found = []
         for page in document:
             picture = page.render(scale=203 / 72, grayscale=True).to_pil()
-            codes = [code.text for code in zxingcpp.read_barcodes(picture)]
+            codes = [code.bytes.replace(b"\x1d", b"").decode() for code in zxingcpp.read_barcodes(picture)]
             found.append((page.get_size(), codes, page.get_textpage().get_text_range()))
             page.close()
         return found
@@ -190,7 +190,7 @@ def test_a_crashed_stations_claim_ends(held):
         connection.execute("DELETE FROM print_jobs")
         until = "strftime('%Y-%m-%dT%H:%M:%SZ', 'now', '+5 minutes')"
         connection.execute(
-            f"INSERT INTO claims SELECT package_id, 'dead', 9, {until} FROM labels WHERE state = 'bought' LIMIT 4"
+            f"INSERT INTO claims SELECT package_id, 'dead', 9, {until} FROM labels WHERE source = 'tiktok' LIMIT 4"
         )
     held.run("print-labels", "--station", "north")
     assert len(printed(held)) == labels - 4

@@ -284,6 +284,8 @@ def test_the_ledger_is_only_ever_added_to(rows: Any, store: Store, change: str) 
         ("batches", {"created_at": "today"}),
         ("claims", {"package_id": "P000009"}),
         ("claims", {"until": "soon"}),
+        ("packings", {"package_id": "P000009"}),
+        ("packings", {"packed_at": "today"}),
         ("print_jobs", {"state": "printed"}),
         ("print_jobs", {"batch_id": 9}),
         ("print_jobs", {"sent_at": None}),

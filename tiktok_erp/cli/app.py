@@ -18,6 +18,7 @@ from tiktok_erp.cli import (
     init,
     labels,
     orders,
+    pack,
     print_labels,
     quarantine,
     reserve_stock,
@@ -74,6 +75,7 @@ stock.register(app)
 reserve_stock.register(app)
 allocate.register(app)
 print_labels.register(app)
+pack.register(app)
 labels.register(app)
 upload_tracking.register(app)
 status.register(app)

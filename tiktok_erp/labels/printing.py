@@ -459,6 +459,7 @@ def _headers(rules: Rules, batch_id: int, items: Sequence[PrintItem]) -> dict[in
             fonts=fonts,
         )
         for first, last in plan_runs(items)
+        if last > first
     }
 
 
@@ -567,6 +568,7 @@ def _copy_out(
     out = options.out
     try:
         out.mkdir(parents=True, exist_ok=True)
+        _remove_numbered(out)
         for source in sorted(batch.iterdir()):
             if source.name != "labels.pdf" or not (options.files_of or options.paper):
                 _copy(source, out)
@@ -577,7 +579,6 @@ def _copy_out(
             next_step=tr("name another folder with --out and run this again"),
         ) from error
     if not (options.files_of or options.paper):
-        _remove_numbered(out)
         return (out / "labels.pdf",)
     size = options.files_of or len(positions)
     starts = [0, *(place.pages[0] - 1 for place in positions[size::size])]
@@ -593,7 +594,8 @@ def _copy_labels(
     from tiktok_erp.labels.paper import lay_out
 
     options.out.mkdir(parents=True, exist_ok=True)
-    _remove_numbered(options.out)
+    for path in options.out.glob("labels-[0-9]*.pdf"):
+        path.unlink(missing_ok=True)
     digits = max(2, len(str(len(groups))))
     names = (
         ["labels.pdf"] if len(groups) == 1 else [f"labels-{number + 1:0{digits}d}.pdf" for number in range(len(groups))]
@@ -612,8 +614,9 @@ def _copy_labels(
 
 def _remove_numbered(out: Path) -> None:
     """Take away an older batch's files, or somebody prints them for this one's."""
-    for path in out.glob("labels-[0-9]*.pdf"):
-        path.unlink(missing_ok=True)
+    for pattern in ("labels-[0-9]*.pdf", "manifest-*.csv"):
+        for path in out.glob(pattern):
+            path.unlink(missing_ok=True)
 
 
 def _copy(source: Path, out: Path) -> None:

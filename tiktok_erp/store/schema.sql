@@ -308,6 +308,14 @@ CREATE TABLE claims (
   until      TEXT NOT NULL CHECK (until GLOB '????-??-??T??:??:??Z')
 ) STRICT, WITHOUT ROWID;
 
+-- Boxes that were packed and checked by scanning.
+CREATE TABLE packings (
+  package_id TEXT PRIMARY KEY REFERENCES packages,
+  station    TEXT NOT NULL,
+  packed_at  TEXT NOT NULL CHECK (packed_at GLOB '????-??-??T??:??:??Z')
+) STRICT, WITHOUT ROWID;
+CREATE INDEX packings_by_station ON packings (station, packed_at);
+
 -- Jobs handed to printers. A label counts as printed when its job is `done`.
 CREATE TABLE print_jobs (
   job_id      INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -14,6 +14,13 @@ CREATE TABLE claims (
   until      TEXT NOT NULL CHECK (until GLOB '????-??-??T??:??:??Z')
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE packings (
+  package_id TEXT PRIMARY KEY REFERENCES packages,
+  station    TEXT NOT NULL,
+  packed_at  TEXT NOT NULL CHECK (packed_at GLOB '????-??-??T??:??:??Z')
+) STRICT, WITHOUT ROWID;
+CREATE INDEX packings_by_station ON packings (station, packed_at);
+
 CREATE TABLE print_jobs (
   job_id      INTEGER PRIMARY KEY AUTOINCREMENT,
   batch_id    INTEGER NOT NULL REFERENCES batches,
