@@ -181,7 +181,6 @@ def test_before_a_stream_doctor_says_go_or_no_go(ready):
         "carriers",
         "senders",
         "stream_disk",
-        "printer",
     }
     assert next(line for line in go.of("point") if line["name"] == "carriers")["level"] == "ok"
     no_go = ready.run("doctor", "--before-live", "--sku", "NOBODY-COUNTED-IT", expect=3)

@@ -768,7 +768,7 @@ def _own_labels(findings: _Findings) -> Iterator[Point]:
     """Ask the source of own labels one small question, where there is one."""
     rules, settings = findings.rules, findings.settings
     if rules is None or settings is None:
-        yield _skipped("own_labels", findings)
+        yield skipped("own_labels", findings)
         return
     if rules.labels.seller_shipping != "easypost":
         yield Point("own_labels", "ok", tr("labels for Seller Shipping come from files"))
@@ -788,7 +788,7 @@ def _own_labels(findings: _Findings) -> Iterator[Point]:
     from tiktok_erp.transport.pace import Pace
     from tiktok_erp.transport.retry import RetryPolicy
 
-    http = findings.stack.enter_context(HttpClient(answer_timeout_s=_ANSWER_TIMEOUT_S))
+    http = findings.stack.enter_context(HttpClient(answer_timeout_s=ANSWER_TIMEOUT_S))
     pace = Pace(start_rate=1, max_rate=1)
     source = EasyPost(credentials.api_key, credentials.api_url, http, pace, retries=RetryPolicy(attempts=1))
     source.check_key()
