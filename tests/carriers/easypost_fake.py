@@ -263,6 +263,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 "reference": wanted.get("reference"),
                 "to_address": to,
                 "parcel": parcel,
+                "options": wanted.get("options", {}),
+                "insurance": None,
                 "rates": rates,
                 "messages": [],
                 "tracking_code": None,
@@ -296,6 +298,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             make = {"USPS": usps, "UPSDAP": ups, "FedExDefault": fedex}[rate["carrier"]]
             shipment["tracking_code"] = make(serial)
             shipment["selected_rate"] = rate
+            shipment["insurance"] = body.get("insurance")
             host = self.headers["Host"]
             shipment["postage_label"] = {
                 "label_url": f"http://{host}/files/{shipment['id']}.pdf",

@@ -262,3 +262,57 @@ def test_a_platform_label_is_cancelled_in_seller_center(open_shop):
     assert line["cause"] == "platform_label"
     assert "Seller Center" in line["next_step"]
     assert shop.folder.value("SELECT count(*) FROM labels WHERE state = 'bought'") == 1
+
+
+def decide_by(desk, carriers):
+    """Let these rules decide, and nothing else."""
+    text = desk.folder.rules.read_text("utf-8")
+    before, after = text[: text.index("carriers:")], text[text.index("safety_stock:") :]
+    desk.folder.rules.write_text(f"{before}carriers:\n{carriers}\n{after}", "utf-8")
+    desk.run("stock", "import", "--from-channel", "tiktok", "--quiet")
+
+
+def prepared(open_desk, carriers):
+    desk = open_desk()
+    desk.run("sync", "--quiet")
+    decide_by(desk, carriers)
+    desk.run("reserve-stock", "--no-push", "--quiet")
+    return desk
+
+
+UPS_GROUND, USPS_GROUND = "{carrier: ups, service_level: ground}", "{carrier: usps, service_level: ground_advantage}"
+
+
+def test_the_cheapest_service_is_bought_at_the_price_that_was_compared(open_desk):
+    desk = prepared(open_desk, f"  - {{name: least, use: {{cheapest: [{UPS_GROUND}, {USPS_GROUND}]}}}}")
+    decided = desk.run("allocate", "--no-wait", "--json").of("package", result="done")
+    assert {(line["carrier"], line["price_source"]) for line in decided if line["carrier"]} == {("usps", "easypost")}
+    asked = desk.account.calls["create"]
+    desk.run("print-labels", "--quiet")
+    assert desk.account.calls["create"] == asked  # the quote that was compared is the one that is bought
+    assert desk.disagreements() == []
+
+
+def test_what_the_source_refuses_gives_way_to_the_next_choice(open_desk):
+    dear = "{carrier: ups, service_level: next_day_air}"  # the fake does not sell it
+    desk = prepared(open_desk, f"  - {{name: all, use: {dear}, then: {USPS_GROUND}}}")
+    desk.run("allocate", "--no-wait", "--quiet")
+    refused = desk.run("print-labels", "--json", expect=3)
+    failures = refused.of("package", result="failed")
+    assert {line["cause"] for line in failures} == {"no_service"}
+    assert all("the rule's next choice, usps ground_advantage, is taken" in line["next_step"] for line in failures)
+    assert desk.account.purchases == []
+    desk.run("allocate", "--no-wait", "--quiet")
+    assert desk.run("print-labels", "--json").summary["bought"] == len(failures)
+    assert desk.run("quarantine", "--json").of("quarantine") == []
+    assert desk.disagreements() == []
+
+
+def test_signature_and_insurance_of_a_rule_are_bought_with_the_label(open_desk):
+    desk = prepared(open_desk, f"  - {{name: all, use: {USPS_GROUND}, signature: adult, insurance: 75.50 USD}}")
+    desk.run("allocate", "--no-wait", "--quiet")
+    desk.run("print-labels", "--quiet")
+    shipments = [desk.account.shipments[sale["shipment_id"]] for sale in desk.account.purchases]
+    assert shipments
+    assert {shipment["options"]["delivery_confirmation"] for shipment in shipments} == {"ADULT_SIGNATURE"}
+    assert {shipment["insurance"] for shipment in shipments} == {"75.50"}
