@@ -559,6 +559,13 @@ def rebase_listings(
     )
 
 
+def forget_base(store: Store, channel: str, listing_id: str) -> None:
+    """Write that nobody knows what a listing should show: a push without an answer may have set it. In a transaction."""
+    store.execute(
+        "UPDATE listings SET base_quantity = NULL WHERE channel = ? AND listing_id = ?", (channel, listing_id)
+    )
+
+
 def load_arrived(store: Store, channel: str) -> dict[str, int]:
     """Return per listing the units that were missing when we looked and whose orders have come since."""
     until = f"strftime('%Y-%m-%dT%H:%M:%SZ', l.unseen_until, '+{_CLOCKS_DIFFER}')"
