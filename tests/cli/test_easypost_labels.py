@@ -158,6 +158,22 @@ def test_a_lost_answer_is_settled_by_reading_the_shipment(desk, fault):
     assert desk.folder.value("SELECT count(*) FROM labels WHERE state <> 'bought'") == 0
 
 
+def test_after_the_rules_changed_to_files_what_was_bought_is_settled_and_nothing_is_bought(desk):
+    desk.account.script = ["drop_after_buy"]
+    desk.run("print-labels", "--limit", "1", expect=(0, 3, 6), environment={"EASYPOST_API_URL": desk.server.api_url})
+    with sqlite3.connect(desk.folder.db) as connection:
+        connection.execute(
+            "UPDATE labels SET state = 'unknown', bought_at = NULL, sha256 = NULL, tracking_number = NULL"
+            " WHERE source = 'easypost'"
+        )
+    desk.folder.rules.write_text(
+        desk.folder.rules.read_text("utf-8").replace("seller_shipping: easypost", "seller_shipping: file"), "utf-8"
+    )
+    desk.run("print-labels")
+    assert len(desk.account.purchases) == 1
+    assert desk.disagreements() == []
+
+
 def test_killed_at_random_instants_it_buys_each_label_once(open_desk):
     dice, kills, seed = random.Random(7), 0, 0
     while kills < 16:

@@ -68,6 +68,24 @@ def test_what_is_not_known_is_never_guessed(store: Store, change: str, cause: st
     assert fault.cause == cause
 
 
+@pytest.mark.parametrize(
+    ("country", "state", "told"),
+    [
+        ("United States", "NV", "US"),
+        ("US", "NV", "US"),
+        (None, "NV", "US"),
+        (None, "XX", None),
+        ("Atlantis", "NV", None),
+    ],
+)
+def test_a_country_is_told_as_its_code_or_not_at_all(
+    store: Store, country: str | None, state: str, told: str | None
+) -> None:
+    store.execute("UPDATE recipients SET country = ?, state = ?", (country, state))
+    shipment = load_shipments(store, ["P1"], SENDER)["P1"]
+    assert (shipment.to.country if isinstance(shipment, Shipment) else None) == told
+
+
 def test_a_quote_holds_until_weight_or_address_change_or_it_is_old(store: Store) -> None:
     with store.transaction():
         save_quotes(store, "P1", "easypost", [QUOTE], weight_g=120)

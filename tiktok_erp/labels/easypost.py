@@ -40,7 +40,8 @@ class OwnLabels:
         self._store = store
         self._source = source
         self._sender = rules.shop.ship_from
-        self._box = rules.boxes[0] if rules.boxes else None
+        # Of several boxes nobody knows here which one it was.
+        self._box = rules.boxes[0] if len(rules.boxes) == 1 else None
         self.name = source.name
         self.concurrency = source.concurrency
         self._calls = threading.Semaphore(self.concurrency)

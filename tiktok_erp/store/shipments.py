@@ -8,8 +8,10 @@ from datetime import datetime, timedelta
 
 from tiktok_erp.model.moment import to_text
 from tiktok_erp.model.money import Money
+from tiktok_erp.model.parcel import country_code
 from tiktok_erp.model.rule import Box, ShipFrom
 from tiktok_erp.model.shipment import PostalAddress, Quote, Shipment, Unshippable, ship_fault
+from tiktok_erp.model.us_states import state_code
 from tiktok_erp.store.database import Store, utc_now
 
 
@@ -38,10 +40,17 @@ def load_shipments(
         package_id = row["package_id"]
         weight_g = row["weight_g"] if weights_g is None else weights_g.get(package_id)
         told = {name: row[name] or "" for name in ("name", "phone", "street1", "street2", "city", "state", "zip")}
-        to = PostalAddress(**told, country=row["country"] or "US")
+        to = PostalAddress(**told, country=_country(row["country"], told["state"], told["zip"]))
         fault = ship_fault(to, weight_g, is_masked=bool(row["is_masked"]))
         found[package_id] = fault or Shipment(package_id, from_address, to, weight_g or 0, *size)
     return found
+
+
+def _country(country: str | None, state: str, zip_code: str) -> str:
+    """Return the country's code; empty when nobody told one and the address is not plainly of the United States."""
+    if country:
+        return country_code(country) or ""
+    return "US" if state_code(state) and zip_code[:5].isdecimal() and len(zip_code) >= 5 else ""
 
 
 def postal_address(sender: ShipFrom) -> PostalAddress:
