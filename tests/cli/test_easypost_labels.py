@@ -92,6 +92,18 @@ def test_labels_are_bought_printed_and_told(desk):
     desk.run("check", "--quiet")
 
 
+def test_an_order_whose_kind_nobody_told_gets_no_label_of_our_own(desk):
+    order = min(desk.shop.due())
+    with sqlite3.connect(desk.folder.db) as connection:
+        connection.execute(
+            "UPDATE orders SET shipping_type = NULL, source = 'file' WHERE order_id = ?", (f"tiktok:{order}",)
+        )
+    environment = {name: "" for name in desk.folder.environment if name.startswith("TIKTOK_SHOP_")}
+    skipped = desk.run("print-labels", "--json", "--stale-ok", environment=environment).of("package", result="skipped")
+    assert {line["cause"] for line in skipped if line.get("order_id") == f"tiktok:{order}"} == {"own_label_needed"}
+    assert len(desk.account.purchases) == len(desk.shop.due()) - 1
+
+
 def test_a_second_run_buys_nothing(desk):
     desk.run("print-labels")
     calls, content = dict(desk.account.calls), desk.folder.dump()

@@ -185,8 +185,7 @@ def print_labels(
         if plan or dry_run:
             _show_plan(session, purchase)
             return
-        if not buys_own:
-            list_own_labels(session.store, session.out, only=only)
+        list_own_labels(session.store, session.out, only=only, buys_own=buys_own)
         for row in purchase.skipped:
             if not purchase.due:
                 _tell_skipped(session, row["package_id"], row["obstacle"])

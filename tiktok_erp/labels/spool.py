@@ -159,7 +159,8 @@ class Spool:
         except PrinterError as error:
             # Nothing of it was printed: another printer takes it, or the next run.
             self._trouble = error
-            self._report.warn(f"{error.what} ({printer.name})")
+            if len(self._printers) > 1:
+                self._report.warn(f"{error.what} ({printer.name})")
             jobs.insert(0, job)
             self._put_back(job)
             return
