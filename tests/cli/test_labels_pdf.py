@@ -99,7 +99,8 @@ def test_packing_order_is_deadline_carrier_sku(printed):
 def test_the_batch_keeps_its_own_copy_of_every_paper(printed):
     shop, _pages = printed
     batch = shop.folder.path / shop.folder.value("SELECT directory FROM batches")
-    names = {"labels.pdf", "packages.csv", "pick-list.pdf", "packing-slips.pdf"}
+    names = {"labels.pdf", "packages.csv", "bags.csv", "pick-list.pdf", "packing-slips.pdf"}
+    names |= {f"manifest-{row['carrier']}.csv" for row in shop.folder.packages()}
     assert {path.name for path in batch.iterdir()} == names
     assert all((batch / name).read_bytes() == (shop.folder.path / name).read_bytes() for name in names)
 
