@@ -230,6 +230,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if not isinstance(parcel.get("weight"), int | float) or parcel["weight"] <= 0:
             raise Refused(422, "PARCEL.INVALID", "weight must be a number", ["weight is no number of ounces"])
         for address in (to, sender):
+            if len(address.get("country", "")) != 2:
+                account.violations.append(f"country {address.get('country')}")
             if not all(text.isascii() for text in address.values()):
                 account.violations.append("letters that no carrier prints")
         if to["street1"].startswith("NOWHERE") or wanted.get("reference") in account.unknown_addresses:

@@ -92,6 +92,18 @@ def test_labels_are_bought_printed_and_told(desk):
     desk.run("check", "--quiet")
 
 
+def test_an_order_whose_kind_nobody_told_gets_no_label_of_our_own(desk):
+    order = min(desk.shop.due())
+    with sqlite3.connect(desk.folder.db) as connection:
+        connection.execute(
+            "UPDATE orders SET shipping_type = NULL, source = 'file' WHERE order_id = ?", (f"tiktok:{order}",)
+        )
+    environment = {name: "" for name in desk.folder.environment if name.startswith("TIKTOK_SHOP_")}
+    skipped = desk.run("print-labels", "--json", "--stale-ok", environment=environment).of("package", result="skipped")
+    assert {line["cause"] for line in skipped if line.get("order_id") == f"tiktok:{order}"} == {"own_label_needed"}
+    assert len(desk.account.purchases) == len(desk.shop.due()) - 1
+
+
 def test_a_second_run_buys_nothing(desk):
     desk.run("print-labels")
     calls, content = dict(desk.account.calls), desk.folder.dump()
@@ -156,6 +168,22 @@ def test_a_lost_answer_is_settled_by_reading_the_shipment(desk, fault):
     assert desk.disagreements() == []
     assert len(desk.account.purchases) == len(desk.shop.due())
     assert desk.folder.value("SELECT count(*) FROM labels WHERE state <> 'bought'") == 0
+
+
+def test_after_the_rules_changed_to_files_what_was_bought_is_settled_and_nothing_is_bought(desk):
+    desk.account.script = ["drop_after_buy"]
+    desk.run("print-labels", "--limit", "1", expect=(0, 3, 6), environment={"EASYPOST_API_URL": desk.server.api_url})
+    with sqlite3.connect(desk.folder.db) as connection:
+        connection.execute(
+            "UPDATE labels SET state = 'unknown', bought_at = NULL, sha256 = NULL, tracking_number = NULL"
+            " WHERE source = 'easypost'"
+        )
+    desk.folder.rules.write_text(
+        desk.folder.rules.read_text("utf-8").replace("seller_shipping: easypost", "seller_shipping: file"), "utf-8"
+    )
+    desk.run("print-labels")
+    assert len(desk.account.purchases) == 1
+    assert desk.disagreements() == []
 
 
 def test_killed_at_random_instants_it_buys_each_label_once(open_desk):

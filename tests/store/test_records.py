@@ -297,9 +297,8 @@ def test_an_intent_is_written_once_and_taken_once(journal: Store) -> None:
 def test_a_purchase_is_bought_once_its_document_is_safe(journal: Store) -> None:
     buy(journal)
     assert live(journal) == ("sent", True, 350, None)
-    labels.save_document(
-        journal, "P000001", tracking_number="94001", sha256="ab", pages=1, barcode="match", at=AT, is_told=True
-    )
+    document = {"tracking_number": "94001", "sha256": "ab", "pages": 1, "barcode": "match"}
+    labels.save_document(journal, "P000001", **document, is_told=True, at=AT)
     assert live(journal) == ("bought", True, 350, "94001")
     row = journal.query_one("SELECT carrier, service_level, uploaded_at, channel_package_id, because FROM v_packages")
     assert tuple(row or ()) == ("USPS", "Ground Advantage", TEXT, "1153", "rule")

@@ -37,7 +37,8 @@ def store(tmp_path: Path) -> Iterator[Store]:
             " VALUES ('tiktok:1', 'Ann Lee', '1 Elm St', 'Reno', 'NV', '89501', 'US', 0)"
         )
         opened.execute(
-            "INSERT INTO packages (package_id, channel, planned_at, weight_g) VALUES ('P1', 'tiktok', ?, 120)", (AT,)
+            "INSERT INTO packages (package_id, channel, planned_at, weight_g, box) VALUES ('P1', 'tiktok', ?, 120, 'mailer')",
+            (AT,),
         )
         opened.execute("INSERT INTO package_orders (package_id, order_id) VALUES ('P1', 'tiktok:1')")
         yield opened
@@ -87,6 +88,24 @@ def test_what_is_not_known_is_never_guessed(store: Store, change: str, cause: st
     fault = load_shipments(store, ["P1"], RULES)["P1"]
     assert isinstance(fault, Unshippable)
     assert fault.cause == cause
+
+
+@pytest.mark.parametrize(
+    ("country", "state", "told"),
+    [
+        ("United States", "NV", "US"),
+        ("US", "NV", "US"),
+        (None, "NV", "US"),
+        (None, "XX", None),
+        ("Atlantis", "NV", None),
+    ],
+)
+def test_a_country_is_told_as_its_code_or_not_at_all(
+    store: Store, country: str | None, state: str, told: str | None
+) -> None:
+    store.execute("UPDATE recipients SET country = ?, state = ?", (country, state))
+    shipment = load_shipments(store, ["P1"], RULES)["P1"]
+    assert (shipment.to.country if isinstance(shipment, Shipment) else None) == told
 
 
 def test_a_quote_holds_until_weight_or_address_change_or_it_is_old(store: Store) -> None:

@@ -40,8 +40,8 @@ class OwnLabels:
         self._calls = threading.Semaphore(self.concurrency)
 
     def sells(self, row: sqlite3.Row) -> bool:
-        """Every order that the channel does not sell the label for."""
-        return bool(row["shipping_type"] != "TIKTOK")
+        """Orders of Seller Shipping. One whose kind nobody told may be TikTok's own, where this label would be worthless."""
+        return bool(row["shipping_type"] == "SELLER")
 
     def task(self, row: sqlite3.Row) -> Task:
         """Return the purchase. Raises ChannelRefused without an address that can be printed, or without a weight."""

@@ -11,8 +11,10 @@ from tiktok_erp.messages import tr
 from tiktok_erp.model.address import Address, clean_address
 from tiktok_erp.model.moment import to_text
 from tiktok_erp.model.money import Money
+from tiktok_erp.model.parcel import country_code
 from tiktok_erp.model.rule import Rules, ShipFrom
 from tiktok_erp.model.shipment import PostalAddress, Quote, Shipment, Unshippable, ship_fault
+from tiktok_erp.model.us_states import state_code
 from tiktok_erp.store.database import Store, utc_now
 
 
@@ -36,7 +38,7 @@ def load_shipments(store: Store, package_ids: Sequence[str], rules: Rules) -> di
         address = clean_address(Address(**told, is_masked=bool(row["is_masked"])))
         to = recipient_address(address)
         fault = ship_fault(to, row["weight_g"], is_masked=address.is_masked)
-        box = boxes.get(row["box"] or "") or (rules.boxes[0] if rules.boxes else None)
+        box = boxes.get(row["box"] or "")
         found[row["package_id"]] = fault or Shipment(
             row["package_id"],
             postal_address(sender_of(rules, row["ship_from"])),
@@ -59,6 +61,13 @@ def sender_of(rules: Rules, name: str | None) -> ShipFrom:
             next_step=tr("add `ship_from` to `shop` in rules.yaml"),
         )
     return sender
+
+
+def _country(country: str | None, state: str, zip_code: str) -> str:
+    """Return the country's code; empty when nobody told one and the address is not plainly of the United States."""
+    if country:
+        return country_code(country) or ""
+    return "US" if state_code(state) and zip_code[:5].isdecimal() and len(zip_code) >= 5 else ""
 
 
 def postal_address(sender: ShipFrom) -> PostalAddress:
@@ -85,7 +94,7 @@ def recipient_address(address: Address) -> PostalAddress:
         city=address.city or "",
         state=address.state or "",
         zip=address.zip or "",
-        country=address.country or "US",
+        country=_country(address.country, address.state or "", address.zip or ""),
         phone=address.phone or "",
     )
 
