@@ -137,6 +137,15 @@ def test_the_sellers_note_stays_out_of_the_parcel_unless_asked_for(
     assert "Seller: Returned twice" in _texts(tmp_path / "with.pdf")[0]
 
 
+def test_what_a_rule_tells_the_packer_is_on_the_slip_and_the_pick_list(
+    item: Item, at_position: Place, tmp_path: Path
+) -> None:
+    place = at_position(item(print_note="Glass: two layers of bubble wrap"), 1)
+    render_packing_slips([place], tmp_path / "slips.pdf", fonts=_latin_fonts())
+    assert "Packing: Glass: two layers of bubble wrap" in _texts(tmp_path / "slips.pdf")[0]
+    assert "Packing: Glass: two layers of bubble wrap" in _pick_list([place], tmp_path / "pick.pdf")
+
+
 def test_a_slip_with_many_lines_goes_on_over_further_pages(item: Item, at_position: Place, tmp_path: Path) -> None:
     lines = tuple(PrintLine(f"SKU-{number:03d}", "A product", "One size", 1) for number in range(30))
     drawn = render_packing_slips(

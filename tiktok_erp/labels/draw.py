@@ -64,6 +64,7 @@ class _Words:
     gift: str
     buyer_note: str
     seller_note: str
+    print_note: str
     page: str
     continued: str
     total: str
@@ -91,6 +92,7 @@ _WORDS = {
         gift="GIFT",
         buyer_note="Buyer",
         seller_note="Seller",
+        print_note="Packing",
         page="Page",
         continued="continued",
         total="Total pieces",
@@ -116,6 +118,7 @@ _WORDS = {
         gift="赠品",
         buyer_note="买家留言",
         seller_note="卖家备注",
+        print_note="打包",
         page="页",
         continued="续页",
         total="总件数",
@@ -483,13 +486,17 @@ def _pull_rows(sheet: _Sheet, words: _Words, pulls: Sequence[PulledPackage]) -> 
 
 def _note_rows(sheet: _Sheet, words: _Words, positions: Iterable[PrintedPosition]) -> Iterator[_Block]:
     """Yield the packages that need a packer's attention, in packing order, under a heading."""
-    noted = [place for place in positions if place.item.buyer_note or place.item.seller_note or place.item.is_gift]
+    noted = [place for place in positions if _needs_attention(place.item)]
     if not noted:
         return
     yield _Block(14, lambda y: None)
     yield _text_block(sheet, sheet.margin, [words.notes], 13, bold=True, space=4)
     for place in noted:
         yield from _note_row(sheet, words, place)
+
+
+def _needs_attention(item: PrintItem) -> bool:
+    return bool(item.print_note or item.buyer_note or item.seller_note or item.is_gift)
 
 
 def _note_row(sheet: _Sheet, words: _Words, place: PrintedPosition) -> Iterator[_Block]:
@@ -506,7 +513,11 @@ def _note_row(sheet: _Sheet, words: _Words, place: PrintedPosition) -> Iterator[
         sheet.text(indent, y - 11, first, 9)
 
     yield _Block(14, draw)
-    notes = [(words.buyer_note, item.buyer_note), (words.seller_note, item.seller_note)]
+    notes = [
+        (words.print_note, item.print_note),
+        (words.buyer_note, item.buyer_note),
+        (words.seller_note, item.seller_note),
+    ]
     paragraphs = [*others, *(f"{label}: {note}" for label, note in notes if note)]
     for paragraph in paragraphs:
         for line in sheet.wrap(paragraph, 9, sheet.right_edge - indent):
@@ -590,6 +601,10 @@ def _slip_line(sheet: _Sheet, words: _Words, line: PrintLine) -> _Block:
 
 def _slip_notes(sheet: _Sheet, words: _Words, place: PrintedPosition, with_seller_notes: bool) -> Iterator[_Block]:
     item = place.item
+    if item.print_note:
+        for line in sheet.wrap(f"{words.print_note}: {item.print_note}", 9.5, sheet.inner_width, bold=True):
+            yield _text_block(sheet, sheet.margin, [line], 9.5, bold=True)
+        yield _Block(4, lambda y: None)
     notes = [(words.buyer_note, item.buyer_note)]
     if with_seller_notes:
         notes.append((words.seller_note, item.seller_note))

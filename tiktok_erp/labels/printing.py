@@ -371,6 +371,7 @@ def _item(row: sqlite3.Row, units: Sequence[sqlite3.Row], label: sqlite3.Row) ->
         ),
         buyer_note=row["buyer_note"] or "",
         seller_note=row["seller_note"] or "",
+        print_note=row["print_note"] or "",
         recipient_name=row["name"],
         recipient_city_state=", ".join(part for part in (row["city"], row["state"]) if part) or None,
         is_gift=any(unit["is_gift"] for unit in units),

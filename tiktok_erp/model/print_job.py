@@ -38,6 +38,7 @@ class PrintItem:
     lines: tuple[PrintLine, ...]
     buyer_note: str = ""
     seller_note: str = ""
+    print_note: str = ""  # what a rule of rules.yaml says to the packer
     recipient_name: str | None = None
     recipient_city_state: str | None = None
     is_gift: bool = False

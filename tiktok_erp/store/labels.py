@@ -323,7 +323,7 @@ def load_print_facts(store: Store, package_ids: Sequence[str]) -> list[sqlite3.R
         " json_group_array(o.order_id) AS order_ids, json_group_array(o.channel_order_id) AS channel_order_ids,"
         " max(o.ship_by_source = 'rules') AS is_estimated, group_concat(o.buyer_note, ' / ') AS buyer_note,"
         " group_concat(o.seller_note, ' / ') AS seller_note, max(o.buyer_id) AS buyer_id,"
-        " max(r.name) AS name, max(r.city) AS city, max(r.state) AS state"
+        " max(r.name) AS name, max(r.city) AS city, max(r.state) AS state, p.print_note"
         " FROM json_each(?) j JOIN packages p ON p.package_id = j.value JOIN v_packages v ON v.package_id = p.package_id"
         " JOIN package_orders po ON po.package_id = p.package_id JOIN orders o USING (order_id)"
         " LEFT JOIN recipients r USING (order_id) GROUP BY p.package_id",
