@@ -24,6 +24,7 @@ from tiktok_erp.cli import (
     report,
     reserve_stock,
     rules,
+    run,
     simulate,
     status,
     stock,
@@ -78,6 +79,7 @@ allocate.register(app)
 print_labels.register(app)
 labels.register(app)
 upload_tracking.register(app)
+run.register(app)
 status.register(app)
 orders.register(app)
 quarantine.register(app)
