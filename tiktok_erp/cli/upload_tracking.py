@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tiktok_erp.cli.options import DryRun, Ids, Json, Quiet, StaleOk, read_names
 from tiktok_erp.cli.session import Session, require_credentials_or_file, run_command
+from tiktok_erp.errors import ChannelDown, UsageError
 from tiktok_erp.messages import tr
+
+if TYPE_CHECKING:
+    from tiktok_erp.tracking.run import TrackingUploader
 
 
 def register(app: typer.Typer) -> None:
@@ -25,6 +29,15 @@ def upload_tracking(
         Path | None,
         typer.Option("--to", help="Write Seller Center's tracking template (XLSX) instead.", show_default=False),
     ] = None,
+    correct: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            "--correct",
+            metavar="ID NUMBER",
+            help="Replace a told number: once an order, within 72 hours.",
+            show_default=False,
+        ),
+    ] = None,
     stale_ok: StaleOk = False,
     dry_run: DryRun = False,
     as_json: Json = False,
@@ -37,9 +50,13 @@ def upload_tracking(
       tiktok-erp upload-tracking --plan
       tiktok-erp upload-tracking
       tiktok-erp upload-tracking --to tracking-upload.xlsx
+      tiktok-erp upload-tracking --correct P000123 9400111206206406260787
     """
 
     def body(session: Session) -> None:
+        if correct is not None:
+            _correct(session, *correct, dry_run=plan or dry_run)
+            return
         only = session.packages(read_names(ids))
         if not _is_anything_due(session, only):
             _tell(session, 0, to_file, is_plan=plan or dry_run)
@@ -54,32 +71,42 @@ def upload_tracking(
             require_credentials_or_file(
                 session, tr("set the TIKTOK_SHOP_ settings, or run `tiktok-erp upload-tracking --to FILE`")
             )
-            shop = session.shop()
-            require_fresh(
-                session.store,
-                shop.name,
-                at_most=rules.freshness.upload,
-                now=utc_now(),
-                stale_ok=stale_ok,
-                file_counts=True,
-            )
+        asks_carriers = (plan or dry_run) and to_file is None and session.settings().tiktok_is_set()
         uploader = TrackingUploader(
             session.store,
             rules,
             session.out,
             run_id=session.run_id,
-            shop=session.shop() if is_online else None,
+            shop=session.shop() if is_online or asks_carriers else None,
             read_back=session.read_back if is_online else None,
         )
         try:
             if plan or dry_run:
-                uploader.plan(only=only)
+                _plan(session, uploader, only)
             elif to_file is not None:
                 uploader.write_template(to_file, only=only)
             else:
-                uploader.upload(only=only)
+                uploader.upload(
+                    only=only,
+                    before_sending=lambda: require_fresh(
+                        session.store,
+                        session.shop().name,
+                        at_most=rules.freshness.upload,
+                        now=utc_now(),
+                        stale_ok=stale_ok,
+                        file_counts=True,
+                    ),
+                )
         finally:
             count = uploader.count
+            session.summary.update(proven=count.proven, waiting=count.waiting)
+            if count.waiting:
+                session.out.warn(
+                    tr(
+                        "{count} numbers wait in the queue, most urgent first; the next `upload-tracking` tells them",
+                        count=count.waiting,
+                    )
+                )
             _tell(session, count.planned if plan or dry_run else count.told, to_file, is_plan=plan or dry_run)
 
     run_command(
@@ -88,9 +115,47 @@ def upload_tracking(
 
 
 def _is_anything_due(session: Session, only: list[str] | None) -> bool:
-    from tiktok_erp.store.tracking import load_due, load_unsettled_uploads
+    from tiktok_erp.store.tracking import load_due, load_queue, load_unsettled_uploads
 
-    return bool(load_due(session.store, only=only)) or bool(load_unsettled_uploads(session.store))
+    store = session.store
+    return bool(load_due(store, only=only)) or bool(load_unsettled_uploads(store)) or bool(load_queue(store))
+
+
+def _plan(session: Session, uploader: TrackingUploader, only: list[str] | None) -> None:
+    try:
+        uploader.plan(only=only)
+    except ChannelDown as error:
+        session.out.warn(tr("the channel's carriers cannot be asked for now ({reason})", reason=error.what))
+        uploader.plan_offline(only=only)
+
+
+def _correct(session: Session, name: str, wanted: str, *, dry_run: bool) -> None:
+    from tiktok_erp.tracking.correct import correct_number
+
+    packages = session.packages([name])
+    if not packages:
+        return
+    if len(packages) > 1:
+        raise UsageError(
+            tr("the order is in {count} packages: {packages}", count=len(packages), packages=", ".join(packages)),
+            subject=name,
+            next_step=tr("name the package whose number is wrong"),
+        )
+    require_credentials_or_file(session, tr("set the TIKTOK_SHOP_ settings, or correct the number in Seller Center"))
+    count = correct_number(
+        session.store,
+        session.shop(),
+        session.rules(),
+        session.out,
+        session.read_back,
+        packages[0],
+        wanted,
+        run_id=session.run_id,
+        dry_run=dry_run,
+    )
+    session.summary.update(corrected=count)
+    if count and not dry_run:
+        session.out.say(tr("the number of {count} orders is corrected: {number}", count=count, number=wanted))
 
 
 def _tell(session: Session, count: int, to_file: Path | None, *, is_plan: bool) -> None:
