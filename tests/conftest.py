@@ -296,8 +296,12 @@ class SimulatedShop:
         for kind in ("purchases", "shipments"):
             orders = Counter(order_id for entry in book[kind] for order_id in entry["order_ids"])
             found += [f"{kind}: {order_id} {count} times" for order_id, count in orders.items() if count != 1]
-        bought = {(entry["order_ids"][0], entry["package_id"], entry["tracking_number"]) for entry in book["purchases"]}
-        told = {(entry["order_ids"][0], entry["tracking_number"]) for entry in book["shipments"]}
+        bought = {
+            (order_id, entry["package_id"], entry["tracking_number"])
+            for entry in book["purchases"]
+            for order_id in entry["order_ids"]
+        }
+        told = {(order_id, entry["tracking_number"]) for entry in book["shipments"] for order_id in entry["order_ids"]}
         held = {
             (row["channel_order_id"], row["channel_package_id"], row["tracking_number"])
             for row in self.query(

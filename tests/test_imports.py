@@ -85,7 +85,7 @@ def part_of(module: str) -> str:
     if parts[1] in STAGES and len(parts) > 2:
         if parts[2] == "plan":
             return "plan"
-        if parts[1] == "labels" and parts[2] in ("draw", "merge", "fonts"):
+        if parts[1] == "labels" and parts[2] in ("draw", "merge", "fonts", "paper"):
             return "draw"
     return parts[1]
 

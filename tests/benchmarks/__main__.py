@@ -19,6 +19,7 @@ from tests.benchmarks.fetch import fetch, memory
 from tests.benchmarks.files import files
 from tests.benchmarks.ingest import Ingest
 from tests.benchmarks.paper import label_files, merge_bare, merge_ours
+from tests.benchmarks.stock import Reserving, long_ledger, show_seconds, soak, timed
 
 REPEATS = 5
 Row = tuple[str, str, str, str]
@@ -138,6 +139,46 @@ def demo(folder: Path) -> list[Row]:
     return [("demo, 300 orders, end to end", f"{seconds:.1f} s", "", "< 60 s")]
 
 
+def stock(folder: Path) -> list[Row]:
+    """Reserve 100,000 lines over 500 SKUs against executemany of the same rows; read a ledger of 1,000,000 moves."""
+    bench = Reserving(folder)
+    ours = timed(bench.prepare, bench.ours, REPEATS)
+    bare = timed(bench.prepare, bench.bare, REPEATS)
+    path = folder / "ledger.db"
+    long_ledger(path)
+    shown, told = show_seconds(path, "stock", "show"), show_seconds(path, "stock", "why", "SKU-0001")
+    proven = show_seconds(path, "check")
+    return [
+        ("R1 reserve 100,000 lines, 500 SKUs", f"{ours:.2f} s", f"{ours / bare:.2f} x executemany", "<= 2.5 x"),
+        ("   stock show, 1,000,000 moves", f"{shown * 1000:.0f} ms", "", ""),
+        ("   stock why of one SKU of them", f"{told * 1000:.0f} ms", "", ""),
+        ("   check of all of them", f"{proven:.2f} s", "", ""),
+    ]
+
+
+def soak_stock(folder: Path) -> list[Row]:
+    """Eight processes on one file for 60 s, one killed every second, against one process for 15 s: takes minutes."""
+    alone = soak(folder / "alone", workers=1, seconds=15, kill_every=None, pieces=1_000_000)
+    crowd = soak(folder / "crowd", workers=8, seconds=15, kill_every=None, pieces=1_000_000)
+    killed = soak(folder / "killed", workers=8, seconds=60, kill_every=1.0, pieces=4000)
+    speed, limit = crowd.orders / crowd.seconds, alone.orders / alone.seconds
+    return [
+        (
+            "R2 8 processes reserving, 10 orders at a time",
+            f"{speed:.0f} orders/s",
+            f"{speed / limit:.0%} of one process",
+            ">= 30 %",
+        ),
+        ("   worst wait for a turn", f"{max(crowd.waits):.2f} s", "", "<= 1 s"),
+        (
+            f"   60 s, {killed.killed} killed: oversold, errors, breaches",
+            f"{killed.oversold}, {len(killed.errors)}, {len(killed.breaches)}",
+            f"{killed.orders} orders, worst wait {max(killed.waits):.2f} s",
+            "0, 0, 0",
+        ),
+    ]
+
+
 BENCHMARKS: dict[str, Callable[[Path], list[Row]]] = {
     "start": start,
     "ingest": ingest,
@@ -148,9 +189,11 @@ BENCHMARKS: dict[str, Callable[[Path], list[Row]]] = {
     "rules": rules,
     "paper": paper,
     "demo": demo,
+    "stock": stock,
+    "stock-soak": soak_stock,
 }
 
-TAKES_MINUTES = ("ingest-100k", "memory", "files")
+TAKES_MINUTES = ("ingest-100k", "memory", "files", "stock-soak")
 
 if __name__ == "__main__":
     main()

@@ -741,3 +741,9 @@ def test_a_zone_or_word_that_does_not_exist_is_a_fault_of_the_rules(export) -> N
         read_order_export(export({}), time_zone="Mars/Olympus")
     with pytest.raises(SettingsError, match="SENT"):
         read_order_export(export({}), status_words={"Weg": "SENT"})
+
+
+def test_a_file_that_a_spreadsheet_program_saved_with_semicolons_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "orders.csv"
+    path.write_text(export_text(ROW).replace(",", ";"), "utf-8")
+    assert str(refusal(path)) == f"the columns are separated by semicolons, not by commas ({path}:1)"

@@ -138,6 +138,15 @@ def test_the_groups_that_callers_ask_for_are_the_documented_ones() -> None:
     assert frozenset({12019024, 12052055}) == errors.ZERO_REFUSED
 
 
+def test_a_request_that_was_withdrawn_asks_for_a_newer_version_of_ours() -> None:
+    for code in (36009014, 36009009):
+        assert "newer tiktok-erp" in answer(code).next_step
+
+
+def test_a_refusal_that_nobody_knows_names_the_request_id() -> None:
+    assert "202611180742110101890810281E8C70B7" in answer(99999999).next_step
+
+
 def test_no_code_is_in_two_groups() -> None:
     groups = [
         errors.THROTTLED,

@@ -314,6 +314,12 @@ def test_ids_that_came_as_numbers_are_text_to_the_last_digit() -> None:
     assert unit.channel_package_id == "1153132168123859123"
 
 
+def test_a_currency_in_small_letters_is_the_same_currency() -> None:
+    payment = {"currency": "usd", "total_amount": "43.28"}
+    facts = read(payment=payment, line_items=[line(1, sale_price="9.99", currency="usd")])
+    assert (facts.currency, facts.total_minor, facts.units[0].price_minor) == ("USD", 4328, 999)
+
+
 def test_new_fields_are_ignored() -> None:
     facts = read(brand_new={"a": [1]}, line_items=[line(1, brand_new=5)])
     assert facts == read(line_items=[line(1)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 import sqlite3
 import threading
@@ -40,12 +41,21 @@ def untouched(tmp_path_factory, make_folder):
 @pytest.fixture
 def html_host():
     """The URL of a server that answers everything with a page."""
+    yield from _serve(b"<html><body>Down for maintenance</body></html>", "text/html")
 
+
+@pytest.fixture
+def refusing_host():
+    """The URL of a server that knows no request any more."""
+    body = {"code": 36009014, "message": "The API version is retired", "request_id": "2026", "data": None}
+    yield from _serve(json.dumps(body).encode(), "application/json")
+
+
+def _serve(body, kind):
     class Page(BaseHTTPRequestHandler):
         def do_GET(self):
-            body = b"<html><body>Down for maintenance</body></html>"
             self.send_response(200)
-            self.send_header("Content-Type", "text/html")
+            self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -426,3 +436,17 @@ def test_a_fault_of_the_tool_itself_ends_with_1_and_tells_places_only(open_shop)
     assert "RuntimeError at " in finished.stderr
     assert "tiktok-erp check" in finished.stderr
     shop.run("sync")
+
+
+def test_a_fetch_that_is_refused_as_a_whole_is_a_failure_that_alerts_count(open_shop, refusing_host):
+    shop = open_shop(orders=3)
+    shop.run("sync", "--quiet")
+    for _time in range(3):
+        said = _refused_fetch(shop, refusing_host)
+    assert "36009014" in said and "newer tiktok-erp" in said
+    alerts = [json.loads(line) for line in shop.run("alerts", "list", "--json").stdout.splitlines()]
+    assert [row["alert"] for row in alerts if row["kind"] == "alert"] == ["sync_failing"]
+
+
+def _refused_fetch(shop, host):
+    return shop.run("sync", "--quiet", expect=6, environment={"TIKTOK_SHOP_API_URL": host}).stderr

@@ -35,6 +35,7 @@ POINTS = {
     "connection",
     "quarantine",
     "unsettled",
+    "own_labels",
     "fonts",
     "printing",
 }
@@ -451,3 +452,23 @@ def _ran(place, started, ended, code, *, process_id=1):
         ended,
         code,
     )
+
+
+# Own labels and printers
+
+
+def test_easypost_without_a_key_or_with_a_wrong_one_is_a_fault(files):
+    rules = files.rules.read_text("utf-8").replace("seller_shipping: file", "seller_shipping: easypost")
+    files.rules.write_text(rules, "utf-8")
+    assert look(files, expect=3)["own_labels"]["cause"] == "no_credentials"
+    off = {"EASYPOST_API_KEY": "EZAKplanted", "EASYPOST_API_URL": CLOSED}
+    files.planted.add("EZAKplanted")
+    assert look(files, expect=3, environment=off)["own_labels"]["cause"] == "not_sent"
+
+
+def test_a_printer_of_the_rules_must_be_there(files):
+    rules = files.rules.read_text("utf-8")
+    files.rules.write_text(rules + "printing: {printers: [nowhere-at-all]}\n", "utf-8")
+    assert look(files, expect=3)["printing"]["cause"] == "no_queue"
+    files.rules.write_text(rules + "printing: {printers: ['tcp://127.0.0.1:9100']}\n", "utf-8")
+    assert look(files)["printing"]["level"] == "ok"

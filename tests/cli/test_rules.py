@@ -115,6 +115,7 @@ def test_orders_kept_back_get_no_label_until_they_are_released(open_shop):
     assert [line["package_id"] for line in held.of("package", cause="held_by_seller")] == [
         row["package_id"] for row in due
     ]
+    assert shop.run("status", "--json").of("status")[0]["kept_back"] == 2
     shop.run("print-labels", "--yes", "--quiet")
     assert not {first.partition(":")[2], second.partition(":")[2]} & shop.shipped()
     shown = shop.run("orders", "show", first).stdout
@@ -180,7 +181,6 @@ def test_before_a_stream_doctor_says_go_or_no_go(ready):
         "carriers",
         "senders",
         "stream_disk",
-        "printer",
     }
     assert next(line for line in go.of("point") if line["name"] == "carriers")["level"] == "ok"
     no_go = ready.run("doctor", "--before-live", "--sku", "NOBODY-COUNTED-IT", expect=3)

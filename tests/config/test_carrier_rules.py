@@ -33,6 +33,7 @@ def notes(text: str) -> list[str]:
         (f"{{cheapest: [{UPS}, {USPS}]}}", Use((Choice("ups", "ground"), Choice("usps", "priority_mail")), "cheapest")),
         (f"{{fastest: {UPS}, max_cost: 9 USD}}", Use((Choice("ups", "ground"),), "fastest", Money(900, "USD"))),
         ("{carrier: usps, service_level: first_class}", Use((Choice("usps", "ground_advantage"),))),
+        ("{carrier: usps, service_level: FIRST_CLASS}", Use((Choice("usps", "ground_advantage"),))),
     ],
 )
 def test_use_is_one_choice_a_list_or_a_comparison(use: str, expected: Use) -> None:

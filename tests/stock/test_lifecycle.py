@@ -169,6 +169,17 @@ def test_a_short_unit_that_was_shipped_all_the_same_takes_the_piece_of_the_lates
     seller.check()
 
 
+def test_room_for_a_short_unit_is_not_made_at_the_cost_of_what_leaves_with_it(seller: Seller) -> None:
+    seller.count(3)
+    seller.order(1, "MUG", "MUG", "MUG", "MUG")
+    seller.reserve()
+    seller.change(1, "IN_TRANSIT", rts_at=utc_now() + SOON)
+    assert [move for move in seller.moves() if move[0] == "shipped"] == [("shipped", -1, -1)] * 3
+    assert not any(move[0] == "released" for move in seller.moves())
+    assert seller.stock() == (0, 0)
+    seller.check()
+
+
 def test_what_the_channel_packs_never_touches_the_shelf(seller: Seller) -> None:
     seller.count(3)
     seller.order(1, fulfillment_type="FULFILLMENT_BY_TIKTOK", status="IN_TRANSIT", rts_at=utc_now() + SOON)

@@ -7,6 +7,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from tiktok_erp.store.checks import CHECKS, find_breaches
 from tiktok_erp.store.database import open_store
 
 FIRST_VERSION = Path(__file__).parents[1] / "golden" / "schema-1.sql"
@@ -40,3 +41,39 @@ def test_migrating_from_the_first_version_and_creating_afresh_give_the_same_sche
         pass
     assert len(schema_of(old)) > 50
     assert schema_of(old) == schema_of(new)
+
+
+def test_what_an_older_file_holds_is_held_and_told_by_the_ledger(tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    first_version_file(path)
+    at = "2026-11-18T12:00:00Z"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(
+            "INSERT INTO orders (order_id, channel, channel_order_id, status, base_state, is_open, source, as_of, first_seen_at,"
+            " synced_at) VALUES ('tiktok:1', 'tiktok', '1', 'AWAITING_SHIPMENT', 'open', 1, 'api', ?, ?, ?)",
+            (at, at, at),
+        )
+        connection.executemany(
+            "INSERT INTO units (unit_id, order_id, position, sku, channel_sku_id, status, state)"
+            " VALUES (?, 'tiktok:1', ?, 'MUG', '1', 'AWAITING_SHIPMENT', ?)",
+            [("u1", 1, "open"), ("u2", 2, "shipped"), ("u3", 3, "open")],
+        )
+        connection.execute(
+            "INSERT INTO stock_moves (sku, warehouse, kind, quantity, because, at) VALUES ('MUG', 'main', 'counted', 2, 'x', ?)",
+            (at,),
+        )
+        connection.executemany(
+            "INSERT INTO reservations (unit_id, sku, warehouse, state, held_at) VALUES (?, 'MUG', 'main', ?, ?)",
+            [("u1", "held", at), ("u2", "held", at), ("u3", "short", at)],
+        )
+        connection.execute("UPDATE reservations SET state = 'shipped', ended_at = ? WHERE unit_id = 'u2'", (at,))
+        connection.commit()
+    with open_store(path) as store:
+        breaches = {check.name: [row[0] for row in find_breaches(store, check)] for check in CHECKS}
+        assert {name: rows for name, rows in breaches.items() if rows} == {"open_units_have_a_package": ["u1", "u3"]}
+        row = store.query_one("SELECT on_hand, reserved, counted_at FROM stock")
+        assert tuple(row or ()) == (1, 1, at)
+        moves = store.query("SELECT kind, quantity, reserved FROM stock_moves ORDER BY move_id")
+        assert [tuple(move) for move in moves] == [("counted", 2, 0), ("shipped", -1, 0), ("reserved", 0, 1)]
+        store.execute("UPDATE reservations SET state = 'released', ended_at = ? WHERE unit_id IN ('u1', 'u2')", (at,))
+        assert tuple(store.query_one("SELECT on_hand, reserved FROM stock") or ()) == (2, 0)

@@ -451,6 +451,12 @@ class _Export:
         missing = [self._names[field][0] for field in _REQUIRED if field not in columns]
         if not missing:
             return columns
+        if len(header.cells) == 1 and ";" in header.cells[0]:
+            raise self._table.fault(
+                tr("the columns are separated by semicolons, not by commas"),
+                line=header.line,
+                next_step=tr("take the file as it was downloaded, not as a spreadsheet program saved it"),
+            )
         unknown = self._unknown_headers(header)
         raise self._table.fault(
             tr("the header has no column {columns}", columns=", ".join(missing))

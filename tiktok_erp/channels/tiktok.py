@@ -515,7 +515,7 @@ class TikTokShop:
                 "POST", MARK_SHIPPED.format(order_id=order_id), body, endpoint=MARK_SHIPPED, subject=channel_order_id
             )
         except ChannelRefused as refusal:
-            if refusal.code not in (errors.VERSION_RETIRED, 36009009):
+            if refusal.code not in (errors.VERSION_RETIRED, errors.NO_SUCH_PATH):
                 raise
             reply = self._write(
                 "POST",
@@ -750,7 +750,7 @@ class TikTokShop:
             try:
                 return self._read(method, path, query=query)
             except ChannelRefused as refusal:
-                if refusal.code not in (errors.VERSION_RETIRED, 36009009):
+                if refusal.code not in (errors.VERSION_RETIRED, errors.NO_SUCH_PATH):
                     raise
         return self._read(method, paths[-1], query=query)
 

@@ -9,6 +9,7 @@ TOKEN_EXPIRED = 105002
 PARAMETER_OVERLOADED = 36009004
 WRONG_ENDPOINT = 21008106
 VERSION_RETIRED = 36009014
+NO_SUCH_PATH = 36009009
 
 THROTTLED = frozenset({36009002, 36009037})
 ALREADY_SHIPPED = frozenset(
@@ -59,6 +60,11 @@ _SIGN_IN_STEPS = {
 
 # (codes, stable cause, what the seller does next)
 _GROUPS: tuple[tuple[frozenset[int], str, str], ...] = (
+    (
+        frozenset({VERSION_RETIRED, NO_SUCH_PATH}),
+        "refused",
+        deferred("install a newer tiktok-erp: TikTok has withdrawn this request; until then work from its files"),
+    ),
     (ON_HOLD, "on_hold", deferred("wait for the hold to end, then run this again")),
     (CANCELLED, "order_cancelled", deferred("nothing to do: the order was cancelled; run `tiktok-erp sync`")),
     (STATE_FORBIDS, "order_state", deferred("look at the order in Seller Center, then run `tiktok-erp sync`")),
@@ -128,15 +134,18 @@ def error_for(
     if code in TRANSIENT or http_status >= 500:
         kind = OutcomeUnknown if is_write else ChannelDown
         return kind(said, subject=subject, next_step=tr("run this again; nothing is repeated that may have happened"))
-    cause, step = "refused", deferred("look at the message; the request id is what TikTok's support asks for")
+    cause = "refused"
+    step = tr(
+        "look at the message; TikTok's support asks for the request id {request_id}", request_id=request_id or "-"
+    )
     for codes, name, advice in _GROUPS:
         if code in codes:
-            cause, step = name, advice
+            cause, step = name, tr(advice)
             break
     if code in ADDRESS:
         # These messages quote name and address.
         said = tr("TikTok says {code}: the carrier does not take this address or parcel", code=code)
-    error = ChannelRefused(said, subject=subject, next_step=tr(step), code=code, request_id=request_id)
+    error = ChannelRefused(said, subject=subject, next_step=step, code=code, request_id=request_id)
     error.cause = cause
     return error
 

@@ -79,7 +79,7 @@ def read_order(raw: bytes, *, as_of: datetime) -> OrderFacts:
     """Return the facts of one order object. Raises msgspec.DecodeError when it is not an object at all."""
     wire = _order_decoder.decode(raw)
     payment = wire.payment if isinstance(wire.payment, dict) else {}
-    currency = text(payment.get("currency"))
+    currency = _currency(payment.get("currency"))
     handling = wire.handling_duration if isinstance(wire.handling_duration, dict) else {}
     order_type = text(wire.order_type)
     status = text(wire.status) or "UNKNOWN"
@@ -152,7 +152,7 @@ def read_order(raw: bytes, *, as_of: datetime) -> OrderFacts:
 def _read_unit(item: dict[str, Any], currency: str | None, order_status: str, only_package: str | None) -> UnitFacts:
     room = text(item.get("room_id"))
     status = text(item.get("display_status")) or order_status
-    own_currency = text(item.get("currency")) or currency
+    own_currency = _currency(item.get("currency")) or currency
     return UnitFacts(
         channel_unit_id=text(item.get("id")),
         channel_sku_id=text(item.get("sku_id")) or "",
@@ -268,7 +268,12 @@ def amount(value: Any, currency: str | None) -> int | None:
     """Return a decimal amount in minor units of `currency`; None when either is not told or unreadable."""
     if value is None or value == "" or currency is None or isinstance(value, bool):
         return None
-    return _minor(str(value), currency.upper())
+    return _minor(str(value), currency)
+
+
+def _currency(value: Any) -> str | None:
+    code = text(value)
+    return code.upper() if code else None
 
 
 @lru_cache(maxsize=4096)  # an order has thirty amounts, and most orders have the same ones

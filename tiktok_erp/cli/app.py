@@ -19,6 +19,7 @@ from tiktok_erp.cli import (
     labels,
     live,
     orders,
+    pack,
     print_labels,
     quarantine,
     report,
@@ -77,6 +78,7 @@ stock.register(app)
 reserve_stock.register(app)
 allocate.register(app)
 print_labels.register(app)
+pack.register(app)
 labels.register(app)
 upload_tracking.register(app)
 run.register(app)

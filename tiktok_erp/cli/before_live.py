@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 _SHOWN = 5
 _OPTIONS_ASKED = 5
 _SPACE_FOR_A_STREAM = 5_000_000_000  # bytes: labels, slips and copies of 2,800 orders, twice
-_PRINTER_TIMEOUT_S = 10
 
 
 def points(skus: Sequence[str]) -> tuple[tuple[str, Callable[[Findings], Iterator[Point]]], ...]:
@@ -31,7 +29,6 @@ def points(skus: Sequence[str]) -> tuple[tuple[str, Callable[[Findings], Iterato
         ("carriers", _carriers),
         ("senders", _senders),
         ("stream_disk", _stream_disk),
-        ("printer", _printer),
     )
 
 
@@ -240,34 +237,6 @@ def _stream_disk(findings: Findings) -> Iterator[Point]:
         yield Point("stream_disk", "fault", text, "disk_full", tr("free space: 5 GB are safe"), {"free_bytes": free})
         return
     yield Point("stream_disk", "ok", text, fields={"free_bytes": free})
-
-
-def _printer(findings: Findings) -> Iterator[Point]:
-    """CUPS knows its printers; without it labels are printed from the PDF."""
-    if shutil.which("lpstat") is None:
-        text = tr("printer: this machine has no print system (CUPS); print labels.pdf elsewhere")
-        yield Point("printer", "skipped", text, "no_print_system")
-        return
-    try:
-        answer = subprocess.run(
-            ["lpstat", "-p"], capture_output=True, text=True, timeout=_PRINTER_TIMEOUT_S, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        answer = None
-    lines = [] if answer is None else [line for line in answer.stdout.splitlines() if line.startswith("printer ")]
-    stopped = [line.split()[1] for line in lines if "disabled" in line]
-    ready = [line.split()[1] for line in lines if "disabled" not in line]
-    fields: dict[str, object] = {"ready": ready, "stopped": stopped}
-    if ready:
-        yield Point("printer", "ok", tr("printers ready: {names}", names=_some(ready)), fields=fields)
-    elif stopped:
-        step = tr("look at it, then `cupsenable {name}`", name=stopped[0])
-        yield Point(
-            "printer", "fault", tr("printers stopped: {names}", names=_some(stopped)), "printer_stopped", step, fields
-        )
-    else:
-        step = tr("set one up in the system's print settings, or print labels.pdf elsewhere")
-        yield Point("printer", "warning", tr("no printer is set up"), "no_printer", step, fields)
 
 
 def _some(names: Sequence[str]) -> str:

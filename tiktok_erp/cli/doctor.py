@@ -420,6 +420,7 @@ def _called(name: str) -> str:
         "connection": tr("connection"),
         "quarantine": tr("quarantine"),
         "unsettled": tr("purchases without an answer"),
+        "own_labels": tr("own labels"),
         "fonts": tr("fonts"),
         "rules_tests": tr("examples of the rules"),
         "sku_names": tr("names of SKUs"),
@@ -427,6 +428,7 @@ def _called(name: str) -> str:
         "stream_stock": tr("stock of the stream"),
         "carriers": tr("carriers"),
         "senders": tr("senders"),
+        "printing": tr("printing"),
     }
     return names.get(name, name)
 
@@ -762,10 +764,64 @@ def _fonts(findings: _Findings) -> Iterator[Point]:
     yield Point("fonts", level, text, "no_chinese_font", step)
 
 
+def _own_labels(findings: _Findings) -> Iterator[Point]:
+    """Ask the source of own labels one small question, where there is one."""
+    rules, settings = findings.rules, findings.settings
+    if rules is None or settings is None:
+        yield skipped("own_labels", findings)
+        return
+    if rules.labels.seller_shipping != "easypost":
+        yield Point("own_labels", "ok", tr("labels for Seller Shipping come from files"))
+        return
+    credentials = settings.easypost()
+    if credentials is None:
+        text = tr("labels.seller_shipping is easypost, and EASYPOST_API_KEY is not set")
+        step = tr("set EASYPOST_API_KEY, or labels.seller_shipping to file")
+        yield Point("own_labels", "fault", text, "no_credentials", step)
+        return
+    if rules.shop.ship_from is None:
+        text = tr("labels of your own need a sender")
+        yield Point("own_labels", "fault", text, "no_sender", tr("add `ship_from` to `shop` in rules.yaml"))
+        return
+    from tiktok_erp.carriers.easypost import EasyPost
+    from tiktok_erp.transport.client import HttpClient
+    from tiktok_erp.transport.pace import Pace
+    from tiktok_erp.transport.retry import RetryPolicy
+
+    http = findings.stack.enter_context(HttpClient(answer_timeout_s=ANSWER_TIMEOUT_S))
+    pace = Pace(start_rate=1, max_rate=1)
+    source = EasyPost(credentials.api_key, credentials.api_url, http, pace, retries=RetryPolicy(attempts=1))
+    source.check_key()
+    if source.is_test:
+        text = tr("EasyPost takes the key; it is a test key, whose labels carry no postage")
+        yield Point("own_labels", "warning", text, "test_key", tr("set the production key before you ship"))
+        return
+    yield Point("own_labels", "ok", tr("EasyPost takes the key"))
+
+
 def _printing(findings: _Findings) -> Iterator[Point]:
-    yield Point(
-        "printing", "skipped", tr("printing: labels are written as PDF files, no printer is set up"), "no_printer"
-    )
+    """Tell which printers the rules name, and which queues CUPS has."""
+    from tiktok_erp.printers.base import open_printer
+    from tiktok_erp.printers.cups import CupsPrinter, queues
+
+    names = findings.rules.printing.printers if findings.rules is not None else ()
+    if not names:
+        text = tr("printing: labels are written as PDF files, no printer is set up")
+        yield Point("printing", "skipped", text, "no_printer")
+        return
+    known = queues()
+    for name in names:
+        printer = open_printer(name)
+        if isinstance(printer, CupsPrinter) and name not in (known or []):
+            text = (
+                tr("{printer}: CUPS has no such queue", printer=name)
+                if known is not None
+                else tr("{printer}: CUPS is not installed", printer=name)
+            )
+            step = tr("correct `printing.printers` in rules.yaml, or set the queue up")
+            yield Point("printing", "fault", text, "no_queue", step)
+        else:
+            yield Point("printing", "ok", tr("labels go to {printer}", printer=name))
 
 
 _POINTS: tuple[tuple[str, Callable[[_Findings], Iterator[Point]]], ...] = (
@@ -790,6 +846,7 @@ _POINTS: tuple[tuple[str, Callable[[_Findings], Iterator[Point]]], ...] = (
     ("connection", _connection),
     ("quarantine", _quarantine),
     ("unsettled", _unsettled),
+    ("own_labels", _own_labels),
     ("fonts", _fonts),
     ("printing", _printing),
 )

@@ -70,28 +70,51 @@ def reprint(
     context: typer.Context,
     ids: Ids = None,
     out: Annotated[Path, typer.Option("--out", help="Where reprint.pdf goes.")] = Path(),
+    paper: Annotated[
+        str | None,
+        typer.Option(
+            "--paper", help="4x6, letter or a4 (two a sheet), a6; else each label as it is.", show_default=False
+        ),
+    ] = None,
+    printer: Annotated[
+        str | None,
+        typer.Option("--printer", help="Print them there as well.", show_default=False),
+    ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Print held labels again; nothing is ever bought here.
+    """Print held labels again; nothing is ever bought here. Packages, orders, batches (B07) or positions (B07-063..080).
 
     \b
     Examples:
       tiktok-erp labels reprint P000123
+      tiktok-erp labels reprint B07-063 --printer zebra
+      tiktok-erp labels reprint B07-063..080
       tiktok-erp labels list --json | jq -c 'select(.batch_id == 7)' | tiktok-erp labels reprint -
     """
 
     def body(session: Session) -> None:
-        from tiktok_erp.labels.run import reprint as write_again
+        from tiktok_erp.labels.paper import PAPERS
+        from tiktok_erp.labels.printing import PrintOptions
+        from tiktok_erp.labels.printing import reprint as write_again
+        from tiktok_erp.labels.spool import open_printers
 
-        packages = session.packages(read_names(ids))
+        if paper is not None and paper not in PAPERS:
+            raise UsageError(
+                tr("{paper} is no paper", paper=paper),
+                subject="--paper",
+                next_step=tr("choose one of {papers}", papers=", ".join(PAPERS)),
+            )
+        packages = _at_positions(session, read_names(ids))
         if packages is None:
             raise UsageError(
                 tr("name the packages whose labels are to be printed again"),
                 subject="labels reprint",
                 next_step=tr("run `tiktok-erp labels reprint ID...`"),
             )
-        count = write_again(session.store, session.rules(), session.out, packages, existing_folder(out))
+        printers = tuple(open_printers([printer] if printer is not None else []))
+        options = PrintOptions(out=existing_folder(out), paper=paper, printers=printers)
+        count = write_again(session.store, session.rules(), session.out, packages, options)
         session.summary.update(printed=count.printed, pages=count.pages)
         if count.directory is not None:
             session.out.say(
@@ -104,6 +127,21 @@ def reprint(
             )
 
     run_command("labels", context, body, as_json=as_json, quiet=quiet)
+
+
+def _at_positions(session: Session, names: list[str] | None) -> list[str] | None:
+    """Turn positions and batches among the names into packages, and the others as everywhere."""
+    if names is None:
+        return None
+    from tiktok_erp.labels.plan import read_range
+    from tiktok_erp.store.print_jobs import find_at_positions
+
+    found: list[str] = []
+    for name in names:
+        span = read_range(name)
+        at_positions = find_at_positions(session.store, *span) if span is not None else []
+        found += at_positions or session.packages([name]) or []
+    return list(dict.fromkeys(found))
 
 
 @labels_app.command("void")

@@ -14,6 +14,7 @@ from tiktok_erp.messages import tr
 from tiktok_erp.model.outcome import Outcome
 
 if TYPE_CHECKING:
+    from tiktok_erp.labels.printing import PrintCount, PrintOptions
     from tiktok_erp.labels.run import PurchasePlan
     from tiktok_erp.model.money import Money
 
@@ -45,6 +46,34 @@ def print_labels(
     packing_slips: Annotated[
         bool, typer.Option("--packing-slips/--no-packing-slips", help="Write packing-slips.pdf.")
     ] = True,
+    files_of: Annotated[
+        int, typer.Option("--files-of", min=0, help="Labels a file: labels-01.pdf and so on; 0 is one file.")
+    ] = 0,
+    paper: Annotated[
+        str | None,
+        typer.Option(
+            "--paper", help="4x6, letter or a4 (two a sheet), a6; else each label as it is.", show_default=False
+        ),
+    ] = None,
+    printer: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--printer",
+            help="A queue of CUPS, ipp://HOST/ipp/print, or tcp://HOST:9100 (ZPL); several share a batch.",
+            show_default=False,
+        ),
+    ] = None,
+    resume: Annotated[
+        str | None,
+        typer.Option("--resume-from", help="Print a batch again from this label on: B07-063.", show_default=False),
+    ] = None,
+    station: Annotated[
+        str | None,
+        typer.Option("--station", help="Packing place: takes a part that no other place prints.", show_default=False),
+    ] = None,
+    pull_list: Annotated[
+        bool, typer.Option("--pull-list", help="Show labelled packages that must not leave, and stop.")
+    ] = False,
     yes: Yes = False,
     stale_ok: StaleOk = False,
     dry_run: DryRun = False,
@@ -62,21 +91,66 @@ def print_labels(
       tiktok-erp print-labels --limit 50 --out today
       tiktok-erp print-labels --from tracking.csv
       tiktok-erp print-labels --from labels-1.pdf labels-2.pdf
+      tiktok-erp print-labels --printer zebra --printer zebra-2
+      tiktok-erp print-labels --printer tcp://192.168.1.50:9100 --station north
+      tiktok-erp print-labels --paper letter --files-of 100
+      tiktok-erp print-labels --resume-from B07-063 --printer zebra
     """
 
     def body(session: Session) -> None:
+        if pull_list:
+            _show_pulls(session)
+            return
         files, names = _files_and_names(from_files, ids)
         only = session.packages(names)
         cap = _money(max_cost)
+        options = _print_options(session)
         if not (plan or dry_run):
             existing_folder(out)
+        if resume is not None:
+            if not dry_run:
+                _resume(session, options, resume)
+            return
         if files:
             _take_over(session, files)
         elif only != [] and limit != 0:
-            _buy(session, only, cap)
+            with session.alone("print-labels" if station is not None else None) as is_alone:
+                if is_alone:
+                    _buy(session, only, cap)
+                else:
+                    session.out.warn(tr("another run is buying labels; this one prints what is held"))
         if plan or dry_run:
             return
-        _print(session, None if files else only)
+        _print(session, options, None if files else only)
+
+    def _print_options(session: Session) -> PrintOptions:
+        from tiktok_erp.labels.paper import PAPERS
+        from tiktok_erp.labels.printing import PrintOptions
+        from tiktok_erp.labels.spool import open_printers
+
+        printing = session.rules().printing
+        chosen = paper or printing.paper
+        if chosen is not None and chosen not in PAPERS:
+            raise UsageError(
+                tr("{paper} is no paper", paper=chosen),
+                subject="--paper",
+                next_step=tr("choose one of {papers}", papers=", ".join(PAPERS)),
+            )
+        if station is not None and not station.strip().isprintable():
+            raise UsageError(
+                tr("{name} is no name of a station", name=station),
+                subject="--station",
+                next_step=tr("use a short word"),
+            )
+        return PrintOptions(
+            out=out,
+            pick_list=pick_list,
+            packing_slips=packing_slips,
+            files_of=files_of,
+            paper=chosen,
+            station=station.strip() if station is not None else None,
+            printers=tuple(open_printers(printer or printing.printers)),
+        )
 
     def _take_over(session: Session, paths: list[Path]) -> None:
         from tiktok_erp.labels.own import LabelImporter
@@ -169,32 +243,13 @@ def print_labels(
         if count.stopped is not None:
             session.stopped = count.stopped
 
-    def _print(session: Session, only: list[str] | None) -> None:
-        from tiktok_erp.labels.run import print_batch
+    def _print(session: Session, options: PrintOptions, only: list[str] | None) -> None:
+        from tiktok_erp.labels.printing import print_batch
 
-        count = print_batch(
-            session.store,
-            session.rules(),
-            session.out,
-            only=only,
-            out=out,
-            pick_list=pick_list,
-            packing_slips=packing_slips,
-            run_id=session.run_id,
-        )
-        session.summary.update(printed=count.printed, pages=count.pages, batch=str(count.directory or ""))
-        if count.directory is None:
+        count = print_batch(session.store, session.rules(), session.out, options, only=only, run_id=session.run_id)
+        _tell_printed(session, count, options)
+        if count.directory is None and not count.on_paper:
             session.out.say(tr("nothing to print"))
-        else:
-            session.out.say(
-                tr(
-                    "{printed} labels on {pages} pages: {file} (batch {batch})",
-                    printed=count.printed,
-                    pages=count.pages,
-                    file=out / "labels.pdf",
-                    batch=count.directory.name,
-                )
-            )
         if count.held_back:
             session.out.warn(
                 tr(
@@ -205,8 +260,71 @@ def print_labels(
         if session.stopped is not None:
             raise session.stopped
 
-    run_command(
-        "print-labels", context, body, as_json=as_json, quiet=quiet, dry_run=dry_run or plan, lock="print-labels"
+    lock = "print-labels" if station is None else f"print-labels-{station_key(station)}"
+    is_only_shown = dry_run or plan or pull_list
+    run_command("print-labels", context, body, as_json=as_json, quiet=quiet, dry_run=is_only_shown, lock=lock)
+
+
+def station_key(name: str) -> str:
+    """Return a station's name in the form of a file name."""
+    return "".join(letter if letter.isalnum() else "_" for letter in name.strip())[:40] or "_"
+
+
+def _resume(session: Session, options: PrintOptions, position: str) -> None:
+    from tiktok_erp.labels.printing import resume_from
+
+    count = resume_from(session.store, session.rules(), session.out, options, position, run_id=session.run_id)
+    _tell_printed(session, count, options)
+
+
+def _tell_printed(session: Session, count: PrintCount, options: PrintOptions) -> None:
+    session.summary.update(
+        printed=count.printed,
+        pages=count.pages,
+        batch=str(count.directory or ""),
+        files=[str(path) for path in count.files],
+    )
+    if count.files and count.directory is not None:
+        session.out.say(
+            tr(
+                "{printed} labels on {pages} pages: {file} (batch {batch})",
+                printed=count.printed,
+                pages=count.pages,
+                file=count.files[0] if len(count.files) == 1 else f"{count.files[0]} .. {count.files[-1].name}",
+                batch=count.directory.name,
+            )
+        )
+    if options.printers:
+        session.summary.update(on_paper=count.on_paper, doubtful=count.doubtful)
+        session.out.say(tr("{count} labels printed, as the printer says", count=count.on_paper))
+
+
+def _show_pulls(session: Session) -> None:
+    from tiktok_erp.cli.tables import print_table
+    from tiktok_erp.labels.plan import next_step_for
+    from tiktok_erp.labels.printing import list_pulls
+
+    pulls = list_pulls(session.store)
+    session.summary.update(pulls=len(pulls))
+    if session.out.as_json:
+        for pull in pulls:
+            fields = {"position": pull.position, "items": pull.items, "tracking_number": pull.tracking_number}
+            ids = {"package_id": pull.package_id, "order_id": pull.order_id}
+            step = next_step_for(pull.cause)
+            session.out.item(Outcome("pull", ids, "done", cause=pull.cause, next_step=step, fields=fields))
+        return
+    if not pulls:
+        session.out.say(tr("no labelled package has to be pulled out"))
+        return
+    words = {
+        "order_cancelled": tr("cancelled"),
+        "cancel_requested": tr("buyer asks to cancel"),
+        "address_changed": tr("address changed"),
+    }
+    print_table(
+        session.out,
+        [tr("position"), tr("package"), tr("why"), tr("content")],
+        [[pull.position, pull.package_id, words.get(pull.cause, pull.cause), pull.items] for pull in pulls],
     )
 
 

@@ -125,7 +125,7 @@ def _print(session: Session, runways: tuple[Runway, ...], minutes: int) -> None:
             tr("short"),
             tr("sold in {count} min", count=minutes),
             tr("a minute"),
-            tr("lasts (min)"),
+            tr("lasts"),
         ],
         [
             [
@@ -136,11 +136,21 @@ def _print(session: Session, runways: tuple[Runway, ...], minutes: int) -> None:
                 entry.short,
                 entry.units_sold,
                 str(entry.per_minute),
-                entry.minutes_left if entry.minutes_left is not None else "-",
+                _duration(entry.minutes_left),
             ]
             for entry in runways
         ],
     )
+
+
+def _duration(minutes: int | None) -> str:
+    if minutes is None:
+        return "-"
+    if minutes < 2 * 60:
+        return tr("{count} min", count=minutes)
+    if minutes < 2 * 24 * 60:
+        return tr("{count} h", count=minutes // 60)
+    return tr("{count} days", count=minutes // (24 * 60))
 
 
 def _fields(entry: Runway) -> dict[str, object]:

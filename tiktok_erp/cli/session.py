@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -106,6 +106,10 @@ class Session:
         if self._labels is None:
             self._labels = _connect_labels(self)
         return self._labels
+
+    def alone(self, lock: str | None) -> AbstractContextManager[bool]:
+        """Hold one more lock of this database while the block runs; gives False when another process holds it."""
+        return _only_one(self.options.db, None if self.dry_run else lock)
 
     def let_go(self) -> None:
         """Wait for what must not be broken off: a token that a thread is just renewing."""
@@ -453,7 +457,7 @@ def _which_shop(
         shops = shop.fetch_shops()
     except (SignInError, ChannelRefused) as error:
         # Without leave to list the shops the cipher itself tells one shop from another.
-        if not cipher or error.cause not in ("scope_missing", "refused"):
+        if not cipher or not (isinstance(error, ChannelRefused) or error.cause == "scope_missing"):
             raise
         return "cipher-" + hashlib.sha256(cipher.encode()).hexdigest()[:12], "", "", cipher
     chosen = _choose_shop(shops, cipher, session.store.meta("shop"))

@@ -17,9 +17,11 @@ from tiktok_erp.model.moment import from_text
 from tiktok_erp.model.outcome import Outcome
 
 if TYPE_CHECKING:
+    from tiktok_erp.model.runway import Runway
     from tiktok_erp.store.overview import Overview
 
 _LIST_SHOWN = 4
+_A_DAY_MIN = 24 * 60
 
 
 def register(app: typer.Typer) -> None:
@@ -62,6 +64,7 @@ def _fields(view: Overview) -> dict[str, object]:
         "shop": view.shop,
         "orders": view.orders,
         "packages": view.packages,
+        "kept_back": view.kept_back,
         "overdue": view.overdue,
         "overdue_estimated": view.overdue_estimated,
         "due_next_24h": view.due_next_day,
@@ -73,6 +76,10 @@ def _fields(view: Overview) -> dict[str, object]:
         "unsettled": view.unsettled,
         "quarantine": [dict(row) for row in view.quarantine],
         "short": [dict(row) for row in view.short],
+        "runway": [
+            {"sku": entry.sku, "available": entry.available, "minutes_left": entry.minutes_left}
+            for entry in view.runways
+        ],
         "as_of": view.as_of,
         "connection": [asdict(quality) for quality in view.connection],
         "alert_addresses": view.alert_addresses,
@@ -105,6 +112,8 @@ def _sections(view: Overview, now: datetime) -> list[tuple[str, list[tuple[str, 
         if view.orders.get(state)
     ]
     packages = [(words[state], str(view.packages[state])) for state in _STATES if view.packages.get(state)]
+    if view.kept_back:
+        packages.append((tr("kept back"), str(view.kept_back)))
     deadlines = [
         (tr("overdue"), str(view.overdue)),
         (tr("due in 24 hours"), str(view.due_next_day)),
@@ -121,9 +130,7 @@ def _sections(view: Overview, now: datetime) -> list[tuple[str, list[tuple[str, 
     if len(view.quarantine) > _LIST_SHOWN:
         cases.append((tr("further causes"), str(len(view.quarantine) - _LIST_SHOWN)))
     short = [(row["sku"], tr("{count} units short", count=row["units"])) for row in view.short[:_LIST_SHOWN]]
-    stock = short or [
-        (row["sku"], tr("{count} to sell", count=row["available"])) for row in view.nearly_out[:_LIST_SHOWN]
-    ]
+    stock = short or [(entry.sku, _runway(entry)) for entry in view.runways[:_LIST_SHOWN]]
     resources = {
         "orders": tr("orders"),
         "orders_file": tr("orders, from a file"),
@@ -145,6 +152,12 @@ def _sections(view: Overview, now: datetime) -> list[tuple[str, list[tuple[str, 
         (tr("As of"), ages or [(tr("never fetched"), "")]),
         (tr("Connection, 24 hours"), _connection(view)),
     ]
+
+
+def _runway(entry: Runway) -> str:
+    if entry.minutes_left is None or entry.minutes_left >= _A_DAY_MIN:
+        return tr("{count} to sell", count=entry.available)
+    return tr("{count} to sell, {minutes} min", count=entry.available, minutes=entry.minutes_left)
 
 
 def _requests(view: Overview, now: datetime) -> str:

@@ -62,7 +62,7 @@ def tell_story(session: Session, sku: str, moves: int) -> None:
                 reserved=row["reserved"],
                 kept=row["safety_stock"],
                 available=row["available_to_sell"],
-                at=row["counted_at"] or tr("unknown"),
+                at=row["counted_at"] or tr("never"),
             )
         )
     if not story.stock and not parts:
@@ -150,23 +150,35 @@ def _say_reservations(session: Session, rows: list[sqlite3.Row]) -> None:
 
 
 def _say_moves(session: Session, rows: list[sqlite3.Row], in_all: int) -> None:
-    from tiktok_erp.cli.tables import print_table
+    from tiktok_erp.cli.tables import print_table, terminal_width
 
     if in_all > len(rows):
         session.out.say(tr("the last {count} of {all} moves; `--moves` shows more", count=len(rows), all=in_all))
-    print_table(
-        session.out,
-        [tr("at (UTC)"), tr("warehouse"), tr("move"), tr("on hand"), tr("reserved"), tr("because"), tr("reference")],
+    headers = [
+        tr("at (UTC)"),
+        tr("warehouse"),
+        tr("move"),
+        tr("on hand"),
+        tr("reserved"),
+        tr("because"),
+        tr("reference"),
+    ]
+    table = [
         [
-            [
-                row["at"],
-                row["warehouse"],
-                row["kind"],
-                f"{row['quantity']:+d}" if row["quantity"] else "",
-                f"{row['reserved']:+d}" if row["reserved"] else "",
-                row["because"],
-                row["reference"],
-            ]
-            for row in rows
-        ],
-    )
+            row["at"],
+            row["warehouse"],
+            row["kind"],
+            f"{row['quantity']:+d}" if row["quantity"] else "",
+            f"{row['reserved']:+d}" if row["reserved"] else "",
+            "" if row["because"] == row["kind"] else row["because"],
+            row["reference"],
+        ]
+        for row in rows
+    ]
+    if terminal_width() is not None:  # what a screen has room for
+        for line in table:
+            line[0] = f"{line[0][5:10]} {line[0][11:19]}"
+        if len({row["warehouse"] for row in rows}) == 1:
+            for line in (headers, *table):
+                del line[1]
+    print_table(session.out, headers, table)

@@ -12,7 +12,7 @@ import typer
 
 from tiktok_erp.cli.options import DryRun, Json, Quiet
 from tiktok_erp.cli.session import Session, require_credentials_or_file, run_command
-from tiktok_erp.errors import ErpError, UsageError
+from tiktok_erp.errors import ChannelDown, ChannelRefused, ErpError, UsageError
 from tiktok_erp.messages import tr
 
 _SHORTEST, _SHORT = timedelta(seconds=10), timedelta(seconds=30)
@@ -78,15 +78,19 @@ def sync(
             require_credentials_or_file(
                 session, tr("set the TIKTOK_SHOP_ settings, or run `tiktok-erp sync --from FILE` with an order export")
             )
-            count = sync_channel(
-                session.store,
-                session.shop(),
-                rules,
-                session.out,
-                run_id=session.run_id,
-                since=start,
-                dry_run=dry_run,
-            )
+            try:
+                count = sync_channel(
+                    session.store,
+                    session.shop(),
+                    rules,
+                    session.out,
+                    run_id=session.run_id,
+                    since=start,
+                    dry_run=dry_run,
+                )
+            except ChannelRefused as refusal:
+                # Not one item of many was refused (exit code 3), but the fetch itself: an alert must count it as a failure.
+                raise ChannelDown(refusal.what, subject=refusal.subject, next_step=refusal.next_step) from refusal
         session.summary.update(new=count.new, changed=count.changed, unchanged=count.unchanged, unreadable=count.failed)
         session.summary.update(asdict(count.resources))
         text = tr(

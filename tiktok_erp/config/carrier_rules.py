@@ -210,7 +210,8 @@ def read_service_level(carrier: str, file: Source, node: Node, name: str) -> str
         return None
     if text in known:
         return text
-    successor = RETIRED_SERVICE_LEVELS.get((carrier, text))
+    # Other programs write the old name in capitals.
+    successor = RETIRED_SERVICE_LEVELS.get((carrier, text.lower()))
     if successor is not None:
         file.note(
             node,

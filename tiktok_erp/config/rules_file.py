@@ -488,12 +488,15 @@ def _carrier_names(file: Source, node: Node, name: str) -> dict[str, str] | None
 
 
 def _printing(file: Source, node: Node, name: str) -> Printing | None:
-    keys = read_group(file, node, name, ("language", "fonts"))
+    keys = read_group(file, node, name, ("language", "fonts", "header_pages", "printers", "paper"))
     if keys is None:
         return None
     return Printing(
         language=keys.get("language", choice("en", "zh"), "en"),
         fonts=keys.get("fonts", any_number(read_text), ()),
+        header_pages=keys.get("header_pages", read_flag, False),
+        printers=keys.get("printers", any_number(read_text), ()),
+        paper=keys.get("paper", choice("4x6", "letter", "a4", "a6"), None),
     )
 
 

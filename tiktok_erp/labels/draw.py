@@ -7,18 +7,20 @@ messages', so its words are a table in this module.
 from __future__ import annotations
 
 import contextlib
+import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 from reportlab import rl_config
 from reportlab.lib.pagesizes import A4, letter
 from reportlab.pdfgen.canvas import Canvas
 
 from tiktok_erp.labels.fonts import PaperFonts
-from tiktok_erp.model.print_job import PrintedPosition, PrintLine
+from tiktok_erp.model.print_job import PrintedPosition, PrintItem, PrintLine, PulledPackage
 from tiktok_erp.pdf import whole_file
 
 Paper = Literal["letter", "a4", "4x6"]
@@ -26,6 +28,7 @@ PAPER_SIZES_PT: dict[str, tuple[float, float]] = {"letter": letter, "a4": A4, "4
 
 _LEADING = 1.22  # line height as a multiple of the type size
 _FOOT = 16.0  # for the page number or the tracking number
+_HEADER_SKUS = 6
 _NAME_LINES = 2  # a product name may take as much and is then cut: titles on the channel run to 250 letters
 # Between what this finds, a line may break: at spaces, after hyphens and slashes, and around every Chinese character.
 _BREAKABLE = re.compile(r"\s+|[^\s\-/_\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef]+[\-/_]*|.", re.DOTALL)
@@ -64,6 +67,11 @@ class _Words:
     page: str
     continued: str
     total: str
+    pull_out: str
+    order_cancelled: str
+    cancel_requested: str
+    address_changed: str
+    ship_by: str
 
 
 _WORDS = {
@@ -86,6 +94,11 @@ _WORDS = {
         page="Page",
         continued="continued",
         total="Total pieces",
+        pull_out="Pull out before packing: these labels must not leave",
+        order_cancelled="cancelled",
+        cancel_requested="buyer asks to cancel",
+        address_changed="address changed",
+        ship_by="Ship by",
     ),
     "zh": _Words(
         pick_list="拣货单",
@@ -106,6 +119,11 @@ _WORDS = {
         page="页",
         continued="续页",
         total="总件数",
+        pull_out="打包前请先抽出：以下面单不得发出",
+        order_cancelled="已取消",
+        cancel_requested="买家申请取消",
+        address_changed="地址已变更",
+        ship_by="发货期限",
     ),
 }
 
@@ -118,10 +136,12 @@ def render_pick_list(
     date_text: str,
     language: str = "en",
     paper: Paper = "letter",
+    pulls: Sequence[PulledPackage] = (),
     fonts: PaperFonts | None = None,
 ) -> DrawnPaper:
     """Write what to fetch for `positions` to `target`: totals by SKU in walking order, then the notes by position.
 
+    `pulls`, packages of earlier batches that must not leave, stand above everything else.
     Shelves sort as people number them (A2 before A10), SKUs without one come last. `batch` and `date_text` stand in
     the head as given. Raises KeyError for an unknown language or paper, ValueError when there is no position, and
     LabelFileError when `target` cannot be written.
@@ -131,7 +151,8 @@ def render_pick_list(
     words = _WORDS[language]
     totals = _totals(positions)
     with _new_sheet(target, PAPER_SIZES_PT[paper], 36, fonts, f"{words.pick_list} {batch}") as sheet:
-        blocks = [*_pick_rows(sheet, words, totals), *_note_rows(sheet, words, positions)]
+        blocks = [*_pull_rows(sheet, words, pulls)]
+        blocks += [*_pick_rows(sheet, words, totals), *_note_rows(sheet, words, positions)]
         head = _pick_head(sheet, words, f"{words.pick_list} {batch}", date_text, _counts(words, positions, totals))
         pages = _paginate(blocks, sheet.inner_height - head.height - _FOOT)
         for number, page in enumerate(pages, start=1):
@@ -171,6 +192,48 @@ def render_packing_slips(
                 _draw_slip_foot(sheet, words, place, number, len(pages))
                 sheet.end_page()
     return sheet.drawn
+
+
+def render_run_header(
+    items: Sequence[PrintItem],
+    *,
+    positions: str,
+    zone: ZoneInfo,
+    language: str = "en",
+    fonts: PaperFonts | None = None,
+) -> bytes:
+    """Return a 4x6 page that goes before the labels of `items`, which are packed alike: what to take, how often, until when.
+
+    `positions` is drawn as given. It has no barcode, so that nobody takes it for a label.
+    """
+    words = _WORDS[language]
+    buffer = io.BytesIO()
+    canvas = Canvas(buffer, pagesize=PAPER_SIZES_PT["4x6"], pageCompression=1, invariant=True)
+    sheet = _Sheet(canvas, PAPER_SIZES_PT["4x6"], 20, fonts or PaperFonts())
+    lines = {line.sku: line for item in items for line in item.lines}
+    blocks = [_text_block(sheet, sheet.margin, [positions], 24, bold=True, space=8)]
+    blocks += [_text_block(sheet, sheet.margin, [f"{words.packages}: {len(items)}"], 20, space=10)]
+    single = {tuple((line.sku, line.quantity) for line in item.lines) for item in items}
+    for sku in sorted(lines)[:_HEADER_SKUS]:
+        line = lines[sku]
+        times = f" x {line.quantity}" if len(single) == 1 else ""
+        shelf = f"{line.shelf}   " if line.shelf else ""
+        blocks += [
+            _text_block(sheet, sheet.margin, [text], 18, bold=True)
+            for text in sheet.wrap(f"{shelf}{sku}{times}", 18, sheet.inner_width, bold=True)
+        ]
+        names = sheet.wrap(f"{line.name} {line.variant}".strip(), 11, sheet.inner_width, lines=_NAME_LINES)
+        blocks += [_text_block(sheet, sheet.margin, names, 11, space=6)]
+    if len(lines) > _HEADER_SKUS:
+        blocks += [_text_block(sheet, sheet.margin, ["…"], 18)]
+    due = [item.ship_by for item in items if item.ship_by is not None]
+    if due:
+        text = f"{words.ship_by} {min(due).astimezone(zone):%Y-%m-%d %H:%M}"
+        blocks += [_text_block(sheet, sheet.margin, [text], 12)]
+    _draw_blocks(blocks, sheet.top)
+    sheet.end_page()
+    canvas.save()
+    return buffer.getvalue()
 
 
 @dataclass(frozen=True, slots=True)
@@ -400,6 +463,22 @@ def _pick_row(sheet: _Sheet, words: _Words, total: _Total) -> _Block:
         sheet.rule(y - height, 0.3)
 
     return _Block(height, draw)
+
+
+def _pull_rows(sheet: _Sheet, words: _Words, pulls: Sequence[PulledPackage]) -> Iterator[_Block]:
+    if not pulls:
+        return
+    yield _text_block(sheet, sheet.margin, [words.pull_out], 12, bold=True, space=4)
+    causes = {
+        "order_cancelled": words.order_cancelled,
+        "cancel_requested": words.cancel_requested,
+        "address_changed": words.address_changed,
+    }
+    for pull in pulls:
+        text = f"{pull.position or pull.package_id}   {causes.get(pull.cause, pull.cause)}   {pull.items}"
+        for line in sheet.wrap(text, 10, sheet.inner_width):
+            yield _text_block(sheet, sheet.margin, [line], 10)
+    yield _Block(10, lambda y: sheet.rule(y - 6, 1))
 
 
 def _note_rows(sheet: _Sheet, words: _Words, positions: Iterable[PrintedPosition]) -> Iterator[_Block]:

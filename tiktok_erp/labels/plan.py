@@ -2,26 +2,47 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from tiktok_erp.messages import tr
 from tiktok_erp.model.print_job import PrintItem
 
-_END_OF_TIME = datetime.max.replace(tzinfo=UTC)
+_END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
+_BUCKET_S = 6 * 3600
+_PARTS = re.compile(r"\d+|\D+")
+_RANGE = re.compile(r"[Bb](?P<batch>\d{1,9})(?:-(?P<first>\d{1,9})(?:\.\.(?:[Bb](?P=batch)-)?(?P<last>\d{1,9}))?)?")
+_POSITION = re.compile(r"[Bb](?P<batch>\d{1,9})-(?P<place>\d{1,9})")
 
 SkuSignature = tuple[tuple[str, int], ...]
 
 
 def plan_print_order(items: Iterable[PrintItem]) -> tuple[PrintItem, ...]:
-    """Return `items` in packing order: deadline, carrier, service level, content, package id.
+    """Return `items` in packing order: deadline, carrier, packages of one SKU, then the others along the shelves.
 
-    Known deadlines come first in time order, the channel's before an estimated one of the same second; packages
-    without any come last. Within one deadline a carrier's parcels stay together, and packages with the same SKUs and
-    quantities follow each other, so that they are packed in one go. The order of `items` plays no part.
+    Deadlines of the same six hours count as one, or every other second would tear a run of equal packages apart; the
+    channel's come before estimated ones, packages without any come last. Packages with the same content follow each
+    other, so that they are packed in one go. The order of `items` plays no part.
     """
     return tuple(sorted(items, key=_place))
+
+
+def plan_runs(items: Sequence[PrintItem]) -> tuple[tuple[int, int], ...]:
+    """Return (first, last) of each run of packages that are packed alike, as places from 1 in `items`."""
+    runs: list[tuple[int, int]] = []
+    for place, item in enumerate(items, start=1):
+        if runs and _run(items[runs[-1][0] - 1]) == _run(item):
+            runs[-1] = (runs[-1][0], place)
+        else:
+            runs.append((place, place))
+    return tuple(runs)
+
+
+def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
+    """Return a key that sorts shelves as people number them: A2 before A10."""
+    return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part.casefold()) for part in _PARTS.findall(text))
 
 
 def sku_signature(item: PrintItem) -> SkuSignature:
@@ -37,16 +58,49 @@ def position_text(batch_number: int, place: int) -> str:
     return f"B{batch_number:02d}-{place:03d}"
 
 
-def _place(item: PrintItem) -> tuple[bool, datetime, bool, str, str, SkuSignature, str]:
+def read_position(text: str) -> tuple[int, int]:
+    """Return (batch, place) of a position such as `B07-063`. Raises ValueError for anything else."""
+    match = _POSITION.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(text)
+    return int(match["batch"]), int(match["place"])
+
+
+def read_range(text: str) -> tuple[int, int, int | None] | None:
+    """Return (batch, first, last place) of `B07`, `B07-063`, or `B07-063..080`; None for what is none of them.
+
+    A last place of None is the batch's end.
+    """
+    match = _RANGE.fullmatch(text.strip())
+    if match is None:
+        return None
+    if match["first"] is None:
+        return int(match["batch"]), 1, None
+    first = int(match["first"])
+    return int(match["batch"]), first, int(match["last"] or first)
+
+
+def _place(item: PrintItem) -> tuple[object, ...]:
+    signature = sku_signature(item)
+    shelf = min((line.shelf for line in item.lines if line.shelf), key=natural_key, default=None)
     return (
         item.ship_by is None,
-        item.ship_by or _END_OF_TIME,
+        (item.ship_by or _END_OF_TIME).timestamp() // _BUCKET_S,
         item.ship_by_estimated,
         item.carrier,
+        len(signature) > 1,
+        shelf is None,
+        natural_key(shelf or ""),
+        signature,
         item.service_level,
-        sku_signature(item),
         item.package_id,
     )
+
+
+def _run(item: PrintItem) -> tuple[object, ...]:
+    signature = sku_signature(item)
+    content = signature if len(signature) == 1 else "several"
+    return (item.carrier, content, (item.ship_by or _END_OF_TIME).timestamp() // _BUCKET_S)
 
 
 def next_step_for(obstacle: str) -> str:

@@ -64,6 +64,8 @@ def clean(text: str | None) -> str | None:
     """
     if text is None:
         return None
+    if text.isascii() and text.isprintable():  # nearly all of them, and the rest is slow
+        return " ".join(text.split()) or None
     folded = "".join(" " if letter in "\t\n\r\v\f" else letter for letter in unicodedata.normalize("NFKC", text))
     shown = "".join(letter for letter in folded if unicodedata.category(letter) not in _INVISIBLE)
     return " ".join(shown.split()) or None

@@ -16,7 +16,8 @@ def to_text(moment: datetime) -> str:
     if moment.tzinfo is None:
         raise ValueError("a time without a zone cannot be stored")
     # isoformat, not strftime: a sync writes a dozen times an order.
-    return moment.astimezone(UTC).isoformat()[:19] + "Z"
+    utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return utc.isoformat()[:19] + "Z"
 
 
 def from_text(text: str) -> datetime:

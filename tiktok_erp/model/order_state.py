@@ -6,10 +6,11 @@ Words: TikTok reference, sections 5.1 and 5.2. A word that is not in the tables 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from tiktok_erp.model.facts import OrderFacts, UnitFacts
 from tiktok_erp.model.rule import Deadlines
+from tiktok_erp.model.work_days import due_after
 
 HOLD_AFTER_PAYMENT = timedelta(hours=1)
 STILL_PROMISED = frozenset({"unpaid", "held", "open", "unknown"})
@@ -89,12 +90,15 @@ def channel_deadline(facts: OrderFacts) -> datetime | None:
     return min((moment for moment in given if moment is not None), default=None)
 
 
-def estimated_deadline(facts: OrderFacts, deadlines: Deadlines) -> datetime | None:
-    """Return the deadline by our own rules: from payment, for a pre-sale from its release. None when unpaid."""
+def estimated_deadline(facts: OrderFacts, deadlines: Deadlines, zone: tzinfo = UTC) -> datetime | None:
+    """Return the deadline by our own rules: from payment, for a pre-sale from its release. None when unpaid.
+
+    `zone` is the shop's: by its calendar the days of `deadlines.days` count, and no others.
+    """
+    start, length = facts.paid_at, deadlines.ship_within
     if facts.is_presale:
-        start = facts.release_at or facts.paid_at
-        return None if start is None else start + deadlines.presale_within
-    return None if facts.paid_at is None else facts.paid_at + deadlines.ship_within
+        start, length = facts.release_at or facts.paid_at, deadlines.presale_within
+    return None if start is None else due_after(start, length, deadlines.days, zone)
 
 
 def scanned_at(facts: OrderFacts) -> datetime | None:

@@ -42,6 +42,7 @@ class PrintItem:
     recipient_city_state: str | None = None
     is_gift: bool = False
     label_sha256: str | None = None
+    buyer: str | None = None  # equal for packages of one buyer; None when nobody told
 
     @property
     def unit_count(self) -> int:
@@ -56,3 +57,15 @@ class PrintedPosition:
     position: str
     pages: tuple[int, ...]
     item: PrintItem
+
+
+@dataclass(frozen=True, slots=True)
+class PulledPackage:
+    """A labelled package that must not leave as it is. `cause` is order_cancelled, cancel_requested or address_changed."""
+
+    package_id: str
+    position: str | None
+    order_id: str
+    cause: str
+    items: str
+    tracking_number: str | None

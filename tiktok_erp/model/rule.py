@@ -277,10 +277,16 @@ def shipped_safety_stock() -> tuple[SafetyRule, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Printing:
-    """Paper for packers: its language, and the fonts to draw with before those found on the system."""
+    """Paper for packers: its language, and the fonts to draw with before those found on the system.
+
+    `header_pages`: a page before each run of packages that are packed alike. `printers` print unless told otherwise.
+    """
 
     language: str = "en"
     fonts: tuple[str, ...] = ()
+    header_pages: bool = False
+    printers: tuple[str, ...] = ()
+    paper: str | None = None  # 4x6, letter, a4, a6; None: each label at its own size
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,14 @@ from decimal import Decimal
 
 RECENT_S = 600  # a stream's speed is that of its last ten minutes
 _A_MINUTE = 60
+_SHOWN = Decimal("0.01")
 
 
 @dataclass(frozen=True, slots=True)
 class Runway:
     """One SKU: what can still be sold, how fast it sells, and the minutes until it is sold out (None: nothing is sold).
 
-    `short` units were sold and hold no piece; `by_intent` of them were sold before there is stock.
+    `per_minute` is rounded to hundredths. `short` units were sold and hold no piece; `by_intent` of them were sold before there is stock.
     """
 
     sku: str
@@ -35,12 +36,12 @@ class Runway:
 
 
 def speed_now(sales: Sequence[tuple[int, int]], *, now_s: int, look_back_s: int) -> Decimal:
-    """Return the pieces a minute: those of the last ten minutes, or the mean of all that was looked at where it is higher."""
+    """Return the pieces a minute, exactly: those of the last ten minutes, or the mean of all that was looked at where it is higher."""
     recent_s = min(RECENT_S, look_back_s)
     recent = sum(pieces for second, pieces in sales if second > now_s - recent_s)
     whole = sum(pieces for second, pieces in sales if second > now_s - look_back_s)
     speeds = (Decimal(recent) * _A_MINUTE / recent_s, Decimal(whole) * _A_MINUTE / look_back_s)
-    return max(speeds).quantize(Decimal("0.01"))
+    return max(speeds)
 
 
 def plan_runway(
@@ -71,7 +72,7 @@ def plan_runway(
                 max(0, on_hand - reserved - available),
                 units,
                 by_intent,
-                speed,
+                speed.quantize(_SHOWN),
                 minutes,
                 sum(pieces for second, pieces in sold),
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta, tzinfo
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
@@ -33,3 +33,18 @@ def last_pickup(pickup: Pickup, before: datetime, zone: ZoneInfo) -> datetime | 
         if moment <= local and is_work_day(day, pickup.days):
             return moment.astimezone(before.tzinfo)
     return None
+
+
+def due_after(start: datetime, length: timedelta, days: WorkDays, zone: tzinfo) -> datetime:
+    """Return when `length` of days that count has passed since `start`; the others, by the shop's calendar, do not count."""
+    if days == WorkDays():
+        return start + length
+    moment, left = start, length
+    while True:
+        local = moment.astimezone(zone)
+        midnight = datetime.combine(local.date() + timedelta(days=1), time(0), zone).astimezone(start.tzinfo)
+        if is_work_day(local.date(), days):
+            if left <= midnight - moment:
+                return moment + left
+            left -= midnight - moment
+        moment = midnight

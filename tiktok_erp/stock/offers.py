@@ -9,7 +9,7 @@ from decimal import Decimal
 from tiktok_erp.model.bundle import Components, pieces_of
 from tiktok_erp.model.rule import Rules
 from tiktok_erp.model.safety_stock import SalesView, plan_safety_stock
-from tiktok_erp.stock.plan import ListingState, PushPlan, plan_push
+from tiktok_erp.stock.plan import ListingState, PushPlan, plan_push, without_unseen
 from tiktok_erp.store.bundles import load_own_bundles
 from tiktok_erp.store.database import Store, utc_now
 from tiktok_erp.store.live import load_sales_view
@@ -41,10 +41,18 @@ def refresh_offers(store: Store, rules: Rules) -> None:
 
 
 def plan_quantities(
-    store: Store, channel: str, shown: Mapping[str, tuple[tuple[str, int], ...]], view: SalesView
+    store: Store,
+    channel: str,
+    shown: Mapping[str, tuple[tuple[str, int], ...]],
+    view: SalesView,
+    unseen: Mapping[str, int] | None = None,
 ) -> PushPlan:
-    """Return what a push to `channel` would change now, by what it shows now. The listings of all channels share the stock."""
+    """Return what a push to `channel` would change now, by what it shows now. The listings of all channels share the stock.
+
+    `unseen` pieces of a SKU were most likely sold after the last fetch: they are not offered again.
+    """
     pools, reserved = load_pools(store)
+    pools = without_unseen(pools, unseen or {})
     own = load_own_bundles(store)
     states = []
     for row in load_listings(store):

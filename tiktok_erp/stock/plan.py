@@ -301,27 +301,46 @@ def _spread(offers: Sequence[tuple[str, int]], warehouses: Sequence[str], most: 
 
 
 @dataclass(frozen=True, slots=True)
-class Drift:
-    """A listing that shows another number than our pushes and the orders since account for."""
+class Reckoning:
+    """What a listing should show after all that is known, against what it shows.
 
-    listing_id: str
-    sku: str
-    shown: int
+    `missing` pieces are shown less than is accounted for: most likely sold after the last fetch.
+    """
+
     least: int
     most: int
-    since: str
+    shown: int
+
+    @property
+    def missing(self) -> int:
+        return max(0, self.least - self.shown)
+
+    @property
+    def is_too_high(self) -> bool:
+        return self.shown > self.most
 
 
-def find_drift(
-    shown: int | None, base: int | None, *, sold: int, cancelled: int, came_back: int, unseen: int
-) -> tuple[int, int] | None:
-    """Return the (least, most) that the channel should show where it shows something else; None: it fits, or nobody knows.
+def reckon(
+    shown: int | None, base: int | None, *, sold: int, cancelled: int, came_back: int, near: int
+) -> Reckoning | None:
+    """Return what a listing should show; None where nobody knows what it showed before.
 
     `base` is what it showed last by our reckoning; since then `sold` units were placed and stand, `cancelled` were placed and
-    cancelled, `came_back` of earlier ones were cancelled; up to `unseen` may have been sold after the last fetch. Whether the
-    channel puts a cancelled piece back on sale is not asked here: both fit.
+    cancelled, `came_back` of earlier ones were cancelled; `near` were placed so near to the base that they are in it or not.
+    Whether the channel puts a cancelled piece back on sale is not asked here: both fit.
     """
     if shown is None or base is None:
         return None
-    least, most = max(0, base - sold - cancelled - unseen), max(0, base - sold + came_back)
-    return None if least <= shown <= most else (least, most)
+    return Reckoning(max(0, base - sold - cancelled - near), max(0, base - sold + came_back), shown)
+
+
+def without_unseen(pools: Mapping[str, Pool], unseen: Mapping[str, int]) -> dict[str, dict[str, int]]:
+    """Return `pools` without the pieces that were most likely sold after the last fetch, taken where most is left."""
+    left = {sku: dict(pool) for sku, pool in pools.items()}
+    for sku, pieces in unseen.items():
+        pool = left.get(sku, {})
+        for place in sorted(pool, key=lambda name: (-pool[name], name)):
+            taken = min(pool[place], pieces)
+            pool[place] -= taken
+            pieces -= taken
+    return left

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tiktok_erp.channels.tiktok_errors import BUNDLE_QUANTITY, ZERO_REFUSED
 from tiktok_erp.errors import ChannelRefused, OutcomeUnknown
 from tiktok_erp.messages import tr
+from tiktok_erp.model.bundle import pieces_of
 from tiktok_erp.model.moment import from_text
 from tiktok_erp.model.outcome import Outcome, Report
 from tiktok_erp.model.rule import Rules
 from tiktok_erp.model.safety_stock import SalesView
 from tiktok_erp.stock.count import save_offers
 from tiktok_erp.stock.offers import plan_quantities, refresh_offers, row_parts
-from tiktok_erp.stock.plan import ListingState, PushPlan, QuantityChange, find_drift, plan_push
+from tiktok_erp.stock.plan import ListingState, PushPlan, QuantityChange, Reckoning, plan_push, reckon
 from tiktok_erp.stock.run import ReserveCount, reserve
 from tiktok_erp.store import outbox
 from tiktok_erp.store.bundles import load_own_bundles
 from tiktok_erp.store.database import Store, utc_now
 from tiktok_erp.store.live import load_sales_view
-from tiktok_erp.store.runs import require_fresh
+from tiktok_erp.store.runs import load_as_of, require_fresh
 from tiktok_erp.store.stock import (
     adopt_listing_skus,
+    load_arrived,
     load_channel_caps,
     load_listings,
     load_pools,
@@ -56,6 +61,7 @@ class _Push:
     stale_ok: bool
     view: SalesView
     shown: dict[str, tuple[tuple[str, int], ...]]  # listing id -> what the channel shows in each warehouse
+    unseen: Counter[str]
     done: set[str] = field(default_factory=set)
 
 
@@ -84,13 +90,13 @@ def push(
             view = load_sales_view(
                 store, rules.live, every=rules.sync.every, now=utc_now(), with_sales=True, channels=[shop.name]
             )
-            _tell_drift(store, shop.name, view, report)
+            unseen = _look_for_drift(store, shop.name, rules, report)
             if adopt_listing_skus(store):  # only now is it known which counted pieces these units are
                 late = reserve(store, rules, report, only_orders=None, dry_run=dry_run)
                 count.held, count.short = count.held + late.held, count.short + late.short
             refresh_offers(store, rules)
             shown = {listing.listing_id: listing.quantities for page in pages for listing in page}
-            plan = plan_quantities(store, shop.name, shown, view)
+            plan = plan_quantities(store, shop.name, shown, view, unseen)
             save_wanted(store, shop.name, plan.wanted)
         if plan.surprise is not None and not yes:
             return _tell_surprise(shop.name, plan, report, count)
@@ -98,66 +104,94 @@ def push(
             for change in plan.changes:
                 report.item(_quantity_outcome(shop.name, change, "planned"))
             return None
-        work = _Push(store, shop, report, count, rules, run_id, stale_ok, view, shown)
+        work = _Push(store, shop, report, count, rules, run_id, stale_ok, view, shown, unseen)
         for _round in range(_ROUNDS):
             if not _push_all(work, plan):
                 break
             with store.transaction():
-                plan = plan_quantities(store, shop.name, work.shown, view)
+                plan = plan_quantities(store, shop.name, work.shown, view, unseen)
     return None
 
 
-def _tell_drift(store: Store, channel: str, view: SalesView, report: Report) -> None:
-    """Report listings that show what neither our pushes nor the orders since account for. Call inside a transaction."""
-    sold = load_sold_since_base(store, channel)
-    drifted = []
+def _look_for_drift(store: Store, channel: str, rules: Rules, report: Report) -> Counter[str]:
+    """Report listings that show what neither our pushes nor the orders since account for. Call inside a transaction.
+
+    Return the pieces per SKU that are shown less than they should be: most likely sold after the last fetch. Only when a
+    later fetch does not bring those orders it was somebody else.
+    """
+    sold, arrived = load_sold_since_base(store, channel), load_arrived(store, channel)
+    own = load_own_bundles(store)
+    fetched_at = load_as_of(store, channel, "orders")
+    unseen: Counter[str] = Counter()
+    missing: dict[str, int] = {}
+    drifted, settled = [], []
     for row in load_listings(store, channel):
         if row["pushed_quantity"] is None or row["is_channel_bundle"]:
             continue
-        units, cancelled, came_back, near = sold.get(row["listing_id"], (0, 0, 0, 0))
-        speed = view.speed(row["sku"])
-        fits = find_drift(
+        listing_id = row["listing_id"]
+        units, cancelled, came_back, near = sold.get(listing_id, (0, 0, 0, 0))
+        found = reckon(
             row["channel_quantity"],
             row["base_quantity"],
             sold=units,
             cancelled=cancelled,
             came_back=came_back,
-            unseen=near + (speed.busiest if speed is not None else 0),
+            near=near,
         )
-        if fits is None:
-            continue
-        drifted.append(row["listing_id"])
-        least, most = fits
-        expected = str(most) if least == most else f"{least}-{most}"
-        report.warn(
-            tr(
-                "drift: {sku} (listing {listing}) shows {shown} where {expected} was to be expected after {base} at {since}:"
-                " somebody else sets it",
-                sku=row["sku"],
-                listing=row["listing_id"],
-                shown=row["channel_quantity"],
-                expected=expected,
-                base=row["base_quantity"],
-                since=row["base_at"],
-            )
+        waiting = max(0, row["unseen_quantity"] - arrived.get(listing_id, 0))
+        if found is not None and found.is_too_high:
+            drifted.append(listing_id)
+            _tell_drift(channel, row, found, report)
+        if row["unseen_until"] and _is_later(fetched_at, row["unseen_until"], rules):
+            settled.append(listing_id)
+            if waiting:
+                shown = row["channel_quantity"]
+                _tell_drift(channel, row, Reckoning(shown + waiting, shown + waiting, shown), report)
+            waiting = 0
+        if found is not None and found.missing:
+            missing[listing_id] = found.missing
+            waiting += found.missing
+        for sku, number in pieces_of(row["sku"], own).items() if waiting else ():
+            unseen[sku] += number * waiting
+    rebase_listings(store, channel, drifted=drifted, unseen=missing, settled=settled, at=utc_now())
+    return unseen
+
+
+def _is_later(fetched_at: datetime | None, seen_at: str, rules: Rules) -> bool:
+    """Tell whether the orders were fetched so long after a look that all that was sold before it must be here."""
+    return fetched_at is not None and fetched_at > from_text(seen_at) + rules.live.platform_delay
+
+
+def _tell_drift(channel: str, row: sqlite3.Row, found: Reckoning, report: Report) -> None:
+    expected = str(found.most) if found.least == found.most else f"{found.least}-{found.most}"
+    report.warn(
+        tr(
+            "drift: {sku} (listing {listing}) shows {shown} where {expected} was to be expected after {base} at {since}:"
+            " somebody else sets it",
+            sku=row["sku"],
+            listing=row["listing_id"],
+            shown=found.shown,
+            expected=expected,
+            base=row["base_quantity"],
+            since=row["base_at"],
         )
-        report.item(
-            Outcome(
-                "drift",
-                {"channel": channel, "listing_id": row["listing_id"], "sku": row["sku"]},
-                "skipped",
-                cause="drift",
-                next_step=tr("find out who else sets stock: Seller Center, a campaign, another program"),
-                fields={
-                    "shown_quantity": row["channel_quantity"],
-                    "least_expected": least,
-                    "most_expected": most,
-                    "pushed_quantity": row["pushed_quantity"],
-                    "pushed_at": row["pushed_at"],
-                },
-            )
+    )
+    report.item(
+        Outcome(
+            "drift",
+            {"channel": channel, "listing_id": row["listing_id"], "sku": row["sku"]},
+            "skipped",
+            cause="drift",
+            next_step=tr("find out who else sets stock: Seller Center, a campaign, another program"),
+            fields={
+                "shown_quantity": found.shown,
+                "least_expected": found.least,
+                "most_expected": found.most,
+                "pushed_quantity": row["pushed_quantity"],
+                "pushed_at": row["pushed_at"],
+            },
         )
-    rebase_listings(store, channel, drifted, utc_now())
+    )
 
 
 def _tell_surprise(channel: str, plan: PushPlan, report: Report, count: ReserveCount) -> None:
@@ -224,7 +258,7 @@ def _push_batch(work: _Push, product_id: str, ids: Sequence[str]) -> None:
             stale_ok=work.stale_ok,
             file_counts=False,
         )
-        plan = plan_quantities(store, shop.name, work.shown, work.view)
+        plan = plan_quantities(store, shop.name, work.shown, work.view, work.unseen)
         save_wanted(store, shop.name, plan.wanted)
         batch = [change for change in plan.changes if change.listing_id in ids]
         for change in batch:

@@ -54,7 +54,8 @@ def reserve(
         now = utc_now()
         adopt_listing_skus(store)
         written_off = settle_restocking(store, now)
-        let_go_incomplete(store, now)
+        if only_orders is None:  # what lets go here must be planned for again here
+            let_go_incomplete(store, now)
         stock = {(row["sku"], row["warehouse"]): (row["on_hand"], row["reserved"]) for row in load_stock(store)}
         counted = frozenset(sku for sku, warehouse in stock)
         units = _promised_units(store, counted, only_orders)

@@ -303,53 +303,14 @@ def spent_in_run(store: Store, run_id: int | None, *, fallback_minor: int) -> in
     )
 
 
-def load_to_print(store: Store, *, only: Sequence[str] | None = None) -> list[sqlite3.Row]:
-    """Return bought labels with a document that was never printed; `obstacle` says why one should not be printed now."""
-    where, values = "", ()
-    if only is not None:
-        where = " AND l.package_id IN (SELECT value FROM json_each(?))"
-        values = (json.dumps(list(only)),)  # type: ignore[assignment]
-    return store.query(
-        "SELECT l.*, max(o.base_state = 'cancelled') AS is_cancelled, max(o.cancel_requested) AS cancel_requested"
-        " FROM labels l JOIN package_orders po USING (package_id) JOIN orders o USING (order_id)"
-        f" WHERE l.state = 'bought' AND l.sha256 IS NOT NULL AND l.printed_at IS NULL AND l.void_sent_at IS NULL{where} GROUP BY l.label_id",
-        values,
-    )
-
-
-def next_batch_id(store: Store) -> int:
-    """Return the number of the next batch."""
-    return int(store.scalar("SELECT coalesce(max(batch_id), 0) + 1 FROM batches"))
-
-
-def save_batch(
-    store: Store,
-    batch_id: int,
-    directory: str,
-    positions: Sequence[tuple[int, int]],
-    *,
-    run_id: int | None,
-    at: datetime,
-) -> None:
-    """Write that a batch is safely on disk: `positions` holds (label id, position from 1). Call inside a transaction."""
-    now = to_text(at)
-    store.execute(
-        "INSERT INTO batches (batch_id, directory, created_at, run_id) VALUES (?, ?, ?, ?)",
-        (batch_id, directory, now, run_id),
-    )
-    store.execute_many(
-        "UPDATE labels SET printed_at = ?, batch_id = ?, position = ? WHERE label_id = ? AND printed_at IS NULL",
-        [(now, batch_id, position, label_id) for label_id, position in positions],
-    )
-
-
 def load_print_facts(store: Store, package_ids: Sequence[str]) -> list[sqlite3.Row]:
     """Return per package what paper for packers needs: orders, deadline, notes and the buyer's name."""
     return store.query(
         "SELECT p.package_id, v.ship_by, v.carrier, v.service_level, v.tracking_number,"
         " json_group_array(o.order_id) AS order_ids, json_group_array(o.channel_order_id) AS channel_order_ids,"
         " max(o.ship_by_source = 'rules') AS is_estimated, group_concat(o.buyer_note, ' / ') AS buyer_note,"
-        " group_concat(o.seller_note, ' / ') AS seller_note, max(r.name) AS name, max(r.city) AS city, max(r.state) AS state"
+        " group_concat(o.seller_note, ' / ') AS seller_note, max(o.buyer_id) AS buyer_id,"
+        " max(r.name) AS name, max(r.city) AS city, max(r.state) AS state"
         " FROM json_each(?) j JOIN packages p ON p.package_id = j.value JOIN v_packages v ON v.package_id = p.package_id"
         " JOIN package_orders po ON po.package_id = p.package_id JOIN orders o USING (order_id)"
         " LEFT JOIN recipients r USING (order_id) GROUP BY p.package_id",

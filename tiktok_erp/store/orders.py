@@ -8,6 +8,7 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 from tiktok_erp.model.facts import RecipientFacts
@@ -61,6 +62,7 @@ _PLAIN = (
     "cancel_reason",
 )
 _FLAGS = ("is_presale", "cancel_requested", "has_updated_address")
+_plain = attrgetter(*_PLAIN)
 _MAYBE_FLAGS = ("is_sample", "is_refundable_sample", "is_replacement", "is_exchange")
 _DERIVED = (
     "status",
@@ -339,7 +341,7 @@ def _order_row(change: OrderChange, now: str) -> tuple[Any, ...]:
         facts.channel_order_id,
         now,
         *(_time(getattr(facts, column)) for column in _TIMES),
-        *(getattr(facts, column) for column in _PLAIN),
+        *_plain(facts),
         int(facts.is_presale),
         int(facts.cancel_requested),
         int(facts.has_updated_address),

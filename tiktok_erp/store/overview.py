@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from tiktok_erp.model.moment import to_text
+from tiktok_erp.model.runway import Runway
+from tiktok_erp.model.safety_stock import Live
 from tiktok_erp.store.calls import EndpointQuality, load_quality
 from tiktok_erp.store.database import Store
+from tiktok_erp.store.live import load_runways
 
 # What people know by name; sweeps and refusals have cursors as well.
 RESOURCES = ("orders", "orders_file", "listings", "creators", "cancellations")
+_RUNWAYS = 6
 ALERT_ADDRESSES = "alert_addresses"
 
 
@@ -23,6 +27,7 @@ class Overview:
     shop: str | None
     orders: dict[str, int]
     packages: dict[str, int]
+    kept_back: int  # by the seller or a rule's `hold`; counted among `packages` too
     overdue: int
     overdue_estimated: int
     due_next_day: int
@@ -34,7 +39,7 @@ class Overview:
     unsettled: int
     quarantine: tuple[sqlite3.Row, ...]
     short: tuple[sqlite3.Row, ...]
-    nearly_out: tuple[sqlite3.Row, ...]
+    runways: tuple[Runway, ...]  # what is short or sold out first
     as_of: dict[str, str]
     last_runs: tuple[sqlite3.Row, ...]
     connection: tuple[EndpointQuality, ...]
@@ -68,6 +73,13 @@ def load_overview(store: Store, now: datetime, next_day: datetime) -> Overview:
         shop=store.meta("shop_name") or store.meta("shop"),
         orders={row["state"]: row["orders"] for row in orders},
         packages={row["state"]: row["packages"] for row in packages},
+        kept_back=int(
+            store.scalar(
+                "SELECT count(DISTINCT p.package_id) FROM orders o JOIN package_orders po USING (order_id)"
+                " JOIN packages p USING (package_id) LEFT JOIN holds h USING (order_id) WHERE o.is_open = 1"
+                " AND p.cancelled_at IS NULL AND (p.hold_because IS NOT NULL OR h.order_id IS NOT NULL)"
+            )
+        ),
         overdue=due["overdue"],
         overdue_estimated=due["estimated"],
         due_next_day=due["next_day"],
@@ -106,12 +118,7 @@ def load_overview(store: Store, now: datetime, next_day: datetime) -> Overview:
                 "SELECT r.sku, count(*) AS units FROM reservations r WHERE r.state = 'short' GROUP BY r.sku ORDER BY 2 DESC, 1"
             )
         ),
-        nearly_out=tuple(
-            store.query(
-                "SELECT sku, sum(available_to_sell) AS available, sum(reserved) AS reserved FROM v_stock GROUP BY sku"
-                " ORDER BY 2, 3 DESC, 1 LIMIT 6"
-            )
-        ),
+        runways=load_runways(store, Live().look_back, now)[:_RUNWAYS],
         as_of={
             f"{row['channel']} {row['resource']}": row["as_of"]
             for row in store.query("SELECT * FROM cursors")

@@ -73,6 +73,10 @@ CREATE TABLE listings (
   is_channel_bundle INTEGER NOT NULL DEFAULT 0 CHECK (is_channel_bundle IN (0, 1)),  -- the channel itself works out its quantity
   base_quantity     INTEGER,                     -- shown at base_at, by our push or when we looked: drift is measured from here
   base_at           TEXT CHECK (base_at GLOB '????-??-??T??:??:??Z'),
+  -- It showed so many pieces less than is accounted for, first and last at these times: most likely sold, the orders on their way.
+  unseen_quantity   INTEGER NOT NULL DEFAULT 0 CHECK (unseen_quantity >= 0),
+  unseen_since      TEXT CHECK (unseen_since GLOB '????-??-??T??:??:??Z'),
+  unseen_until      TEXT CHECK (unseen_until GLOB '????-??-??T??:??:??Z'),
   PRIMARY KEY (channel, listing_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX listings_by_sku ON listings (sku);
@@ -349,24 +353,34 @@ CREATE TABLE batches (
 CREATE TABLE claims (
   package_id TEXT PRIMARY KEY REFERENCES packages,
   station    TEXT NOT NULL,
+  batch_id   INTEGER NOT NULL,                   -- the number that the batch will have
   until      TEXT NOT NULL CHECK (until GLOB '????-??-??T??:??:??Z')
 ) STRICT, WITHOUT ROWID;
+
+-- Boxes that were packed and checked by scanning.
+CREATE TABLE packings (
+  package_id TEXT PRIMARY KEY REFERENCES packages,
+  station    TEXT NOT NULL,
+  packed_at  TEXT NOT NULL CHECK (packed_at GLOB '????-??-??T??:??:??Z')
+) STRICT, WITHOUT ROWID;
+CREATE INDEX packings_by_station ON packings (station, packed_at);
 
 -- Jobs handed to printers. A label counts as printed when its job is `done`.
 CREATE TABLE print_jobs (
   job_id      INTEGER PRIMARY KEY AUTOINCREMENT,
   batch_id    INTEGER NOT NULL REFERENCES batches,
-  printer     TEXT NOT NULL,                     -- a queue's name, or an address without a password
+  printer     TEXT,                              -- a queue's name, or an address without a password; NULL: any
   first       INTEGER NOT NULL,                  -- positions within the batch, both ends in
   last        INTEGER NOT NULL,
-  state       TEXT NOT NULL CHECK (state IN ('sent', 'done', 'failed', 'unknown')),
+  state       TEXT NOT NULL CHECK (state IN ('planned', 'sent', 'done', 'failed', 'unknown')),
   printer_job TEXT,                              -- the printer's own name of the job
   detail      TEXT,
-  sent_at     TEXT NOT NULL CHECK (sent_at GLOB '????-??-??T??:??:??Z'),
+  sent_at     TEXT CHECK (sent_at GLOB '????-??-??T??:??:??Z'),
   ended_at    TEXT CHECK (ended_at GLOB '????-??-??T??:??:??Z'),
-  run_id      INTEGER REFERENCES runs
+  run_id      INTEGER REFERENCES runs,
+  CHECK (state = 'planned' OR sent_at IS NOT NULL)
 ) STRICT;
-CREATE INDEX print_jobs_open ON print_jobs (batch_id) WHERE state IN ('sent', 'unknown');
+CREATE INDEX print_jobs_open ON print_jobs (batch_id) WHERE state <> 'done';
 
 -- What a label source would ask for a package, the newest per service. A quote is bought by its id.
 CREATE TABLE quotes (
@@ -411,6 +425,7 @@ CREATE TABLE labels (
   void_sent_at       TEXT CHECK (void_sent_at GLOB '????-??-??T??:??:??Z'),  -- the money back was asked for
   voided_at          TEXT CHECK (voided_at GLOB '????-??-??T??:??:??Z'),
   refund_status      TEXT,                       -- the source's own word: submitted, refunded, rejected, not_applicable
+  page               INTEGER,                    -- the first of its pages in the batch's labels.pdf, from 1
   CHECK (state <> 'bought' OR bought_at IS NOT NULL),
   CHECK (state NOT IN ('sent', 'unknown') OR sent_at IS NOT NULL),
   CHECK ((cost_minor IS NULL) = (currency IS NULL))

@@ -26,13 +26,18 @@ def settle_reservations(store: Store, order_ids: Sequence[str], at: datetime) ->
     transaction that wrote the units.
     """
     now, wanted = to_text(at), json.dumps(list(order_ids))
-    _take_unreserved_shipments(store, wanted, at)
-    for unit_state, reservation_state in (("shipped", "shipped"), ("cancelled", "released")):
+
+    def end(unit_state: str, reservation_state: str, *before: str) -> None:
         store.execute(
-            "UPDATE reservations SET state = ?, ended_from = state, ended_at = ? WHERE state IN ('held', 'short')"
+            "UPDATE reservations SET state = ?, ended_from = state, ended_at = ? WHERE state IN (SELECT value FROM json_each(?))"
             " AND unit_id IN (SELECT u.unit_id FROM json_each(?) j JOIN units u ON u.order_id = j.value WHERE u.state = ?)",
-            (reservation_state, now, wanted, unit_state),
+            (reservation_state, now, json.dumps(before), wanted, unit_state),
         )
+
+    end("shipped", "shipped", "held")  # first, or room for the others would be made at their cost
+    end("cancelled", "released", "held", "short")
+    _take_unreserved_shipments(store, wanted, at)
+    end("shipped", "shipped", "held", "short")
     # The channel took the order over, or it is to be shipped once more after all.
     store.execute(
         "UPDATE reservations SET state = 'released', ended_from = state, ended_at = ?1 WHERE state IN ('held', 'short')"
@@ -523,10 +528,45 @@ def load_sold_since_base(store: Store, channel: str) -> dict[str, tuple[int, int
     return found
 
 
-def rebase_listings(store: Store, channel: str, drifted: Sequence[str], at: datetime) -> None:
-    """Take what listings show now as what is to be expected from here on. Call inside a transaction, after looking for drift."""
-    store.execute(
-        "UPDATE listings SET base_quantity = channel_quantity, base_at = ? WHERE channel = ? AND pushed_quantity IS NOT NULL"
-        " AND (base_quantity IS NOT channel_quantity OR listing_id IN (SELECT value FROM json_each(?)))",
-        (to_text(at), channel, json.dumps(list(drifted))),
+def rebase_listings(
+    store: Store,
+    channel: str,
+    *,
+    drifted: Sequence[str],
+    unseen: Mapping[str, int],
+    settled: Sequence[str],
+    at: datetime,
+) -> None:
+    """Take what listings show now as what is to be expected from here on. Call inside a transaction, after looking for drift.
+
+    `unseen` are the further pieces of each listing that were most likely sold and whose orders are on their way; for the
+    listings in `settled` none are any more.
+    """
+    now = to_text(at)
+    store.execute_many(
+        "UPDATE listings SET unseen_quantity = 0, unseen_since = NULL, unseen_until = NULL WHERE channel = ? AND listing_id = ?",
+        [(channel, listing_id) for listing_id in settled],
     )
+    store.execute_many(
+        "UPDATE listings SET unseen_quantity = unseen_quantity + ?, unseen_since = coalesce(unseen_since, ?), unseen_until = ?"
+        " WHERE channel = ? AND listing_id = ?",
+        [(pieces, now, now, channel, listing_id) for listing_id, pieces in unseen.items()],
+    )
+    store.execute(
+        "UPDATE listings SET base_quantity = channel_quantity, base_at = ?1 WHERE channel = ?2 AND pushed_quantity IS NOT NULL"
+        " AND (base_quantity IS NOT channel_quantity OR listing_id IN (SELECT value FROM json_each(?3)))",
+        (now, channel, json.dumps([*drifted, *unseen])),
+    )
+
+
+def load_arrived(store: Store, channel: str) -> dict[str, int]:
+    """Return per listing the units that were missing when we looked and whose orders have come since."""
+    until = f"strftime('%Y-%m-%dT%H:%M:%SZ', l.unseen_until, '+{_CLOCKS_DIFFER}')"
+    rows = store.query(
+        "SELECT l.listing_id, count(*) AS units FROM listings l CROSS JOIN orders o JOIN units u USING (order_id)"
+        " WHERE l.channel = ?1 AND l.unseen_quantity > 0 AND o.channel = ?1 AND u.channel_sku_id = l.listing_id"
+        " AND o.placed_at >= strftime('%Y-%m-%dT%H:%M:%SZ', l.unseen_since, '-1 day')"
+        f" AND o.placed_at <= {until} AND o.first_seen_at >= l.unseen_since GROUP BY 1",
+        (channel,),
+    )
+    return {row["listing_id"]: row["units"] for row in rows}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
 
 from tiktok_erp.model import order_state
 from tiktok_erp.model.facts import OrderFacts, UnitFacts
@@ -59,6 +60,7 @@ def plan_order(
     known: KnownOrder | None,
     *,
     deadlines: Deadlines,
+    zone: tzinfo = UTC,
     sku_of: Mapping[str, str],
     free_package_ids: Iterator[str],
     mapped: Mapping[str, str] = _NOT_MAPPED,
@@ -91,7 +93,7 @@ def plan_order(
         )
     )
     ship_by = order_state.channel_deadline(facts)
-    estimated = None if ship_by else order_state.estimated_deadline(facts, deadlines)
+    estimated = None if ship_by else order_state.estimated_deadline(facts, deadlines, zone)
     is_elsewhere = known is not None and address_changed(known, facts)
     return OrderChange(
         order_id=order_id,

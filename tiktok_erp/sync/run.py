@@ -206,6 +206,7 @@ class OrderWriter:
                 digest,
                 before,
                 deadlines=self._rules.deadlines,
+                zone=self._rules.shop.zone,
                 sku_of=self._sku_of,
                 free_package_ids=package_ids,
                 mapped=self._mapped,

@@ -14,6 +14,9 @@ ALTER TABLE listings ADD COLUMN is_mapped INTEGER NOT NULL DEFAULT 0 CHECK (is_m
 ALTER TABLE listings ADD COLUMN is_channel_bundle INTEGER NOT NULL DEFAULT 0 CHECK (is_channel_bundle IN (0, 1));
 ALTER TABLE listings ADD COLUMN base_quantity INTEGER;
 ALTER TABLE listings ADD COLUMN base_at TEXT CHECK (base_at GLOB '????-??-??T??:??:??Z');
+ALTER TABLE listings ADD COLUMN unseen_quantity INTEGER NOT NULL DEFAULT 0 CHECK (unseen_quantity >= 0);
+ALTER TABLE listings ADD COLUMN unseen_since TEXT CHECK (unseen_since GLOB '????-??-??T??:??:??Z');
+ALTER TABLE listings ADD COLUMN unseen_until TEXT CHECK (unseen_until GLOB '????-??-??T??:??:??Z');
 ALTER TABLE safety_stock ADD COLUMN basis TEXT;
 ALTER TABLE reservations ADD COLUMN ended_from TEXT CHECK (ended_from IN ('held', 'short', 'shipped'));
 ALTER TABLE reservations ADD COLUMN is_written_off INTEGER NOT NULL DEFAULT 0 CHECK (is_written_off IN (0, 1));

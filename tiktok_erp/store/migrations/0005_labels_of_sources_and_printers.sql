@@ -4,28 +4,38 @@ ALTER TABLE labels ADD COLUMN quote_id TEXT;
 ALTER TABLE labels ADD COLUMN void_sent_at TEXT CHECK (void_sent_at GLOB '????-??-??T??:??:??Z');
 ALTER TABLE labels ADD COLUMN voided_at TEXT CHECK (voided_at GLOB '????-??-??T??:??:??Z');
 ALTER TABLE labels ADD COLUMN refund_status TEXT;
+ALTER TABLE labels ADD COLUMN page INTEGER;
 ALTER TABLE batches ADD COLUMN station TEXT;
 
 CREATE TABLE claims (
   package_id TEXT PRIMARY KEY REFERENCES packages,
   station    TEXT NOT NULL,
+  batch_id   INTEGER NOT NULL,
   until      TEXT NOT NULL CHECK (until GLOB '????-??-??T??:??:??Z')
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE packings (
+  package_id TEXT PRIMARY KEY REFERENCES packages,
+  station    TEXT NOT NULL,
+  packed_at  TEXT NOT NULL CHECK (packed_at GLOB '????-??-??T??:??:??Z')
+) STRICT, WITHOUT ROWID;
+CREATE INDEX packings_by_station ON packings (station, packed_at);
 
 CREATE TABLE print_jobs (
   job_id      INTEGER PRIMARY KEY AUTOINCREMENT,
   batch_id    INTEGER NOT NULL REFERENCES batches,
-  printer     TEXT NOT NULL,
+  printer     TEXT,
   first       INTEGER NOT NULL,
   last        INTEGER NOT NULL,
-  state       TEXT NOT NULL CHECK (state IN ('sent', 'done', 'failed', 'unknown')),
+  state       TEXT NOT NULL CHECK (state IN ('planned', 'sent', 'done', 'failed', 'unknown')),
   printer_job TEXT,
   detail      TEXT,
-  sent_at     TEXT NOT NULL CHECK (sent_at GLOB '????-??-??T??:??:??Z'),
+  sent_at     TEXT CHECK (sent_at GLOB '????-??-??T??:??:??Z'),
   ended_at    TEXT CHECK (ended_at GLOB '????-??-??T??:??:??Z'),
-  run_id      INTEGER REFERENCES runs
+  run_id      INTEGER REFERENCES runs,
+  CHECK (state = 'planned' OR sent_at IS NOT NULL)
 ) STRICT;
-CREATE INDEX print_jobs_open ON print_jobs (batch_id) WHERE state IN ('sent', 'unknown');
+CREATE INDEX print_jobs_open ON print_jobs (batch_id) WHERE state <> 'done';
 
 CREATE TABLE quotes (
   package_id    TEXT NOT NULL REFERENCES packages,

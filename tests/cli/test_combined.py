@@ -1,0 +1,58 @@
+"""Orders of one buyer leave in one package: one label for all of them, each told once, and nothing lost on the way."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+
+@pytest.fixture(params=["tiktok", "seller"])
+def combined(open_shop, request):
+    """A shop some of whose packages carry several orders."""
+    shop = open_shop(orders=150, seed=5, carrier=request.param)
+    shop.run("sync", "--quiet")
+    shop.run("stock", "import", "--from-channel", "tiktok", "--quiet")
+    shop.run("reserve-stock", "--no-push", "--quiet")
+    decided = shop.run("allocate", "--no-wait", "--json")
+    assert decided.summary["absorbed"] > 0
+    return shop
+
+
+def groups(shop):
+    rows = shop.query("SELECT package_id, order_ids FROM v_packages WHERE state <> 'cancelled'")
+    return {row["package_id"]: json.loads(row["order_ids"]) for row in rows if len(json.loads(row["order_ids"])) > 1}
+
+
+def ship(shop):
+    if shop.run("print-labels", "--yes", "--json").of("package", cause="own_label_needed"):
+        shop.write_tracking_list()
+        shop.run("print-labels", "--from", "tracking.csv", "--quiet")
+    shop.run("upload-tracking", "--quiet")
+
+
+def test_each_label_is_bought_once_and_tells_every_order(combined):
+    together = groups(combined)
+    assert together
+    ship(combined)
+    assert combined.disagreements() == []
+    assert combined.shipped() == combined.due()
+    combined.run("sync", "--quiet")
+    for package_id, order_ids in together.items():
+        shown = combined.query(
+            "SELECT DISTINCT tracking_number FROM units WHERE state = 'shipped' AND order_id IN (SELECT value FROM json_each(?))",
+            json.dumps(order_ids),
+        )
+        assert shown == combined.query("SELECT tracking_number FROM v_packages WHERE package_id = ?", package_id)
+    assert combined.run("check").stdout.count("ok:") == len(combined.run("check").stdout.splitlines())
+
+
+def test_the_next_sync_and_day_change_nothing(combined):
+    ship(combined)
+    combined.run("sync", "--quiet")
+    before = combined.folder.dump()
+    combined.run("allocate", "--no-wait", "--quiet")
+    ship(combined)
+    combined.run("sync", "--quiet")
+    assert combined.folder.dump() == before
+    assert combined.disagreements() == []

@@ -1,0 +1,126 @@
+"""`pack`: scan a label, then what goes into the box; the screen says right or wrong in letters that one reads from afar."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tiktok_erp.cli.options import DryRun, Json, Quiet
+from tiktok_erp.cli.session import Session, run_command
+from tiktok_erp.messages import tr
+from tiktok_erp.model.outcome import Outcome
+
+if TYPE_CHECKING:
+    from tiktok_erp.labels.packing import PackingTable, Scan
+
+_COLOURS = {"right": "42", "done": "42", "open": "44", "wrong": "41", "stop": "41", "unknown": "43", "unfinished": "43"}
+_RED = ("wrong", "stop")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command("pack")(pack)
+
+
+def pack(
+    context: typer.Context,
+    station: Annotated[str, typer.Option("--station", help="Name of this packing place.")] = "main",
+    dry_run: DryRun = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Pack with a scanner: scan a label, then each item. An empty line or Ctrl-D ends.
+
+    A label of an order that was cancelled since printing is a stop sign. Parcels are counted per station.
+
+    \b
+    Examples:
+      tiktok-erp pack --station north
+      printf 'B07-063\\nMUG-RED\\n' | tiktok-erp pack --json
+    """
+
+    def body(session: Session) -> None:
+        from tiktok_erp.labels.packing import PackingTable
+
+        table = PackingTable(session.store, station, dry_run=dry_run)
+        session.out.say(tr("station {name}: scan a label", name=station))
+        packed = 0
+        for line in sys.stdin:
+            if not line.strip():
+                break
+            scan = table.scan(line)
+            packed += scan.verdict == "done"
+            _tell(session, table, scan)
+        session.summary.update(packed=packed, last_hour=table.rate())
+        session.out.say(tr("{count} parcels packed", count=packed))
+
+    run_command("pack", context, body, as_json=as_json, quiet=quiet, dry_run=dry_run)
+
+
+def _tell(session: Session, table: PackingTable, scan: Scan) -> None:
+    is_wrong = scan.verdict in ("wrong", "stop", "unknown", "unfinished")
+    if session.out.as_json:
+        box = scan.box
+        lines = [{"sku": sku, "packed": done, "quantity": of} for sku, _name, done, of in (box.lines() if box else ())]
+        session.out.item(
+            Outcome(
+                "scan",
+                {"code": scan.code, "package_id": box.package_id if box else None},
+                "failed" if is_wrong else "done",
+                cause=scan.cause or (scan.verdict if is_wrong else None),
+                next_step=scan.why or None,
+                fields={"verdict": scan.verdict, "position": box.position if box else None, "lines": lines},
+                is_new=False,  # a wrong scan is no failure of the run
+            )
+        )
+        return
+    words = {
+        "open": scan.box.position or scan.box.package_id if scan.box else "",
+        "right": "OK",
+        "done": "DONE",
+        "wrong": "WRONG",
+        "stop": "STOP",
+        "unknown": "?",
+        "unfinished": "MISSING",
+    }
+    session.out.say(_screen(words[scan.verdict], scan, is_terminal=sys.stdout.isatty(), rate=table.rate()))
+
+
+def _screen(word: str, scan: Scan, *, is_terminal: bool, rate: int) -> str:
+    lines = []
+    if is_terminal:
+        colour = _COLOURS[scan.verdict]
+        lines.append("\x1b[2J\x1b[H" + ("\a" if scan.verdict in _RED else ""))
+        lines += [f"\x1b[1;97;{colour}m{row}\x1b[0m" for row in big_letters(word)]
+    else:
+        lines.append(word)
+    if scan.why:
+        lines.append(scan.why)
+    if scan.box is not None:
+        for sku, name, done, of in scan.box.lines():
+            mark = "x" if done == of else " "
+            lines.append(f"  [{mark}] {done}/{of}  {sku}  {name}")
+    if scan.verdict == "done":
+        lines.append(tr("{count} parcels in the last hour", count=rate))
+    return "\n".join(lines)
+
+
+def big_letters(word: str) -> list[str]:
+    """Return a word as rows of blocks, about as high as a hand on a usual screen."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    font = ImageFont.load_default_imagefont()
+    left, top, right, bottom = font.getbbox(word)
+    picture = Image.new("1", (int(right - left) + 2, int(bottom - top)))
+    ImageDraw.Draw(picture).text((1 - left, -top), word, fill=1, font=font)
+    rows = []
+    for y in range(picture.height):
+        row = "".join("██" if picture.getpixel((x, y)) else "  " for x in range(picture.width))
+        rows.append(row)
+    while rows and not rows[0].strip():
+        rows.pop(0)
+    while rows and not rows[-1].strip():
+        rows.pop()
+    return rows

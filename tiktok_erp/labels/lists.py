@@ -1,0 +1,87 @@
+"""Lists beside a batch's labels, for people, carriers and warehouse systems. Writes CSV files; decides nothing."""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from tiktok_erp.labels.paper import sheet_of
+from tiktok_erp.model.print_job import PrintedPosition
+
+
+def write_packages(path: Path, positions: Sequence[PrintedPosition], *, paper: str | None = None) -> None:
+    """Write packages.csv: where each package's label is, and what is in it. `page` counts sheets of `paper`."""
+    columns = "position page package_id order_id items carrier service_level tracking_number ship_by"
+    _write(
+        path,
+        columns.split(),
+        (
+            (
+                place.position,
+                sheet_of(place.pages[0], paper) if place.pages else "",
+                place.item.package_id,
+                " ".join(place.item.order_ids),
+                _items(place),
+                place.item.carrier,
+                place.item.service_level,
+                place.item.tracking_number or "",
+                place.item.ship_by.strftime("%Y-%m-%dT%H:%M:%SZ") if place.item.ship_by else "",
+            )
+            for place in positions
+        ),
+    )
+
+
+def write_manifests(folder: Path, positions: Sequence[PrintedPosition]) -> list[Path]:
+    """Write one manifest-CARRIER.csv a carrier: what is handed over to it. Return the files."""
+    by_carrier: dict[str, list[PrintedPosition]] = defaultdict(list)
+    for place in positions:
+        by_carrier[place.item.carrier or "unknown"].append(place)
+    paths = []
+    for carrier, places in sorted(by_carrier.items()):
+        path = folder / f"manifest-{carrier}.csv"
+        _write(
+            path,
+            ["tracking_number", "service_level", "package_id", "position"],
+            (
+                (place.item.tracking_number or "", place.item.service_level, place.item.package_id, place.position)
+                for place in places
+            ),
+        )
+        paths.append(path)
+    return paths
+
+
+def write_bag_list(path: Path, positions: Sequence[PrintedPosition]) -> None:
+    """Write bags.csv, one row a buyer in order of the first position: whose goods lie in one bag after a live stream."""
+    bags: dict[str, list[PrintedPosition]] = defaultdict(list)
+    for place in positions:
+        bags[place.item.buyer or place.item.package_id].append(place)
+    _write(
+        path,
+        ["bag", "recipient", "packages", "pieces", "positions", "items"],
+        (
+            (
+                number,
+                places[0].item.recipient_name or "",
+                len(places),
+                sum(place.item.unit_count for place in places),
+                " ".join(place.position for place in places),
+                "; ".join(_items(place) for place in places),
+            )
+            for number, places in enumerate(bags.values(), start=1)
+        ),
+    )
+
+
+def _items(place: PrintedPosition) -> str:
+    return "; ".join(f"{line.sku} x {line.quantity}" for line in place.item.lines)
+
+
+def _write(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows(rows)

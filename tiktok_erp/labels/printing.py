@@ -1,0 +1,637 @@
+"""Put everything held and not printed yet into one batch in packing order, and say what is where. Prints held labels again."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from tiktok_erp.errors import ErpError, LabelFileError, StoreError, UsageError
+from tiktok_erp.labels.lists import write_bag_list, write_manifests, write_packages
+from tiktok_erp.labels.plan import next_step_for, plan_print_order, plan_runs, position_text, read_position
+from tiktok_erp.labels.spool import JOB_SIZE, Spool, batch_file
+from tiktok_erp.messages import tr
+from tiktok_erp.model.moment import from_text
+from tiktok_erp.model.outcome import Outcome, Report
+from tiktok_erp.model.print_job import PrintedPosition, PrintItem, PrintLine, PulledPackage
+from tiktok_erp.model.rule import Rules
+from tiktok_erp.printers.base import Printer
+from tiktok_erp.store.database import Store, utc_now
+from tiktok_erp.store.label_files import LabelFiles
+from tiktok_erp.store.labels import load_live, load_print_facts
+from tiktok_erp.store.packages import load_package_units
+from tiktok_erp.store.print_jobs import (
+    claim,
+    close_jobs,
+    drop_planned,
+    load_batch,
+    load_job_labels,
+    load_pulls,
+    load_to_print,
+    mark_printed,
+    plan_jobs,
+    release,
+    save_batch,
+)
+from tiktok_erp.store.quarantine import open_case
+
+# Longer than the longest batch takes to write; after that a crashed station's packages are anybody's.
+_CLAIM_FOR = timedelta(minutes=15)
+_NO_STATION = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class PrintOptions:
+    """What is wanted besides the labels. `files_of` 0: one file; `paper` None: each label at its own size."""
+
+    out: Path
+    pick_list: bool = True
+    packing_slips: bool = True
+    files_of: int = 0
+    paper: str | None = None
+    station: str | None = None
+    printers: tuple[Printer, ...] = ()
+
+
+@dataclass(slots=True)
+class PrintCount:
+    """What one batch holds; `directory` is None when there was nothing to print.
+
+    `on_paper` counts what printers reported as printed, `doubtful` jobs that a person has to look at.
+    """
+
+    printed: int = 0
+    pages: int = 0
+    held_back: int = 0
+    failed: int = 0
+    on_paper: int = 0
+    doubtful: int = 0
+    directory: Path | None = None
+    files: tuple[Path, ...] = ()
+
+
+def print_batch(
+    store: Store,
+    rules: Rules,
+    report: Report,
+    options: PrintOptions,
+    *,
+    only: Sequence[str] | None,
+    run_id: int | None,
+) -> PrintCount:
+    """Write every held label that was never printed into one PDF in packing order, with its lists beside it.
+
+    The batch directory appears whole, `out` gets copies, and only then the labels count as printed: whatever happens
+    in between, the next run makes the same batch again. With printers they count once a printer reported them.
+    """
+    count = PrintCount()
+    spool = _spool(store, report, options, run_id)
+    if spool is not None:
+        spool.settle()
+        spool.run()
+    elif options.station is None:
+        with store.transaction():
+            drop_planned(store)
+    batch_id, rows, items = _collect(store, report, count, only, options)
+    if items:
+        _make_batch(store, rules, report, options, count, batch_id, rows, items, run_id)
+    with store.transaction():
+        release(store, options.station or _NO_STATION)
+    if spool is not None:
+        try:
+            spool.run()
+        finally:
+            count.on_paper, count.doubtful = spool.count.printed, spool.count.doubtful
+            count.held_back += spool.count.held_back
+    return count
+
+
+def resume_from(
+    store: Store, rules: Rules, report: Report, options: PrintOptions, position: str, *, run_id: int | None
+) -> PrintCount:
+    """Print a batch again from one position on; what is before it is on paper, as somebody who looked at it says."""
+    try:
+        batch_id, place = read_position(position)
+    except ValueError as error:
+        raise UsageError(
+            tr("{text} is no position", text=position),
+            subject="--resume-from",
+            next_step=tr("write it as it stands on the label: B07-063"),
+        ) from error
+    batch = load_batch(store, batch_id)
+    if batch is None or not batch["last"] or place > batch["last"]:
+        raise UsageError(
+            tr("there is no label {position}", position=position),
+            subject="--resume-from",
+            next_step=tr("run `tiktok-erp labels list`: it shows the positions"),
+        )
+    count = PrintCount(directory=batch_file(store, batch).parent)
+    with store.transaction():
+        close_jobs(store, batch_id)
+        mark_printed(store, batch_id, 1, place - 1)
+        if options.printers:
+            plan_jobs(store, batch_id, place, int(batch["last"]), JOB_SIZE)
+    if options.printers:
+        spool = _spool(store, report, options, run_id, station=batch["station"])
+        if spool is not None:
+            try:
+                spool.run()
+            finally:
+                count.on_paper, count.doubtful = spool.count.printed, spool.count.doubtful
+                count.held_back += spool.count.held_back
+        return count
+    rows = load_job_labels(store, batch_id, place, int(batch["last"]))
+    good = [row for row in rows if not row["is_cancelled"] and not row["cancel_requested"]]
+    count.held_back = len(rows) - len(good)
+    pages = _pages_of(good)
+    count.files = _copy_labels(batch_file(store, batch), options, [pages], report) if pages else ()
+    with store.transaction():
+        mark_printed(
+            store, batch_id, place, int(batch["last"]), without=[row["label_id"] for row in rows if row not in good]
+        )
+    count.printed, count.pages = len(good), len(pages)
+    return count
+
+
+def reprint(
+    store: Store, rules: Rules, report: Report, package_ids: Sequence[str], options: PrintOptions
+) -> PrintCount:
+    """Write the held labels of these packages, in packing order, to `reprint.pdf`. Nothing is bought.
+
+    With a printer they go there too; nothing is counted as printed anew.
+    """
+    from tiktok_erp.labels.merge import LabelPages, merge_labels
+    from tiktok_erp.labels.paper import MEDIA, take_pages
+
+    count = PrintCount()
+    files = LabelFiles(store.path)
+    held: dict[str, sqlite3.Row] = {}
+    for package_id in package_ids:
+        label = load_live(store, package_id)
+        if label is None or label["state"] != "bought" or label["sha256"] is None or label["void_sent_at"]:
+            count.failed += 1
+            report.item(
+                Outcome(
+                    "package",
+                    {"package_id": package_id},
+                    "failed",
+                    cause="no_label_held",
+                    next_step=tr("run `tiktok-erp labels list {package}`", package=package_id),
+                    text=tr("{package}: no label document is held", package=package_id),
+                )
+            )
+            continue
+        held[package_id] = label
+    items = sorted(
+        plan_print_order(_items(store, list(held.values()))), key=lambda item: _old_place(held[item.package_id])
+    )
+    sources, packages = [], []
+    for item in items:
+        label = held[item.package_id]
+        stamp = position_text(label["batch_id"], label["position"]) if label["batch_id"] else None
+        try:
+            sources.append(LabelPages(files.load(label["sha256"]), stamp=stamp, subject=item.package_id))
+            packages.append(item.package_id)
+        except LabelFileError as error:
+            count.failed += 1
+            report.item(_failed(item.package_id, error, is_new=True))
+    if not sources:
+        return count
+    options.out.mkdir(parents=True, exist_ok=True)
+    target = options.out / "reprint.pdf"
+    merged = merge_labels(sources, target)
+    for failure in merged.failed:
+        count.failed += 1
+        report.item(_failed(packages[failure.index], failure.error, is_new=True))
+    for package_id, pages in zip(packages, merged.pages_of_source, strict=True):
+        if pages:
+            count.printed += 1
+            fields = {"pages": list(pages), "is_reprint": True}
+            report.item(Outcome("package", {"package_id": package_id}, "done", fields=fields))
+    count.pages = merged.pages
+    count.directory = options.out
+    if options.paper is not None:
+        pdf = take_pages(target, range(merged.pages), options.paper)
+        fresh = target.with_suffix(".new")
+        fresh.write_bytes(pdf)
+        fresh.replace(target)
+    for printer in options.printers[:1]:
+        printer.send(target.read_bytes(), title="tiktok-erp reprint", media=MEDIA[options.paper or "4x6"])
+    return count
+
+
+def list_pulls(store: Store) -> list[PulledPackage]:
+    """Return the packages to pull out of what is labelled: cancelled, asked to be, or moved since the label."""
+    return [
+        PulledPackage(
+            row["package_id"],
+            position_text(row["batch_id"], row["position"]) if row["batch_id"] and row["position"] else None,
+            row["order_id"],
+            row["cause"],
+            row["items"] or "",
+            row["tracking_number"],
+        )
+        for row in load_pulls(store)
+    ]
+
+
+def _spool(
+    store: Store, report: Report, options: PrintOptions, run_id: int | None, *, station: str | None = None
+) -> Spool | None:
+    if not options.printers:
+        return None
+    station = station if station is not None else options.station
+    return Spool(store, options.printers, report, paper=options.paper, station=station, run_id=run_id)
+
+
+def _make_batch(
+    store: Store,
+    rules: Rules,
+    report: Report,
+    options: PrintOptions,
+    count: PrintCount,
+    batch_id: int,
+    rows: Sequence[sqlite3.Row],
+    items: Sequence[PrintItem],
+    run_id: int | None,
+) -> None:
+    base = store.path.with_name(store.path.stem + ".batches")
+    final = base / f"B{batch_id:02d}"
+    part = base / f".B{batch_id:02d}.part"
+    _fresh_folder(part)
+    positions, failed = _write_labels(store, rules, report, part, batch_id, items, run_id)
+    count.failed += failed
+    if not positions:
+        shutil.rmtree(part)
+        return
+    _write_papers(store, rules, report, part, batch_id, positions, options)
+    if final.exists():  # left by a run that ended before its batch counted
+        shutil.rmtree(final)
+    part.rename(final)
+    _sync_folder(base)
+    count.files = _copy_out(final, options, positions, report)
+    label_ids = {row["package_id"]: int(row["label_id"]) for row in rows}
+    with store.transaction():
+        save_batch(
+            store,
+            batch_id,
+            str(final.relative_to(store.path.parent)),
+            [
+                (label_ids[place.item.package_id], number, place.pages[0])
+                for number, place in enumerate(positions, start=1)
+            ],
+            station=options.station,
+            is_printed=not options.printers,
+            run_id=run_id,
+            at=utc_now(),
+        )
+        if options.printers:
+            plan_jobs(store, batch_id, 1, len(positions), options.files_of or JOB_SIZE)
+    count.printed = len(positions)
+    count.pages = sum(len(place.pages) for place in positions)
+    count.directory = final
+
+
+def _collect(
+    store: Store, report: Report, count: PrintCount, only: Sequence[str] | None, options: PrintOptions
+) -> tuple[int, list[sqlite3.Row], tuple[PrintItem, ...]]:
+    """Choose what to print and claim it, in one transaction, so that no other station prints it too."""
+    with store.transaction():
+        rows = []
+        held_back = []
+        for row in load_to_print(store, only=only):
+            cause = (
+                "barcode_contradiction"
+                if row["barcode"] == "contradiction"
+                else "order_cancelled"
+                if row["is_cancelled"]
+                else "cancel_requested"
+                if row["cancel_requested"]
+                else None
+            )
+            if cause is None:
+                rows.append(row)
+            else:
+                held_back.append((row, cause))
+        items = plan_print_order(_items(store, rows))
+        batch_id, free = claim(
+            store, [item.package_id for item in items], options.station or _NO_STATION, utc_now() + _CLAIM_FOR
+        )
+        # A station leaves the rest to the others.
+        wanted = set(free[: options.files_of or JOB_SIZE] if options.station is not None else free)
+        store.execute_many(
+            "DELETE FROM claims WHERE package_id = ?",
+            [(package_id,) for package_id in free if package_id not in wanted],
+        )
+    for row, cause in held_back:
+        count.held_back += 1
+        step = tr("look at `tiktok-erp quarantine`") if cause == "barcode_contradiction" else next_step_for(cause)
+        report.item(Outcome("package", {"package_id": row["package_id"]}, "skipped", cause=cause, next_step=step))
+    chosen = tuple(item for item in items if item.package_id in wanted)
+    return batch_id, [row for row in rows if row["package_id"] in wanted], chosen
+
+
+def _items(store: Store, labels: Sequence[sqlite3.Row]) -> list[PrintItem]:
+    by_package = {label["package_id"]: label for label in labels}
+    units: dict[str, list[sqlite3.Row]] = defaultdict(list)
+    for unit in load_package_units(store, list(by_package)):
+        units[unit["package_id"]].append(unit)
+    return [
+        _item(row, units[row["package_id"]], by_package[row["package_id"]])
+        for row in load_print_facts(store, list(by_package))
+    ]
+
+
+def _item(row: sqlite3.Row, units: Sequence[sqlite3.Row], label: sqlite3.Row) -> PrintItem:
+    quantities: Counter[tuple[str, str, str, bool, str | None]] = Counter()
+    for unit in units:
+        name = unit["sku_name"] or unit["product_name"] or unit["sku"]
+        quantities[unit["sku"], name, unit["variant_name"] or "", bool(unit["is_gift"]), unit["shelf"]] += 1
+    return PrintItem(
+        package_id=row["package_id"],
+        order_ids=tuple(json.loads(row["order_ids"])),
+        channel_order_ids=tuple(json.loads(row["channel_order_ids"])),
+        ship_by=from_text(row["ship_by"]) if row["ship_by"] else None,
+        ship_by_estimated=bool(row["is_estimated"]),
+        carrier=label["carrier"] or row["carrier"] or "",
+        service_level=label["service_level"] or row["service_level"] or "",
+        tracking_number=label["tracking_number"],
+        lines=tuple(
+            PrintLine(sku, name, variant, quantity, is_gift, shelf)
+            for (sku, name, variant, is_gift, shelf), quantity in sorted(
+                quantities.items(), key=lambda entry: (entry[0][3], entry[0][0], entry[0][2])
+            )
+        ),
+        buyer_note=row["buyer_note"] or "",
+        seller_note=row["seller_note"] or "",
+        recipient_name=row["name"],
+        recipient_city_state=", ".join(part for part in (row["city"], row["state"]) if part) or None,
+        is_gift=any(unit["is_gift"] for unit in units),
+        label_sha256=label["sha256"],
+        buyer=row["buyer_id"] or row["name"],
+    )
+
+
+def _old_place(label: sqlite3.Row) -> tuple[bool, int, int]:
+    """Labels of one batch come in the order that they had there."""
+    return label["batch_id"] is None, label["batch_id"] or 0, label["position"] or 0
+
+
+def _write_labels(
+    store: Store,
+    rules: Rules,
+    report: Report,
+    folder: Path,
+    batch_id: int,
+    items: Sequence[PrintItem],
+    run_id: int | None,
+) -> tuple[list[PrintedPosition], int]:
+    """Merge the labels; return the positions, numbered without gaps, and how many could not be merged."""
+    from tiktok_erp.labels.merge import LabelPages, merge_labels
+
+    files = LabelFiles(store.path)
+    good: list[PrintItem] = []
+    failed = 0
+    for item in items:
+        try:
+            files.load(item.label_sha256 or "")
+            good.append(item)
+        except LabelFileError as error:
+            failed += _quarantine(store, report, item, error, run_id)
+    while good:
+        headers = _headers(rules, batch_id, good)
+        sources: list[LabelPages] = []
+        of_item: list[int] = []
+        for number, item in enumerate(good, start=1):
+            if number in headers:
+                sources.append(LabelPages(headers[number], subject=position_text(batch_id, number)))
+            of_item.append(len(sources))
+            path = files.path_of(item.label_sha256 or "")
+            sources.append(LabelPages(path, stamp=position_text(batch_id, number), subject=item.package_id))
+        try:
+            merged = merge_labels(sources, folder / "labels.pdf")
+            broken = {of_item.index(failure.index): failure.error for failure in merged.failed}
+        except LabelFileError as error:
+            if len(good) > 1:
+                raise
+            broken = {0: error}
+        if not broken:
+            if merged.unstamped:
+                report.warn(
+                    tr(
+                        "{count} label pages have no white place for their position: see packages.csv",
+                        count=len(merged.unstamped),
+                    )
+                )
+            return [
+                PrintedPosition(position_text(batch_id, number), merged.pages_of_source[of_item[number - 1]], item)
+                for number, item in enumerate(good, start=1)
+            ], failed
+        # Positions must have no gaps, so the batch is made again without the broken ones.
+        for index, reason in broken.items():
+            failed += _quarantine(store, report, good[index], reason, run_id)
+        good = [item for index, item in enumerate(good) if index not in broken]
+    return [], failed
+
+
+def _headers(rules: Rules, batch_id: int, items: Sequence[PrintItem]) -> dict[int, bytes]:
+    """Return by place the page that goes before a run of packages that are packed alike."""
+    if not rules.printing.header_pages:
+        return {}
+    from tiktok_erp.labels.draw import render_run_header
+    from tiktok_erp.labels.fonts import PaperFonts
+
+    fonts = PaperFonts([Path(path) for path in rules.printing.fonts])
+    zone = ZoneInfo(rules.shop.time_zone)
+    return {
+        first: render_run_header(
+            items[first - 1 : last],
+            positions=f"{position_text(batch_id, first)} - {last:03d}",
+            zone=zone,
+            language=rules.printing.language,
+            fonts=fonts,
+        )
+        for first, last in plan_runs(items)
+        if last > first
+    }
+
+
+def _quarantine(store: Store, report: Report, item: PrintItem, error: LabelFileError, run_id: int | None) -> int:
+    with store.transaction():
+        is_new = open_case(
+            store,
+            cause=error.cause,
+            detail=error.what,
+            next_step=error.next_step,
+            package_id=item.package_id,
+            order_id=item.order_ids[0],
+            run_id=run_id,
+        )
+    report.item(_failed(item.package_id, error, is_new=is_new))
+    return int(is_new)
+
+
+def _failed(package_id: str, error: ErpError, *, is_new: bool) -> Outcome:
+    return Outcome(
+        "package",
+        {"package_id": package_id},
+        "failed",
+        cause=error.cause,
+        next_step=error.next_step,
+        text=f"{package_id}: {error.what}",
+        is_new=is_new,
+    )
+
+
+def _write_papers(
+    store: Store,
+    rules: Rules,
+    report: Report,
+    folder: Path,
+    batch_id: int,
+    positions: Sequence[PrintedPosition],
+    options: PrintOptions,
+) -> None:
+    from tiktok_erp.labels.draw import render_packing_slips, render_pick_list
+    from tiktok_erp.labels.fonts import PaperFonts
+
+    write_packages(folder / "packages.csv", positions, paper=options.paper if not options.files_of else None)
+    write_manifests(folder, positions)
+    write_bag_list(folder / "bags.csv", positions)
+    fonts = PaperFonts([Path(path) for path in rules.printing.fonts])
+    missing: set[str] = set()
+    if options.pick_list:
+        now = datetime.now(ZoneInfo(rules.shop.time_zone))
+        drawn = render_pick_list(
+            positions,
+            folder / "pick-list.pdf",
+            batch=f"B{batch_id:02d}",
+            date_text=now.strftime("%Y-%m-%d %H:%M"),
+            language=rules.printing.language,
+            paper="a4" if options.paper in ("a4", "a6") else "letter",
+            pulls=list_pulls(store),
+            fonts=fonts,
+        )
+        missing |= drawn.missing
+    if options.packing_slips:
+        drawn = render_packing_slips(
+            positions,
+            folder / "packing-slips.pdf",
+            language=rules.printing.language,
+            shop_name=rules.shop.name,
+            fonts=fonts,
+        )
+        missing |= drawn.missing
+    letters = {letter for letter in missing if letter.isalpha()}
+    if letters:
+        report.warn(
+            tr(
+                "{count} characters are in no font of this machine and print as ?; install a font such as WenQuanYi Micro Hei"
+                " (fonts-wqy-microhei), or name one in printing.fonts",
+                count=len(letters),
+            )
+        )
+
+
+def _pages_of(rows: Sequence[sqlite3.Row]) -> list[int]:
+    return [page for row in rows for page in range(row["page"] - 1, row["page"] - 1 + (row["pages"] or 1))]
+
+
+def _fresh_folder(folder: Path) -> None:
+    try:
+        if folder.exists():
+            shutil.rmtree(folder)
+        folder.parent.mkdir(mode=0o700, exist_ok=True)
+        folder.mkdir(mode=0o700)
+    except OSError as error:
+        raise StoreError(
+            tr("the batch folder cannot be made ({reason})", reason=error.strerror),
+            subject=str(folder),
+            next_step=tr("check that the disk is not full and that you may write there"),
+        ) from error
+
+
+def _copy_out(
+    batch: Path, options: PrintOptions, positions: Sequence[PrintedPosition], report: Report
+) -> tuple[Path, ...]:
+    """Copy a batch's files to `out`, each of them whole or not at all; the labels as paper and files are wanted.
+
+    Return the label files.
+    """
+    out = options.out
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        _remove_numbered(out)
+        for source in sorted(batch.iterdir()):
+            if source.name != "labels.pdf" or not (options.files_of or options.paper):
+                _copy(source, out)
+    except OSError as error:
+        raise StoreError(
+            tr("the batch cannot be copied ({reason}); it is whole in {folder}", reason=error.strerror, folder=batch),
+            subject=str(out),
+            next_step=tr("name another folder with --out and run this again"),
+        ) from error
+    if not (options.files_of or options.paper):
+        return (out / "labels.pdf",)
+    size = options.files_of or len(positions)
+    starts = [0, *(place.pages[0] - 1 for place in positions[size::size])]
+    ends = [*starts[1:], max(page for place in positions for page in place.pages)]
+    groups = [list(range(start, end)) for start, end in zip(starts, ends, strict=True)]
+    return _copy_labels(batch / "labels.pdf", options, groups, report)
+
+
+def _copy_labels(
+    source: Path, options: PrintOptions, groups: Sequence[Sequence[int]], report: Report
+) -> tuple[Path, ...]:
+    """Write groups of the batch's pages to files of their own; one group to labels.pdf."""
+    from tiktok_erp.labels.paper import lay_out
+
+    options.out.mkdir(parents=True, exist_ok=True)
+    for path in options.out.glob("labels-[0-9]*.pdf"):
+        path.unlink(missing_ok=True)
+    digits = max(2, len(str(len(groups))))
+    names = (
+        ["labels.pdf"] if len(groups) == 1 else [f"labels-{number + 1:0{digits}d}.pdf" for number in range(len(groups))]
+    )
+    shrunk = 0
+    for name, pages in zip(names, groups, strict=True):
+        shrunk += len(lay_out(source, pages, options.paper, options.out / name).shrunk)
+    if len(groups) > 1:
+        (options.out / "labels.pdf").unlink(missing_ok=True)  # an older batch's
+    if shrunk:
+        report.warn(
+            tr("{count} labels are larger than the paper and were made smaller: try whether they scan", count=shrunk)
+        )
+    return tuple(options.out / name for name in names)
+
+
+def _remove_numbered(out: Path) -> None:
+    """Take away an older batch's files, or somebody prints them for this one's."""
+    for pattern in ("labels-[0-9]*.pdf", "manifest-*.csv"):
+        for path in out.glob(pattern):
+            path.unlink(missing_ok=True)
+
+
+def _copy(source: Path, out: Path) -> None:
+    fresh = out / f".{source.name}.new"
+    fresh.unlink(missing_ok=True)
+    # Names and addresses: nobody else on this machine needs to read them.
+    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "wb") as target, source.open("rb") as pages:
+        shutil.copyfileobj(pages, target)
+    fresh.replace(out / source.name)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

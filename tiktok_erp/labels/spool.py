@@ -1,0 +1,258 @@
+"""Hand a batch to printers in jobs, and believe that a label is on paper only when its printer said so.
+
+A job is written down before it leaves. What a crash or a lost answer leaves open is asked for by the next run; where a
+printer cannot tell, a person looks at the paper, and nothing is printed twice by itself.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tiktok_erp.errors import ErpError, OutcomeUnknown, PrinterError
+from tiktok_erp.labels.paper import MEDIA, take_pages
+from tiktok_erp.labels.plan import next_step_for, position_text
+from tiktok_erp.messages import tr
+from tiktok_erp.model.outcome import Outcome, Report
+from tiktok_erp.printers.base import JobState, Printer, open_printer
+from tiktok_erp.store.database import Store
+from tiktok_erp.store.print_jobs import (
+    leave_out,
+    load_job_labels,
+    load_jobs,
+    mark_printed,
+    save_job,
+    take_job,
+)
+
+JOB_SIZE = 100
+# A job of a hundred labels takes a slow printer two minutes; a person may have to bring paper.
+_PATIENCE_S = 900.0
+_FIRST_POLL_S = 0.2
+_LONGEST_POLL_S = 2.0
+_TELL_TROUBLE_AFTER_S = 10.0
+
+
+@dataclass(slots=True)
+class SpoolCount:
+    """What printers did: labels on paper, labels that were left out, and jobs that a person has to look at."""
+
+    printed: int = 0
+    held_back: int = 0
+    doubtful: int = 0
+
+
+@dataclass(slots=True)
+class _Running:
+    job: sqlite3.Row
+    name: str
+    since: float
+    left_out: list[int]
+    has_told: bool = False
+
+
+@dataclass(slots=True)
+class _Line:
+    """The printers that still work, and what each is at."""
+
+    idle: list[Printer]
+    running: dict[str, _Running] = field(default_factory=dict)
+
+
+class Spool:
+    """Sends the planned jobs of one station to its printers."""
+
+    def __init__(
+        self,
+        store: Store,
+        printers: Sequence[Printer],
+        report: Report,
+        *,
+        paper: str | None,
+        station: str | None,
+        run_id: int | None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._store = store
+        self._printers = {printer.name: printer for printer in printers}
+        self._line = _Line(list(printers))
+        self._report = report
+        self._paper = paper
+        self._station = station
+        self._run_id = run_id
+        self._clock = clock
+        self._sleep = sleep
+        self._trouble: PrinterError | None = None
+        self.count = SpoolCount()
+
+    def settle(self) -> None:
+        """Ask what became of jobs that an earlier run sent and did not see the end of."""
+        for job in load_jobs(self._store, "sent", station=self._station):
+            name = job["printer_job"]
+            if name is None:  # the run ended before the printer had named it
+                self._end(job, JobState("unknown"), [])
+                continue
+            try:
+                printer = self._printers.get(job["printer"]) or open_printer(job["printer"])
+                state = printer.state(name)
+            except ErpError as error:
+                self._report.warn(tr("{printer} cannot be asked: {reason}", printer=job["printer"], reason=error.what))
+                continue
+            if state.progress == "waiting":
+                self._report.warn(tr("{printer} still has {range}", printer=job["printer"], range=_range(job)))
+                continue
+            self._end(job, state, [])
+        self._remind()
+
+    def run(self) -> None:
+        """Send every planned job, each printer one at a time, and wait until all are over.
+
+        Raises PrinterError when no printer is left while there is something to print.
+        """
+        jobs = load_jobs(self._store, "planned", station=self._station)
+        total, pause = len(jobs), _FIRST_POLL_S
+        while jobs or self._line.running:
+            while jobs and self._line.idle:
+                self._send(self._line.idle.pop(0), jobs)
+            if jobs and not self._line.running and not self._line.idle:
+                break
+            if self._line.running:
+                self._report.progress(tr("printing"), total - len(jobs) - len(self._line.running), total)
+                self._sleep(pause)
+                before = len(self._line.running)
+                self._poll()
+                pause = _FIRST_POLL_S if len(self._line.running) < before else min(_LONGEST_POLL_S, pause * 1.5)
+        if jobs and self._trouble is not None:
+            raise self._trouble
+
+    def _send(self, printer: Printer, jobs: list[sqlite3.Row]) -> None:
+        job = jobs.pop(0)
+        rows = load_job_labels(self._store, job["batch_id"], job["first"], job["last"])
+        good = [row for row in rows if not row["is_cancelled"] and not row["cancel_requested"]]
+        left_out = [int(row["label_id"]) for row in rows if row not in good]
+        with self._store.transaction():
+            if not take_job(self._store, job["job_id"], printer.name, self._run_id):
+                self._line.idle.append(printer)
+                return
+        self._tell_left_out([row for row in rows if row not in good])
+        if not good:
+            self._end(job, JobState("done"), left_out)
+            self._line.idle.append(printer)
+            return
+        try:
+            pages = [page for row in good for page in range(row["page"] - 1, row["page"] - 1 + (row["pages"] or 1))]
+            pdf = take_pages(self._store.path.parent / job["directory"] / "labels.pdf", pages, self._paper)
+            name = printer.send(pdf, title=f"tiktok-erp {_range(job)}", media=MEDIA[self._paper or "4x6"])
+        except PrinterError as error:
+            # Nothing of it was printed: another printer takes it, or the next run.
+            self._trouble = error
+            self._report.warn(f"{error.what} ({printer.name})")
+            jobs.insert(0, job)
+            with self._store.transaction():
+                save_job(self._store, job["job_id"], "planned")
+            return
+        except OutcomeUnknown as error:
+            self._end(job, JobState("unknown", error.what), left_out)
+            return
+        except BaseException:
+            with self._store.transaction():
+                save_job(self._store, job["job_id"], "planned")
+            raise
+        with self._store.transaction():
+            save_job(self._store, job["job_id"], "sent", printer_job=name)
+        self._line.running[printer.name] = _Running(job, name, self._clock(), left_out)
+
+    def _poll(self) -> None:
+        for printer_name, running in list(self._line.running.items()):
+            printer = self._printers[printer_name]
+            waited_s = self._clock() - running.since
+            try:
+                state = printer.state(running.name)
+            except (PrinterError, OutcomeUnknown) as error:
+                state = JobState("waiting", error.what)
+            if state.progress != "waiting":
+                del self._line.running[printer_name]
+                self._end(running.job, state, running.left_out)
+                if state.progress == "done":
+                    self._line.idle.append(printer)
+                continue
+            if waited_s > _TELL_TROUBLE_AFTER_S and not running.has_told and state.detail:
+                running.has_told = True
+                self._report.warn(tr("{printer}: {detail}", printer=printer_name, detail=state.detail))
+            if waited_s > _PATIENCE_S:
+                del self._line.running[printer_name]
+                self._report.warn(
+                    tr(
+                        "{printer} still has {range}; run this again once it is printed",
+                        printer=printer_name,
+                        range=_range(running.job),
+                    )
+                )
+
+    def _end(self, job: sqlite3.Row, state: JobState, left_out: Sequence[int]) -> None:
+        with self._store.transaction():
+            save_job(self._store, job["job_id"], state.progress, detail=state.detail or None)
+            if state.progress == "done":
+                leave_out(self._store, left_out)
+                self.count.printed += mark_printed(
+                    self._store, job["batch_id"], job["first"], job["last"], without=left_out
+                )
+        if state.progress == "done":
+            self._report.item(Outcome("print_job", _ids(job), "done", fields={"positions": _range(job)}))
+            return
+        self.count.doubtful += 1
+        self._report.item(
+            Outcome(
+                "print_job",
+                _ids(job),
+                "failed",
+                cause="print_unknown" if state.progress == "unknown" else "print_failed",
+                next_step=_look(job),
+                fields={"positions": _range(job), "detail": state.detail},
+                text=(
+                    tr("{range}: nobody can tell whether it was printed", range=_range(job))
+                    if state.progress == "unknown"
+                    else tr("{range}: the printer gave up ({detail})", range=_range(job), detail=state.detail or "?")
+                ),
+            )
+        )
+
+    def _remind(self) -> None:
+        for job in load_jobs(self._store, "failed", "unknown", station=self._station):
+            self._report.warn(tr("{range} may or may not be on paper: {step}", range=_range(job), step=_look(job)))
+
+    def _tell_left_out(self, rows: Sequence[sqlite3.Row]) -> None:
+        for row in rows:
+            self.count.held_back += 1
+            cause = "order_cancelled" if row["is_cancelled"] else "cancel_requested"
+            ids = {"package_id": row["package_id"]}
+            self._report.item(Outcome("package", ids, "skipped", cause=cause, next_step=next_step_for(cause)))
+
+
+def open_printers(names: Sequence[str]) -> list[Printer]:
+    """Return the printers of these names, each once. Raises UsageError for a name that is none."""
+    return [open_printer(name) for name in dict.fromkeys(names)]
+
+
+def batch_file(store: Store, batch: sqlite3.Row) -> Path:
+    """Return where the labels of a batch lie."""
+    return store.path.parent / str(batch["directory"]) / "labels.pdf"
+
+
+def _ids(job: sqlite3.Row) -> dict[str, object]:
+    return {"batch_id": job["batch_id"], "printer": job["printer"]}
+
+
+def _range(job: sqlite3.Row) -> str:
+    return f"{position_text(job['batch_id'], job['first'])}..{job['last']:03d}"
+
+
+def _look(job: sqlite3.Row) -> str:
+    return tr(
+        "look at the last printed label and run `tiktok-erp print-labels --resume-from {position}` with the one after it",
+        position=position_text(job["batch_id"], job["first"]),
+    )
