@@ -134,7 +134,7 @@ class Day:
 
     def _labels(self) -> None:
         from tiktok_erp.cli.print_labels import print_labels
-        from tiktok_erp.store.labels import load_to_print
+        from tiktok_erp.store.print_jobs import load_to_print
 
         is_dry = self._session.dry_run
         error = self.stage(print_labels, out=self._out, yes=self._yes or self._is_watch, dry_run=is_dry)

@@ -328,10 +328,14 @@ def say_running(command: Command, out: Output) -> None:
     out.warn(tr("`{command}` is already running on {file}; nothing to do", command=command.name, file=file))
 
 
+def only_one(command: Command) -> AbstractContextManager[bool]:
+    """Hold the lock of a command that changes something; gives False when another process holds it."""
+    return _only_one(command.options.db, command.lock if command.is_recorded else None)
+
+
 @contextmanager
-def only_one(command: Command) -> Iterator[bool]:
-    """Hold the lock of a command that changes something; yields False when another process holds it."""
-    db, name = command.options.db, command.lock if command.is_recorded else None
+def _only_one(db: Path, name: str | None) -> Iterator[bool]:
+    """Hold the lock `name` of one database; yields False when another process holds it. None is no lock."""
     if name is None or not db.parent.is_dir():  # opening the store tells what is wrong with the folder
         yield True
         return
