@@ -30,6 +30,7 @@ from tiktok_erp.cli import (
     status,
     stock,
     sync,
+    undo,
     upload_tracking,
 )
 from tiktok_erp.cli.options import Globals
@@ -82,6 +83,7 @@ pack.register(app)
 labels.register(app)
 upload_tracking.register(app)
 run.register(app)
+undo.register(app)
 status.register(app)
 orders.register(app)
 quarantine.register(app)

@@ -120,7 +120,7 @@ class Day:
         with on_its_own_clock(every_s, self.fetch_and_push):
             self.stage(allocate, dry_run=self._session.dry_run)
             self._labels()
-            self.stage(upload_tracking, dry_run=self._session.dry_run)
+            self.stage(upload_tracking, follow=True, dry_run=self._session.dry_run)
 
     def fetch_and_push(self) -> None:
         """Fetch orders and push what can be sold. Without the channel stock is reserved and nothing is pushed."""

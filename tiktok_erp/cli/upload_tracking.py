@@ -38,6 +38,9 @@ def upload_tracking(
             show_default=False,
         ),
     ] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Read as well which parcels the carrier has by now; `run` does it.")
+    ] = False,
     stale_ok: StaleOk = False,
     dry_run: DryRun = False,
     as_json: Json = False,
@@ -60,6 +63,8 @@ def upload_tracking(
         only = session.packages(read_names(ids))
         if not _is_anything_due(session, only):
             _tell(session, 0, to_file, is_plan=plan or dry_run)
+            if follow and not (plan or dry_run):
+                _follow(session)
             return
         from tiktok_erp.store.database import utc_now
         from tiktok_erp.store.runs import require_fresh
@@ -108,6 +113,8 @@ def upload_tracking(
                     )
                 )
             _tell(session, count.planned if plan or dry_run else count.told, to_file, is_plan=plan or dry_run)
+        if follow and is_online:
+            _follow(session)
 
     run_command(
         "upload-tracking", context, body, as_json=as_json, quiet=quiet, dry_run=dry_run or plan, lock="upload-tracking"
@@ -119,6 +126,18 @@ def _is_anything_due(session: Session, only: list[str] | None) -> bool:
 
     store = session.store
     return bool(load_due(store, only=only)) or bool(load_unsettled_uploads(store)) or bool(load_queue(store))
+
+
+def _follow(session: Session) -> None:
+    from tiktok_erp.store.scans import load_oldest_unscanned
+    from tiktok_erp.tracking.states import follow_packages
+
+    if load_oldest_unscanned(session.store) is None or not session.settings().tiktok_is_set():
+        return
+    news = follow_packages(session.store, session.shop())
+    session.summary.update(scanned=news)
+    if news:
+        session.out.say(tr("{count} parcels are with their carrier or delivered", count=news))
 
 
 def _plan(session: Session, uploader: TrackingUploader, only: list[str] | None) -> None:

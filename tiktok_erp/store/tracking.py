@@ -68,7 +68,8 @@ def load_unsettled_uploads(store: Store) -> list[sqlite3.Row]:
 def load_queue(store: Store) -> list[sqlite3.Row]:
     """Return the uploads that wait for their turn."""
     return store.query(
-        "SELECT b.* FROM outbox b WHERE b.kind IN ('mark_shipped', 'ship_package') AND b.state = 'intent' ORDER BY b.outbox_id"
+        "SELECT b.* FROM outbox b WHERE b.kind IN ('mark_shipped', 'ship_package')"
+        " AND b.state IN ('intent', 'sent', 'unknown') AND b.state = 'intent' ORDER BY b.outbox_id"
     )
 
 
