@@ -57,7 +57,7 @@ def evidence(
 
 
 def _tell_story(session: Session, order_id: str, *, offline: bool) -> None:
-    from tiktok_erp.store.evidence import Moment, load_evidence
+    from tiktok_erp.store.evidence import Moment, in_order, load_evidence
 
     moments = load_evidence(session.store, order_id)
     moments += [
@@ -65,7 +65,7 @@ def _tell_story(session: Session, order_id: str, *, offline: bool) -> None:
     ]
     if not session.out.as_json:
         session.out.say(order_id)
-    for moment in sorted(moments, key=lambda moment: moment.at):
+    for moment in in_order(moments):
         about = [
             moment.package_id or "",
             moment.detail,

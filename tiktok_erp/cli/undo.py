@@ -62,7 +62,9 @@ def undo(
                     next_step=tr("wait until it has ended, then run this again"),
                 )
             for stage in load_stages(session.store, found):
-                if stage["command"] != "sync" or stage["run_id"] == run:  # as a stage it is nothing that anybody would undo
+                if (
+                    stage["command"] != "sync" or stage["run_id"] == run
+                ):  # as a stage it is nothing that anybody would undo
                     _Undo(session, stage, even_if_told=yes).undo()
         done = session.out.counts["planned" if dry_run else "done"]
         session.out.say(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from tiktok_erp.store.database import Store
@@ -22,6 +22,22 @@ class Moment:
     request_id: str | None = None
     run_id: int | None = None
 
+
+# What happens within one second is told in this order; other words come first.
+_ORDER = (
+    *(
+        "placed",
+        "paid",
+        "first_seen",
+        "package_planned",
+        "stock",
+        "carrier_chosen",
+        "label_intended",
+        "label_asked_for",
+    ),
+    *("label_held", "label_printed", "packed", "call_written_down", "call_sent", "call_answered"),
+    *("channel_knows_the_number", "dispatched", "carrier_says", "scanned", "carrier_has_it", "delivered", "last_seen"),
+)
 
 _BY_CHANNEL = (
     ("placed_at", "placed"),
@@ -46,7 +62,13 @@ def load_evidence(store: Store, order_id: str) -> list[Moment]:
         return []
     moments = [*_of_order(store, row), *_of_packages(store, order_id), *_of_labels(store, order_id)]
     moments += [*_of_calls(store, order_id), *_of_cases(store, order_id)]
-    return sorted(moments, key=lambda moment: (moment.at, moment.what, moment.package_id or ""))
+    return in_order(moments)
+
+
+def in_order(moments: Iterable[Moment]) -> list[Moment]:
+    """Return moments by time, and within a second as things follow from each other."""
+    place = {what: number for number, what in enumerate(_ORDER)}
+    return sorted(moments, key=lambda moment: (moment.at, place.get(moment.what, -1), moment.package_id or ""))
 
 
 def _of_order(store: Store, row: sqlite3.Row) -> Iterator[Moment]:
@@ -120,7 +142,8 @@ def _of_calls(store: Store, order_id: str) -> Iterator[Moment]:
     ):
         payload = json.loads(row["payload"])
         number = " ".join(str(payload[name]) for name in ("carrier", "tracking_number") if payload.get(name))
-        about = " ".join(part for part in (row["kind"], number) if part)
+        before = f"in place of {payload['before']}" if payload.get("before") else ""
+        about = " ".join(part for part in (row["kind"], number, before) if part)
         name, run_id = row["package_id"], row["run_id"]
         yield Moment(row["intent_at"], "call_written_down", about, package_id=name, run_id=run_id)
         if row["sent_at"]:

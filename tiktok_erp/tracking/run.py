@@ -202,11 +202,18 @@ class TrackingUploader:
             return rows
         # What the channel refused is tried again when the order changed since, or when somebody names it; what `undo` took
         # back only when somebody names it.
+        undone = [row for row in rows if row["outbox_state"] == "dropped" and row["outbox_error"] == UNDONE]
+        for row in undone:
+            what = tr("its upload was undone")
+            step = tr("name it to tell it after all: `tiktok-erp upload-tracking {package}`", package=row["package_id"])
+            self._not_uploaded(NotUploaded(_number(row), UNDONE, what, step, is_fault=False), record=False)
+        if undone:
+            self._report.warn(tr("{count} numbers were undone and are told only when you name them", count=len(undone)))
         return [
             row
             for row in rows
-            if not (row["outbox_state"] == "refused" and row["synced_at"] <= row["outbox_done_at"])
-            and not (row["outbox_state"] == "dropped" and row["outbox_error"] == UNDONE)
+            if row not in undone
+            and not (row["outbox_state"] == "refused" and row["synced_at"] <= row["outbox_done_at"])
         ]
 
     def _forget_orphans(self) -> None:
