@@ -9,7 +9,7 @@ import typer
 
 from tiktok_erp.cli.options import DryRun, Ids, Json, Quiet, StaleOk, read_names
 from tiktok_erp.cli.session import Session, require_credentials_or_file, run_command
-from tiktok_erp.errors import ChannelDown, UsageError
+from tiktok_erp.errors import ChannelDown, ChannelRefused, SignInError, UsageError
 from tiktok_erp.messages import tr
 
 if TYPE_CHECKING:
@@ -134,7 +134,11 @@ def _follow(session: Session) -> None:
 
     if load_oldest_unscanned(session.store) is None or not session.settings().tiktok_is_set():
         return
-    news = follow_packages(session.store, session.shop())
+    try:
+        news = follow_packages(session.store, session.shop())
+    except (ChannelDown, ChannelRefused, SignInError) as error:
+        session.out.warn(tr("which parcels the carrier has cannot be read now ({reason})", reason=error.what))
+        return
     session.summary.update(scanned=news)
     if news:
         session.out.say(tr("{count} parcels are with their carrier or delivered", count=news))
