@@ -103,12 +103,12 @@ def test_what_is_told_and_not_scanned_is_listed_until_the_carrier_has_it(held: A
     listed = held.run("orders", "list", "--not-scanned", "--json").of("package")
     assert len(listed) > 10
     assert all(line["hours_left"] > 0 and line["scan_by_source"] == "channel" for line in listed)
-    now = int(datetime.now(UTC).timestamp())
-    package = next(iter(held.simulator.shop.packages.values()))
-    held.simulator.shop.collect(package, now)
+    package = held.simulator.shop.packages[listed[0]["channel_package_id"]]
+    held.simulator.shop.collect(package, int(datetime.now(UTC).timestamp()) - 2)
     held.run("upload-tracking", "--follow")
     after = held.run("orders", "list", "--not-scanned", "--json").of("package")
-    assert len(after) == len(listed) - 1
+    assert [line["package_id"] for line in after] == [line["package_id"] for line in listed[1:]]
+    assert held.folder.value("SELECT scanned_at FROM packages WHERE package_id = ?", listed[0]["package_id"])
 
 
 def test_packages_that_wait_on_the_channel_are_told_in_batches(open_shop: Callable[..., Any]) -> None:
