@@ -44,9 +44,14 @@ class Providers:
                 save_providers(self._store, _CHANNEL, option, told, utc_now())
         return [(provider_id, name, carrier_code(name)) for provider_id, name in told]
 
-    def choose(self, upload: Upload) -> str | NotUploaded | None:
-        """Return the channel's id of an upload's carrier, None while its carriers are not known, or why there is none."""
+    def choose(self, upload: Upload, *, is_final: bool = False) -> str | NotUploaded | None:
+        """Return the channel's id of an upload's carrier, None while that cannot be told, or why there is none.
+
+        `is_final`: the order was just read, so that what it does not tell will not come. An export tells no delivery option.
+        """
         option = upload.number.delivery_option_id
+        if not option and not is_final:
+            return None
         if not option:
             return NotUploaded(
                 upload.number,

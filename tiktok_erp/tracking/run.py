@@ -180,10 +180,7 @@ class TrackingUploader:
         for row, decision in zip(rows, decisions, strict=True):
             provider = self._providers.choose(decision) if isinstance(decision, Upload) else decision
             if isinstance(provider, NotUploaded):
-                if provider.cause in _FINAL and row["outbox_state"] == "intent":
-                    with self._store.transaction():
-                        outbox.drop(self._store, [row["outbox_id"]], provider.cause)
-                self._not_uploaded(provider, record=True)
+                self._withhold(row, provider)
             elif isinstance(decision, Upload):
                 uploads.append(decision)
         for start in range(0, len(uploads), _QUEUED_AT_ONCE):
@@ -348,28 +345,37 @@ class TrackingUploader:
     ) -> None:
         wanted = {(row["package_id"], row["order_id"]) for row in rows}
         told = read_back([row["order_id"] for row in rows])
-        for row in load_due(self._store, only=sorted({package_id for package_id, order_id in wanted})):
-            if (row["package_id"], row["order_id"]) not in wanted or row["outbox_state"] != "intent":
-                continue
-            decision: Upload | NotUploaded = plan_upload(_number(row), utc_now())
-            provider = self._providers.choose(decision) if isinstance(decision, Upload) else decision
-            if isinstance(provider, NotUploaded) or isinstance(decision, NotUploaded):
-                reason = provider if isinstance(provider, NotUploaded) else decision
-                if isinstance(reason, NotUploaded):
-                    if reason.cause in _FINAL:
-                        with self._store.transaction():
-                            outbox.drop(self._store, [row["outbox_id"]], reason.cause)
-                    self._not_uploaded(reason, record=True)
-                continue
-            if row["order_id"] not in told:
+        fresh = [
+            row
+            for row in load_due(self._store, only=sorted({package_id for package_id, order_id in wanted}))
+            if (row["package_id"], row["order_id"]) in wanted and row["outbox_state"] == "intent"
+        ]
+        decisions = plan_batch([_number(row) for row in fresh], utc_now())
+        self._learn_providers(decisions)
+        for row, decision in zip(fresh, decisions, strict=True):
+            if isinstance(decision, Upload) and row["order_id"] not in told:
                 what, step = tr("the channel told nothing about this order just now"), tr("run this again later")
                 self._not_uploaded(NotUploaded(decision.number, "not_told", what, step, is_fault=False), record=False)
+                continue
+            if isinstance(decision, NotUploaded):
+                self._withhold(row, decision)
+                continue
+            provider = self._providers.choose(decision, is_final=True)
+            if isinstance(provider, NotUploaded):
+                self._withhold(row, provider)
                 continue
             while len(self._flight) >= 2 * self._rules.channels[shop.name].concurrency:
                 self._land()
             if self._stop is not None:
                 return
             self._send(pool, shop, decision, provider or "")
+
+    def _withhold(self, row: sqlite3.Row, reason: NotUploaded) -> None:
+        """Tell why a number is not told; where it never will be, it leaves the queue."""
+        if reason.cause in _FINAL and row["outbox_state"] == "intent":
+            with self._store.transaction():
+                outbox.drop(self._store, [row["outbox_id"]], reason.cause)
+        self._not_uploaded(reason, record=True)
 
     def _send(self, pool: ThreadPoolExecutor, shop: TikTokShop, upload: Upload, provider_id: str) -> None:
         """Make one call, or with packages that wait on the channel gather a batch for one."""
