@@ -98,7 +98,8 @@ class TrackingUploader:
         self._providers = Providers(store, rules, shop, keep=run_id is not None)
         self._flight: dict[Future[list[Told | ErpError]], list[tuple[Upload, int]]] = {}
         self._batch: list[tuple[Upload, str]] = []
-        self._told: list[str] = []
+        self._told: list[str] = []  # and not read back yet
+        self._unshown = 0
         self._stop: ErpError | None = None
         self._interrupted = False
         self._total = 0
@@ -338,6 +339,8 @@ class TrackingUploader:
             if self._stop is not None:
                 return
             self._upload_chunk(pool, shop, read_back, rows[start : start + ORDERS_A_CHECK])
+            if len(self._told) >= 2 * ORDERS_A_CHECK:  # while the next calls are under way
+                self._confirm_some(read_back)
         self._flush(pool, shop)
 
     def _upload_chunk(
@@ -464,25 +467,28 @@ class TrackingUploader:
 
     def _confirm(self, read_back: ReadBack) -> None:
         """Read every told order back: a number on the wrong order shows here, and stock follows what has left."""
-        if not self._told:
-            return
         try:
-            read_back(self._told)
+            while self._told:
+                self._confirm_some(read_back)
         except ErpError as error:
             self._report.warn(
                 tr("the told orders could not be read back ({reason}); `sync` will do it", reason=error.what)
             )
             return
-        # Another number is a case that reading back opened (`other_tracking_number`); none yet is the channel's delay.
-        shown = [row["shown_number"] == row["tracking_number"] for row in load_shown(self._store, self._told)]
-        self.count.proven = sum(shown)
-        if not all(shown):
+        if self._unshown:
             self._report.warn(
-                tr(
-                    "{count} told numbers are not shown by the channel yet; `sync` compares them",
-                    count=len(shown) - self.count.proven,
-                )
+                tr("{count} told numbers are not shown by the channel yet; `sync` compares them", count=self._unshown)
             )
+
+    def _confirm_some(self, read_back: ReadBack) -> None:
+        """Read the orders back that were told first, as many as one call takes."""
+        some = self._told[:ORDERS_A_CHECK]
+        read_back(some)
+        self._told = self._told[len(some) :]
+        # Another number is a case that reading back opened (`other_tracking_number`); none yet is the channel's delay.
+        shown = [row["shown_number"] == row["tracking_number"] for row in load_shown(self._store, some)]
+        self.count.proven += sum(shown)
+        self._unshown += len(shown) - sum(shown)
 
     def _connected(self) -> tuple[TikTokShop, ReadBack]:
         if self._shop is None or self._read_back is None:
