@@ -7,7 +7,7 @@ import signal
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -18,13 +18,28 @@ from tiktok_erp.cli.run import on_its_own_clock
 STAGES = ["sync", "reserve-stock", "allocate", "print-labels", "upload-tracking"]
 
 
-@pytest.fixture
-def ready(open_shop: Callable[..., Any]) -> Any:
+def opened(shop: Any) -> Any:
     """A shop with both kinds of labels whose stock is counted."""
-    shop = open_shop(orders=60, seed=9)
     shop.run("sync", "--quiet")
     shop.run("stock", "import", "--from-channel", "tiktok", "--quiet")
     return shop
+
+
+@pytest.fixture
+def ready(open_shop: Callable[..., Any]) -> Any:
+    return opened(open_shop(orders=20, seed=9))
+
+
+@pytest.fixture(scope="module")
+def day(tmp_path_factory: pytest.TempPathFactory, simulated: Callable[..., Any]) -> Iterator[Any]:
+    """A shop whose day is done by `run`; `run` again changes nothing in it."""
+    with simulated(tmp_path_factory.mktemp("day"), orders=60, seed=9) as shop:
+        opened(shop).run("run", "--quiet")
+        shop.write_tracking_list()
+        shop.run("print-labels", "--from", "tracking.csv", "--quiet")
+        shop.run("run", "--quiet")
+        shop.run("run", "--quiet")  # what left with the last uploads is no longer reserved
+        yield shop
 
 
 def stages(finished: Any) -> dict[str, int]:
@@ -36,24 +51,20 @@ def break_rules(shop: Any) -> None:
         file.write("carriers: [\n")
 
 
-def test_one_run_is_the_whole_day_and_the_second_changes_nothing(ready: Any) -> None:
-    first = ready.run("run", "--json")
-    assert stages(first) == dict.fromkeys(STAGES, 0)
-    assert {line["stage"] for line in first.lines[:-1]} == set(STAGES)
-    assert len(ready.ledger()["purchases"]) > 10
-    ready.write_tracking_list()
-    ready.run("print-labels", "--from", "tracking.csv")
-    ready.run("run")
-    ready.run("run")  # what left with the last uploads is no longer reserved
-    assert ready.disagreements() == []
-    content, writes = ready.folder.dump(), ready.ledger()["writes"]
-    again = ready.run("run")
-    assert (ready.ledger()["writes"], ready.folder.dump()) == (writes, content)
-    assert [line.split()[0] for line in again.stdout.splitlines() if not line.startswith(" ")] == STAGES
+def test_the_whole_day_is_done_and_one_more_run_changes_nothing(day: Any) -> None:
+    assert len(day.ledger()["purchases"]) > 10
+    assert len(day.ledger()["shipments"]) > 2
+    assert day.disagreements() == []
+    content, writes = day.folder.dump(), day.ledger()["writes"]
+    again = day.run("run", "--json")
+    assert (day.ledger()["writes"], day.folder.dump()) == (writes, content)
+    assert stages(again) == dict.fromkeys(STAGES, 0)
+    assert {line["stage"] for line in again.lines[:-1]} == set(STAGES)
 
 
-def test_cron_hears_of_a_failure_once(ready: Any) -> None:
-    ready.run("run", "--quiet")
+def test_cron_hears_of_a_failure_once(open_shop: Callable[..., Any]) -> None:
+    ready = open_shop(orders=20, seed=9, carrier="seller")
+    ready.allocated()
     order_id = ready.folder.value(
         "SELECT o.channel_order_id FROM package_orders po JOIN packages p USING (package_id) JOIN orders o USING (order_id)"
         " WHERE o.shipping_type = 'SELLER' AND p.allocated_at IS NOT NULL AND p.cancelled_at IS NULL"
@@ -66,9 +77,8 @@ def test_cron_hears_of_a_failure_once(ready: Any) -> None:
     assert (second.stdout, second.stderr) == ("", "")
 
 
-def test_without_the_channel_everything_else_goes_on(ready: Any) -> None:
-    ready.run("run", "--quiet")
-    finished = ready.run("run", "--json", environment={"TIKTOK_SHOP_APP_SECRET": "another"}, expect=4)
+def test_without_the_channel_everything_else_goes_on(day: Any) -> None:
+    finished = day.run("run", "--json", environment={"TIKTOK_SHOP_APP_SECRET": "another"}, expect=4)
     assert stages(finished) == {**dict.fromkeys(STAGES, 0), "sync": 4}
     assert [line["cause"] for line in finished.errors if line["kind"] == "error"] == ["sign_in"]
 
@@ -79,25 +89,26 @@ def test_a_cap_stops_buying_and_nothing_else(ready: Any) -> None:
     )
     ready.run("run", expect=3)
     bought = len(ready.ledger()["purchases"])
-    assert 0 < bought < 20
+    assert 0 < bought < 10
     assert ready.folder.value("SELECT count(*) FROM labels WHERE printed_at IS NOT NULL") == bought
     stopped = ready.run("run", "--json", expect=3)
     assert stages(stopped) == {**dict.fromkeys(STAGES, 0), "print-labels": 3}
     assert ready.disagreements() == []
 
 
-def test_broken_rules_leave_the_last_good_ones_in_force_and_say_so(ready: Any) -> None:
-    ready.run("run")
-    break_rules(ready)
-    finished = ready.run("run", expect=5)
+def test_broken_rules_leave_the_last_good_ones_in_force_and_say_so(day: Any) -> None:
+    good = day.folder.rules.read_text("utf-8")
+    break_rules(day)
+    finished = day.run("run", expect=5)
+    day.folder.rules.write_text(good, "utf-8")
     assert "the last good rules stay in force" in finished.stderr
     assert "rules.yaml:" in finished.stderr
     assert [line.split()[0] for line in finished.stdout.splitlines() if not line.startswith(" ")] == STAGES
 
 
-def test_rules_that_were_never_good_stop_everything(ready: Any) -> None:
-    break_rules(ready)
-    assert ready.run("run", expect=5).stdout == ""
+def test_rules_that_were_never_good_stop_everything(folder: Any) -> None:
+    folder.rules.write_text("carriers: [\n", "utf-8")
+    assert folder.run("run", expect=5).stdout == ""
 
 
 def test_a_dry_run_changes_nothing(ready: Any) -> None:
@@ -106,7 +117,8 @@ def test_a_dry_run_changes_nothing(ready: Any) -> None:
     assert (ready.folder.dump(), ready.ledger()["writes"]) == (content, writes)
 
 
-def test_a_watch_tells_what_changes_and_stops_cleanly(ready: Any) -> None:
+def test_a_watch_tells_what_changes_and_stops_cleanly(open_shop: Callable[..., Any]) -> None:
+    ready = open_shop(orders=20, seed=9)
     with ready.folder.start("run", "--watch") as process:
         try:
             wait_for(
@@ -124,23 +136,17 @@ def test_a_watch_tells_what_changes_and_stops_cleanly(ready: Any) -> None:
 
 
 def test_while_labels_are_bought_orders_are_fetched_and_stock_is_pushed(open_shop: Callable[..., Any]) -> None:
-    """The clock of the second lane is 10 s at least; a slow label service is what it is for."""
-    shop = open_shop(orders=30, seed=9, latency_ms=1000)
-    shop.folder.rules.write_text(
-        shop.folder.rules.read_text("utf-8")
-        .replace("every: 60s", "every: 10s")
-        .replace("start_rate: 1000, max_rate: 1000", "start_rate: 1000, max_rate: 1000, concurrency: 1"),
-        "utf-8",
-    )
-    shop.run("sync", "--quiet")
-    shop.run("stock", "import", "--from-channel", "tiktok", "--quiet")
-    shop.run("run")
+    """The clock has 10 s at least: documents that are long in coming hold up the labels, and nothing else."""
+    shop = open_shop(orders=20, seed=9, document_seconds=12)
+    shop.folder.rules.write_text(shop.folder.rules.read_text("utf-8").replace("every: 60s", "every: 10s"), "utf-8")
+    opened(shop).run("run")
     runs = shop.query("SELECT command, started_at, ended_at FROM runs ORDER BY run_id")
     buying = next(row for row in runs if row["command"] == "print-labels")
     beside = [
-        row["command"] for row in runs if buying["started_at"] <= row["started_at"] < buying["ended_at"]
-        and row["command"] in ("sync", "reserve-stock")
-    ]  # fmt: skip
+        row["command"]
+        for row in runs
+        if buying["started_at"] <= row["started_at"] <= buying["ended_at"] and row["command"] in STAGES[:2]
+    ]
     assert beside[:2] == ["sync", "reserve-stock"]
     assert shop.disagreements() == []
 
