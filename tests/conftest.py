@@ -252,17 +252,17 @@ class SimulatedShop:
         from tiktok_erp.simulator.numbers import ups_number, usps_number
 
         rows = self.query(
-            "SELECT p.package_id, min(o.channel_order_id) AS channel_order_id, p.carrier FROM packages p"
-            " JOIN package_orders po USING (package_id)"
+            "SELECT p.package_id, o.channel_order_id, p.carrier FROM packages p JOIN package_orders po USING (package_id)"
             " JOIN orders o USING (order_id) JOIN v_orders v USING (order_id) WHERE o.shipping_type = 'SELLER'"
             " AND p.allocated_at IS NOT NULL AND p.cancelled_at IS NULL AND v.state = 'open' AND NOT o.cancel_requested"
-            " AND NOT EXISTS (SELECT 1 FROM labels l WHERE l.package_id = p.package_id) GROUP BY p.package_id"
-            " ORDER BY p.package_id"
+            " AND NOT EXISTS (SELECT 1 FROM labels l WHERE l.package_id = p.package_id) ORDER BY p.package_id, o.order_id"
         )
+        packages = list(dict.fromkeys(row["package_id"] for row in rows))
         with (self.folder.path / name).open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(["order_id", "carrier", "tracking_number"])
-            for serial, row in enumerate(rows, start=first_serial):
+            for row in rows:
+                serial = first_serial + packages.index(row["package_id"])
                 number = ups_number(serial) if row["carrier"] == "ups" else usps_number(serial)
                 writer.writerow([row["channel_order_id"], row["carrier"], number])
         return [row["channel_order_id"] for row in rows]

@@ -179,10 +179,12 @@ def test_the_end_of_a_process_does_not_wait_for_a_receiver(receiver: Receiver) -
         "from tiktok_erp.config.settings import Settings\n"
         "print(send({1: sys.argv[1]}, Settings({}), Message('info', 'title', 'body'), timeout_s=0.2)[0].is_sent)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, receiver.url], timeout=7, check=True, capture_output=True, text=True, cwd=ROOT
-    )
-    assert done.stdout == "False\n"
+    # The receiver would be waited for 60 s.
+    command = [sys.executable, "-c", code, f"{receiver.url}?rto=60"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "False\n"
+        assert process.wait(timeout=30) == 0
 
 
 def test_a_cause_is_told_after_the_database_came_back(

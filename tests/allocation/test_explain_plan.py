@@ -234,6 +234,19 @@ def test_a_list_of_preference_takes_the_first_that_can_go_there() -> None:
     assert isinstance(decision, NotAllocated) and decision.cause == "po_box"
 
 
+def test_what_no_first_choice_can_take_goes_by_then() -> None:
+    rules = load_rules_text(
+        "carriers: [{name: all, use: {carrier: ups, service_level: ground}, then: {carrier: usps, service_level: priority_mail}}]\n"
+    )
+    to_a_box = Parcel(package_id="P1", state="NY", country="US", shipping_type="SELLER", is_po_box=True, has_phone=True)
+    decision = plan_allocation(to_a_box, rules, cross_border=False)
+    assert isinstance(decision, Allocation) and decision.carrier == "usps"
+    home = Parcel(package_id="P1", state="NY", country="US", shipping_type="SELLER", has_phone=True)
+    decision = plan_allocation(home, rules, cross_border=False)
+    assert isinstance(decision, Allocation)
+    assert (decision.carrier, decision.fallbacks) == ("ups", (Choice("usps", "priority_mail"),))
+
+
 def test_a_cross_border_shop_leaves_usps_out_of_a_list() -> None:
     rules = load_rules_text(
         "carriers: [{name: all, use: [{carrier: usps, service_level: priority_mail}, {carrier: ups, service_level: ground}]}]\n"

@@ -646,9 +646,20 @@ def test_the_choice_that_was_refused_is_not_taken_again(store: Store, told: Told
     assert decisions(store)["P000001"][:2] == ("ups", "ground")
     refused = {"state": "refused", "source": "easypost", "carrier": "ups", "service_level": "ground", "error_code": "x"}
     insert(store, "labels", package_id="P000001", intent_at=AT, **refused)
-    store.execute("UPDATE packages SET allocated_at = NULL")
+    case = {"cause": "no_service", "detail": "d", "next_step": "n", "since": AT}
+    insert(store, "quarantine", package_id="P000001", **case)
     run(store, told, rules)
     assert decisions(store)["P000001"][:2] == ("usps", "priority_mail")
+    assert cases(store) == {}
+    insert(
+        store,
+        "labels",
+        package_id="P000001",
+        intent_at=AT,
+        **(refused | {"carrier": "usps", "service_level": "priority_mail"}),
+    )
+    run(store, told, rules)
+    assert decisions(store)["P000001"][:2] == ("usps", "priority_mail")  # nothing comes next: a person must look
 
 
 CHEAPEST = load_rules_text(

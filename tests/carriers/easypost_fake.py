@@ -230,6 +230,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if not isinstance(parcel.get("weight"), int | float) or parcel["weight"] <= 0:
             raise Refused(422, "PARCEL.INVALID", "weight must be a number", ["weight is no number of ounces"])
         for address in (to, sender):
+            if len(address.get("country", "")) != 2:
+                account.violations.append(f"country {address.get('country')}")
             if not all(text.isascii() for text in address.values()):
                 account.violations.append("letters that no carrier prints")
         if to["street1"].startswith("NOWHERE") or wanted.get("reference") in account.unknown_addresses:
@@ -263,6 +265,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 "reference": wanted.get("reference"),
                 "to_address": to,
                 "parcel": parcel,
+                "options": wanted.get("options", {}),
+                "insurance": None,
                 "rates": rates,
                 "messages": [],
                 "tracking_code": None,
@@ -296,6 +300,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             make = {"USPS": usps, "UPSDAP": ups, "FedExDefault": fedex}[rate["carrier"]]
             shipment["tracking_code"] = make(serial)
             shipment["selected_rate"] = rate
+            shipment["insurance"] = body.get("insurance")
             host = self.headers["Host"]
             shipment["postage_label"] = {
                 "label_url": f"http://{host}/files/{shipment['id']}.pdf",

@@ -179,9 +179,9 @@ def test_a_picture_is_no_export(folder):
 
 def test_bad_rows_of_a_tracking_list_fail_alone_with_their_lines(orders):
     orders.run("allocate", "--no-wait", "--quiet")
-    good = {"576461413038756214": usps_number(61), "576461413038779926": usps_number(62)}
+    good = {"576461413038779926": usps_number(61), "576461413038783117": usps_number(62)}
     first, second = good.items()
-    wrong_digit = good["576461413038756214"][:-1] + str((int(good["576461413038756214"][-1]) + 1) % 10)
+    wrong_digit = first[1][:-1] + str((int(first[1][-1]) + 1) % 10)
     rows = [first, ("5.76461E+17", usps_number(63)), ("576461413038768464", "9.40019E+21")]
     rows += [("576461413038765193", wrong_digit), second]
     (orders.path / "tracking.csv").write_text(

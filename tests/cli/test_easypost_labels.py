@@ -92,6 +92,18 @@ def test_labels_are_bought_printed_and_told(desk):
     desk.run("check", "--quiet")
 
 
+def test_an_order_whose_kind_nobody_told_gets_no_label_of_our_own(desk):
+    order = min(desk.shop.due())
+    with sqlite3.connect(desk.folder.db) as connection:
+        connection.execute(
+            "UPDATE orders SET shipping_type = NULL, source = 'file' WHERE order_id = ?", (f"tiktok:{order}",)
+        )
+    environment = {name: "" for name in desk.folder.environment if name.startswith("TIKTOK_SHOP_")}
+    skipped = desk.run("print-labels", "--json", "--stale-ok", environment=environment).of("package", result="skipped")
+    assert {line["cause"] for line in skipped if line.get("order_id") == f"tiktok:{order}"} == {"own_label_needed"}
+    assert len(desk.account.purchases) == len(desk.shop.due()) - 1
+
+
 def test_a_second_run_buys_nothing(desk):
     desk.run("print-labels")
     calls, content = dict(desk.account.calls), desk.folder.dump()
@@ -156,6 +168,22 @@ def test_a_lost_answer_is_settled_by_reading_the_shipment(desk, fault):
     assert desk.disagreements() == []
     assert len(desk.account.purchases) == len(desk.shop.due())
     assert desk.folder.value("SELECT count(*) FROM labels WHERE state <> 'bought'") == 0
+
+
+def test_after_the_rules_changed_to_files_what_was_bought_is_settled_and_nothing_is_bought(desk):
+    desk.account.script = ["drop_after_buy"]
+    desk.run("print-labels", "--limit", "1", expect=(0, 3, 6), environment={"EASYPOST_API_URL": desk.server.api_url})
+    with sqlite3.connect(desk.folder.db) as connection:
+        connection.execute(
+            "UPDATE labels SET state = 'unknown', bought_at = NULL, sha256 = NULL, tracking_number = NULL"
+            " WHERE source = 'easypost'"
+        )
+    desk.folder.rules.write_text(
+        desk.folder.rules.read_text("utf-8").replace("seller_shipping: easypost", "seller_shipping: file"), "utf-8"
+    )
+    desk.run("print-labels")
+    assert len(desk.account.purchases) == 1
+    assert desk.disagreements() == []
 
 
 def test_killed_at_random_instants_it_buys_each_label_once(open_desk):
@@ -262,3 +290,57 @@ def test_a_platform_label_is_cancelled_in_seller_center(open_shop):
     assert line["cause"] == "platform_label"
     assert "Seller Center" in line["next_step"]
     assert shop.folder.value("SELECT count(*) FROM labels WHERE state = 'bought'") == 1
+
+
+def decide_by(desk, carriers):
+    """Let these rules decide, and nothing else."""
+    text = desk.folder.rules.read_text("utf-8")
+    before, after = text[: text.index("carriers:")], text[text.index("safety_stock:") :]
+    desk.folder.rules.write_text(f"{before}carriers:\n{carriers}\n{after}", "utf-8")
+    desk.run("stock", "import", "--from-channel", "tiktok", "--quiet")
+
+
+def prepared(open_desk, carriers):
+    desk = open_desk()
+    desk.run("sync", "--quiet")
+    decide_by(desk, carriers)
+    desk.run("reserve-stock", "--no-push", "--quiet")
+    return desk
+
+
+UPS_GROUND, USPS_GROUND = "{carrier: ups, service_level: ground}", "{carrier: usps, service_level: ground_advantage}"
+
+
+def test_the_cheapest_service_is_bought_at_the_price_that_was_compared(open_desk):
+    desk = prepared(open_desk, f"  - {{name: least, use: {{cheapest: [{UPS_GROUND}, {USPS_GROUND}]}}}}")
+    decided = desk.run("allocate", "--no-wait", "--json").of("package", result="done")
+    assert {(line["carrier"], line["price_source"]) for line in decided if line["carrier"]} == {("usps", "easypost")}
+    asked = desk.account.calls["create"]
+    desk.run("print-labels", "--quiet")
+    assert desk.account.calls["create"] == asked  # the quote that was compared is the one that is bought
+    assert desk.disagreements() == []
+
+
+def test_what_the_source_refuses_gives_way_to_the_next_choice(open_desk):
+    dear = "{carrier: ups, service_level: next_day_air}"  # the fake does not sell it
+    desk = prepared(open_desk, f"  - {{name: all, use: {dear}, then: {USPS_GROUND}}}")
+    desk.run("allocate", "--no-wait", "--quiet")
+    refused = desk.run("print-labels", "--json", expect=3)
+    failures = refused.of("package", result="failed")
+    assert {line["cause"] for line in failures} == {"no_service"}
+    assert all("the rule's next choice, usps ground_advantage, is taken" in line["next_step"] for line in failures)
+    assert desk.account.purchases == []
+    desk.run("allocate", "--no-wait", "--quiet")
+    assert desk.run("print-labels", "--json").summary["bought"] == len(failures)
+    assert desk.run("quarantine", "--json").of("quarantine") == []
+    assert desk.disagreements() == []
+
+
+def test_signature_and_insurance_of_a_rule_are_bought_with_the_label(open_desk):
+    desk = prepared(open_desk, f"  - {{name: all, use: {USPS_GROUND}, signature: adult, insurance: 75.50 USD}}")
+    desk.run("allocate", "--no-wait", "--quiet")
+    desk.run("print-labels", "--quiet")
+    shipments = [desk.account.shipments[sale["shipment_id"]] for sale in desk.account.purchases]
+    assert shipments
+    assert {shipment["options"]["delivery_confirmation"] for shipment in shipments} == {"ADULT_SIGNATURE"}
+    assert {shipment["insurance"] for shipment in shipments} == {"75.50"}

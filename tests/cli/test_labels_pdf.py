@@ -75,8 +75,9 @@ def test_packages_csv_names_position_page_order_and_number_of_every_label(printe
         (f"B01-{number:03d}", str(number)) for number in range(1, len(pages) + 1)
     ]
     assert [row["tracking_number"] for row in rows] == [_number(codes[0]) for size, codes, text in pages]
-    orders = {entry["tracking_number"]: entry["order_ids"][0] for entry in shop.ledger()["purchases"]}
-    assert [row["order_id"] for row in rows] == [f"tiktok:{orders[row['tracking_number']]}" for row in rows]
+    orders = {entry["tracking_number"]: set(entry["order_ids"]) for entry in shop.ledger()["purchases"]}
+    told = [{order_id.removeprefix("tiktok:") for order_id in row["order_id"].split()} for row in rows]
+    assert told == [orders[row["tracking_number"]] for row in rows]
 
 
 def test_packages_csv_tells_sku_and_quantity_of_every_unit(printed):
@@ -99,7 +100,8 @@ def test_packing_order_is_deadline_carrier_sku(printed):
 def test_the_batch_keeps_its_own_copy_of_every_paper(printed):
     shop, _pages = printed
     batch = shop.folder.path / shop.folder.value("SELECT directory FROM batches")
-    names = {"labels.pdf", "packages.csv", "pick-list.pdf", "packing-slips.pdf"}
+    names = {"labels.pdf", "packages.csv", "bags.csv", "pick-list.pdf", "packing-slips.pdf"}
+    names |= {f"manifest-{row['carrier']}.csv" for row in shop.folder.packages()}
     assert {path.name for path in batch.iterdir()} == names
     assert all((batch / name).read_bytes() == (shop.folder.path / name).read_bytes() for name in names)
 

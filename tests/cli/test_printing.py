@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import random
 import sqlite3
 import subprocess
 import threading
@@ -139,6 +140,21 @@ def test_a_run_killed_while_the_printer_prints_is_settled_by_asking(held, ipp):
     held.run("print-labels", "--printer", ipp.uri)
     assert len(ipp.jobs) == 1
     assert len(printed(held)) == len(held.ledger()["purchases"])
+
+
+def test_killed_at_random_instants_no_label_is_printed_twice(held, ipp):
+    dice, kills = random.Random(3), 0
+    command = ("print-labels", "--quiet", "--files-of", "3", "--printer", ipp.uri)
+    while kills < 14 and held.folder.run_killed(*command, after_s=dice.uniform(0.1, 1.2)):
+        kills += 1
+    held.run(*command, expect=(0, 3))
+    assert kills > 3
+    numbers = [code for job in ipp.jobs for page in pages_of(job.document) for code in page[1]]
+    assert len(numbers) == len(set(numbers))
+    doubtful = held.query("SELECT first, last FROM print_jobs WHERE state IN ('unknown', 'failed')")
+    labels = len(held.ledger()["purchases"])
+    assert labels - len(printed(held)) == sum(job["last"] - job["first"] + 1 for job in doubtful)
+    assert held.disagreements() == []
 
 
 def test_zpl_goes_out_on_port_9100(held):

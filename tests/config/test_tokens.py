@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 import threading
 from datetime import UTC, datetime, timedelta
@@ -532,6 +533,14 @@ def test_what_the_databases_share_holds_no_secret_and_forgets_what_is_gone(tmp_p
     first.path.unlink()
     assert TokenFiles(tmp_path / "state").others(tmp_path / "uk" / "shop.db.tokens") == []
     assert not entry.exists()
+
+
+def test_a_list_that_was_deleted_fills_again_with_use(tmp_path: Path) -> None:
+    exchange = RotatingExchange()
+    neighbour(tmp_path, "us").renew(Secret("access-0"), exchange)
+    shutil.rmtree(tmp_path / "state")
+    neighbour(tmp_path, "us")
+    assert neighbour(tmp_path, "uk").renew(Secret("access-0"), exchange) == Secret("access-1")
 
 
 def test_without_a_directory_to_share_each_database_stands_alone(tmp_path: Path) -> None:

@@ -248,6 +248,29 @@ def test_a_count_after_the_cancellation_knows_better_than_the_channel(seller: Se
     assert seller.stock() == (5, 0)
 
 
+def test_two_units_are_not_written_off_one_piece(seller: Seller) -> None:
+    seller.count(2)
+    seller.order(1, "MUG", "MUG")
+    seller.reserve()
+    cancel(seller, 0)
+    adjust(seller, -1)
+    seller.reserve()
+    assert seller.stock() == (0, 0)
+    adjust(seller, 1)
+    seller.reserve()
+    assert seller.stock() == (1, 0)
+    seller.check()
+
+
+def test_what_left_of_an_empty_shelf_is_not_taken_from_what_comes_later(seller: Seller) -> None:
+    seller.count(0)
+    seller.order(1, "MUG", "MUG", status="IN_TRANSIT", rts_at=utc_now() + SOON)
+    adjust(seller, 2)
+    seller.write(seller.orders["1"])
+    assert seller.stock() == (2, 0)
+    seller.check()
+
+
 def test_a_short_unit_that_is_cancelled_writes_nothing_off(seller: Seller) -> None:
     seller.count(0)
     seller.order(1)

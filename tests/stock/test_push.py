@@ -279,6 +279,24 @@ def test_a_number_that_somebody_else_set_is_told_once_and_set_right(store: Store
     assert len(drifts(told)) == 1
 
 
+def test_a_push_whose_answer_was_lost_is_no_drift_although_buyers_came_since(store: Store, told: Any) -> None:
+    count(store, told, 10)
+    shop = Shop(offer(1))
+    run_push(store, told, shop)
+    count(store, told, 40)
+
+    def die() -> None:
+        shop.show("1", ("W1", 40))
+        raise KeyboardInterrupt
+
+    shop.during = die
+    with pytest.raises(KeyboardInterrupt):
+        run_push(store, told, shop)
+    shop.show("1", ("W1", 39))
+    run_push(store, told, shop)
+    assert drifts(told) == []
+
+
 def test_sales_are_no_drift(store: Store, told: Any) -> None:
     count(store, told, 10)
     shop = Shop(offer(1))

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tiktok_erp.errors import LabelFileError, StaleData, StoreError
+from tiktok_erp.model.money import Money
 from tiktok_erp.store import labels, outbox
 from tiktok_erp.store.database import Store
 from tiktok_erp.store.label_files import LabelFiles
@@ -278,8 +279,7 @@ def buy(store: Store, cost_minor: int | None = 350) -> None:
         store,
         "P000001",
         channel_package_id="1153",
-        cost_minor=cost_minor,
-        currency="USD" if cost_minor is not None else None,
+        cost=Money(cost_minor, "USD") if cost_minor is not None else None,
         carrier="USPS",
         service_level="Ground Advantage",
         request_id="r",
@@ -297,7 +297,8 @@ def test_an_intent_is_written_once_and_taken_once(journal: Store) -> None:
 def test_a_purchase_is_bought_once_its_document_is_safe(journal: Store) -> None:
     buy(journal)
     assert live(journal) == ("sent", True, 350, None)
-    labels.save_document(journal, "P000001", tracking_number="94001", sha256="ab", pages=1, barcode="match", at=AT)
+    document = {"tracking_number": "94001", "sha256": "ab", "pages": 1, "barcode": "match"}
+    labels.save_document(journal, "P000001", **document, is_told=True, at=AT)
     assert live(journal) == ("bought", True, 350, "94001")
     row = journal.query_one("SELECT carrier, service_level, uploaded_at, channel_package_id, because FROM v_packages")
     assert tuple(row or ()) == ("USPS", "Ground Advantage", TEXT, "1153", "rule")

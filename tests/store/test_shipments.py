@@ -8,14 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from tiktok_erp.errors import SettingsError
 from tiktok_erp.model.money import Money
-from tiktok_erp.model.rule import Box, ShipFrom
+from tiktok_erp.model.rule import Box, Rules, ShipFrom, Shop
 from tiktok_erp.model.shipment import Quote, Shipment, Unshippable
 from tiktok_erp.store.database import Store, open_store, utc_now
 from tiktok_erp.store.shipments import load_quote, load_shipments, save_quotes
 
 AT = "2026-11-18T06:00:00Z"
 SENDER = ShipFrom("Warehouse", "100 Main St", "Ontario", "CA", "91761", phone="9095550100")
+EAST = ShipFrom("East", "12 Dock St", "Edison", "NJ", "08817")
+BOXES = (Box("mailer", 20, 200, 150, 40), Box("carton", 140, 300, 220, 150))
+RULES = Rules(shop=Shop(ship_from=SENDER), boxes=BOXES, senders={"east": EAST})
 QUOTE = Quote("usps", "ground_advantage", Money(420, "USD"), 3, "shp_1/rate_1")
 
 
@@ -33,7 +37,8 @@ def store(tmp_path: Path) -> Iterator[Store]:
             " VALUES ('tiktok:1', 'Ann Lee', '1 Elm St', 'Reno', 'NV', '89501', 'US', 0)"
         )
         opened.execute(
-            "INSERT INTO packages (package_id, channel, planned_at, weight_g) VALUES ('P1', 'tiktok', ?, 120)", (AT,)
+            "INSERT INTO packages (package_id, channel, planned_at, weight_g, box) VALUES ('P1', 'tiktok', ?, 120, 'mailer')",
+            (AT,),
         )
         opened.execute("INSERT INTO package_orders (package_id, order_id) VALUES ('P1', 'tiktok:1')")
         yield opened
@@ -44,11 +49,28 @@ def held(store: Store, *, at_most: timedelta = timedelta(hours=1)) -> Quote | No
 
 
 def test_a_package_becomes_a_shipment_with_the_box_as_its_size(store: Store) -> None:
-    shipment = load_shipments(store, ["P1"], SENDER, Box("mailer", 20, 200, 150, 40))["P1"]
+    shipment = load_shipments(store, ["P1"], RULES)["P1"]
     assert isinstance(shipment, Shipment)
     assert (shipment.reference, shipment.weight_g, shipment.length_mm) == ("P1", 120, 200)
     assert (shipment.to.name, shipment.to.zip, shipment.sender.zip) == ("Ann Lee", "89501", "91761")
     assert "Ann" not in repr(shipment)
+
+
+def test_what_the_rule_said_beside_the_carrier_is_in_the_shipment(store: Store) -> None:
+    store.execute(
+        "UPDATE packages SET box = 'carton', ship_from = 'east', signature = 'adult', insurance_minor = 5000,"
+        " insurance_currency = 'USD'"
+    )
+    shipment = load_shipments(store, ["P1"], RULES)["P1"]
+    assert isinstance(shipment, Shipment)
+    assert (shipment.length_mm, shipment.sender.zip) == (300, "08817")
+    assert (shipment.signature, shipment.insurance) == ("adult", Money(5000, "USD"))
+
+
+def test_a_sender_that_the_rules_no_longer_have_is_no_other_one(store: Store) -> None:
+    store.execute("UPDATE packages SET ship_from = 'west'")
+    with pytest.raises(SettingsError):
+        load_shipments(store, ["P1"], RULES)
 
 
 @pytest.mark.parametrize(
@@ -63,9 +85,27 @@ def test_a_package_becomes_a_shipment_with_the_box_as_its_size(store: Store) -> 
 )
 def test_what_is_not_known_is_never_guessed(store: Store, change: str, cause: str) -> None:
     store.execute(change)
-    fault = load_shipments(store, ["P1"], SENDER)["P1"]
+    fault = load_shipments(store, ["P1"], RULES)["P1"]
     assert isinstance(fault, Unshippable)
     assert fault.cause == cause
+
+
+@pytest.mark.parametrize(
+    ("country", "state", "told"),
+    [
+        ("United States", "NV", "US"),
+        ("US", "NV", "US"),
+        (None, "NV", "US"),
+        (None, "XX", None),
+        ("Atlantis", "NV", None),
+    ],
+)
+def test_a_country_is_told_as_its_code_or_not_at_all(
+    store: Store, country: str | None, state: str, told: str | None
+) -> None:
+    store.execute("UPDATE recipients SET country = ?, state = ?", (country, state))
+    shipment = load_shipments(store, ["P1"], RULES)["P1"]
+    assert (shipment.to.country if isinstance(shipment, Shipment) else None) == told
 
 
 def test_a_quote_holds_until_weight_or_address_change_or_it_is_old(store: Store) -> None:

@@ -176,19 +176,32 @@ class Line:
         self._clock = clock
         self._latency_s = latency_s
         self._left = last
-        self._lock = threading.Lock()
-        self.is_cut = False
+        self._change = threading.Condition()
+        self._under_way = 0
+        self._is_cut = False
 
     def send(self, method: str, url: str, **options: Any) -> HttpAnswer:
-        with self._lock:
+        with self._change:
             if self._left is not None:
                 self._left -= 1
-            if self.is_cut or (self._left is not None and self._left < 0):
+            if self._is_cut or (self._left is not None and self._left < 0):
                 raise Killed
-        self._clock.sleep(self._latency_s / 2)
-        answer = self._http.send(method, url, **options)
-        self._clock.sleep(self._latency_s / 2)
+            self._under_way += 1
+        try:
+            self._clock.sleep(self._latency_s / 2)
+            answer = self._http.send(method, url, **options)
+            self._clock.sleep(self._latency_s / 2)
+        finally:
+            with self._change:
+                self._under_way -= 1
+                self._change.notify_all()
         return answer
+
+    def cut(self) -> None:
+        """End the process: its threads send nothing more, and what is under way has come to its end."""
+        with self._change:
+            self._is_cut = True
+            self._change.wait_for(lambda: not self._under_way)
 
 
 class Tokens:
@@ -431,6 +444,7 @@ class Play:
             try:
                 sync_channel(store, shop, self._rules(), told, run_id=None, since=since)
             except (ChannelDown, SignInError) as error:
+                self._line.cut()  # a thread that goes on would let time pass in the next sync
                 self._error = error
                 if isinstance(error, SignInError):
                     assert "token_revoked" in self.scenario.options.faults, error
@@ -451,7 +465,7 @@ class Play:
             store.execute("PRAGMA synchronous = OFF")
             with _dying_writes(store, last if kind == "write" else None), suppress(Killed, ChannelDown, SignInError):
                 sync_channel(store, shop, self._rules(), told, run_id=None)
-        self._line.is_cut = True
+        self._line.cut()
 
     def _client(self, last: int | None) -> Watched:
         simulator = self.simulator

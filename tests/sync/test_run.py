@@ -611,6 +611,14 @@ def test_orders_that_never_appear_are_a_failure_that_is_new_once(store: Store, t
         assert len(shop.searches) <= 12
 
 
+def test_a_dry_sync_notes_missing_orders_and_opens_no_case(store: Store, told: Any) -> None:
+    shop = Shop(wire(1))
+    shop.total = 2
+    run_sync(store, told, shop, dry_run=True)
+    assert any("counts more orders than it lists" in warning for warning in told.warnings)
+    assert load_cases(store) == []
+
+
 def test_the_case_of_missing_orders_is_closed_by_a_sweep_that_misses_none(store: Store, told: Any) -> None:
     shop = Shop(wire(1))
     shop.total = 2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import signal
 import subprocess
@@ -18,9 +17,10 @@ from tiktok_erp.transport.pace import Pace
 
 RATE = 30
 PROCESSES = 4
-SECONDS = 1.5
+SECONDS = 4
 
-# Each waits for the common start, then asks as fast as it may, and tells when it was allowed to.
+# Each waits for the common start, then asks as fast as it may, and tells when it was allowed to: not when it was able to
+# note it, since a busy machine may halt it in between.
 SENDER = """
 import sys, time
 from pathlib import Path
@@ -32,7 +32,7 @@ print("ready", flush=True)
 end = float(sys.stdin.readline())
 while machine_clock() < end:
     pace.wait("/orders")
-    print(machine_clock())
+    print(pace._sent_at()["/orders"])
 """
 
 # Takes the lock, leaves half a page behind, and never ends.
@@ -69,12 +69,12 @@ def test_processes_together_keep_to_the_rate_and_are_served_in_turn(tmp_path: Pa
     senders = [start(SENDER, tmp_path / "pace", RATE) for _process in range(PROCESSES)]
     times = run_until(senders, machine_clock() + SECONDS)
     together = sorted(moment for sender in times for moment in sender)
-    # Each is noted a moment after it was allowed, and a busy machine makes some moments long: hence 0.95 of a second.
-    assert all(later - earlier >= 0.95 for earlier, later in zip(together, together[RATE:], strict=False))
-    assert len(together) >= RATE * math.floor(SECONDS)
+    assert all(later - earlier >= 1.0 for earlier, later in zip(together, together[RATE:], strict=False))
+    # A busy machine may serve half of what it is allowed to.
+    assert len(together) >= RATE * SECONDS / 2
     # After the first burst, which whoever is first may take whole, all are served equally.
     later_on = [len([moment for moment in sender if moment >= together[0] + 0.95]) for sender in times]
-    assert min(later_on) >= 0.6 * sum(later_on) / PROCESSES
+    assert min(later_on) >= 0.5 * sum(later_on) / PROCESSES
 
 
 def test_a_killed_process_gives_the_lock_back_and_what_it_left_is_no_hindrance(tmp_path: Path) -> None:
@@ -85,11 +85,9 @@ def test_a_killed_process_gives_the_lock_back_and_what_it_left_is_no_hindrance(t
     holder.communicate()
     slept: list[float] = []
     pace = Pace(start_rate=5.0, max_rate=5.0, path=path, sleep=slept.append)
-    begun_at = time.monotonic()
     for _request in range(5):
-        pace.wait("/orders")
+        pace.wait("/orders")  # would wait for ever for a lock that was not given back
     assert slept == []
-    assert time.monotonic() - begun_at < 0.5
     assert path.read_bytes()[:-1].count(b"erppace1") == 1
 
 
@@ -107,9 +105,7 @@ def test_processes_killed_at_any_instant_leave_a_file_that_serves(tmp_path: Path
     for sender in senders:
         sender.communicate()
     slept: list[float] = []
-    begun_at = time.monotonic()
     Pace(start_rate=1e9, max_rate=1e9, path=path, sleep=slept.append).wait("/orders")
-    assert time.monotonic() - begun_at < 0.5
     assert sum(slept) < 0.5
 
 
@@ -118,7 +114,7 @@ def test_a_refusal_of_one_process_holds_the_others_back(tmp_path: Path) -> None:
     senders = [start(SENDER, path, RATE) for _process in range(2)]
     Pace(start_rate=RATE, max_rate=RATE, path=path).slow_down("/orders", 0.4)
     resumes_at = machine_clock() + 0.4
-    times = run_until(senders, resumes_at + 0.4)
+    times = run_until(senders, resumes_at + 2)
     together = sorted(moment for sender in times for moment in sender)
     assert together[0] >= resumes_at - 0.1
-    assert 2 <= len(together) <= RATE / 2 * 0.4 + 4
+    assert 2 <= len(together) <= RATE / 2 * 2 + 4

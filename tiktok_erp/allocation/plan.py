@@ -128,33 +128,44 @@ def _choose(
     notes: tuple[str, ...],
     extras: Extras,
 ) -> Allocation | NotAllocated:
-    """Return the choice of `rule` that is possible and comes first, cheapest or fastest."""
-    left = [choice for choice in use.choices if choice not in parcel.refused]
-    candidates = left or [choice for choice in rule.then if choice not in parcel.refused]
-    if not candidates:
+    """Return the choice of `rule` that is possible and comes first, cheapest or fastest; after all of `use`, those of `then`."""
+    wanted = [choice for choice in use.choices if choice not in parcel.refused]
+    following = [choice for choice in rule.then if choice not in parcel.refused]
+    if not wanted and not following:
         return _all_refused(parcel, rule)
-    if restricted and parcel.shipping_type is None and any(one.carrier == RESTRICTED_CARRIER for one in candidates):
+    everyone = [*wanted, *following]
+    if restricted and parcel.shipping_type is None and any(one.carrier == RESTRICTED_CARRIER for one in everyone):
         return _not_known(parcel, rule, Unknown("shipping_type"))
-    refusals = [_refusal(choice, parcel, rules, restricted) for choice in candidates]
-    possible = [choice for choice, refusal in zip(candidates, refusals, strict=True) if refusal is None]
-    if not possible:
-        first = next(refusal for refusal in refusals if refusal is not None)
-        detail = tr("the rule `{rule}` says {choice}: {why}", rule=rule.name, choice=candidates[0], why=first.detail)
-        return NotAllocated(parcel.package_id, first.cause, detail, first.next_step)
+    refusals = {choice: _refusal(choice, parcel, rules, restricted) for choice in everyone}
+    possible = [choice for choice in wanted if refusals[choice] is None]
+    reserve = [choice for choice in following if refusals[choice] is None]
+    if not possible and not reserve:
+        return _nobody_takes_it(parcel, rule, everyone[0], refusals)
     price: Price | None = None
-    if use.needs_prices and left:
+    if use.needs_prices and possible:
         found = rank(possible, use, parcel, rules, prices)
         if isinstance(found, Unknown):
             return _not_known(parcel, rule, found)
         if found:
-            price, possible = found[0], [one.choice for one in found]
+            price = found[0]
         elif parcel.shipping_type == "TIKTOK":
             notes = (*notes, tr("no price is known to compare; TikTok Shipping chooses the carrier itself"))
-        else:
+        elif not reserve:
             return _no_price(parcel, rule, use, possible, rules, prices)
-    choice = possible[0]
-    later = (*possible[1:], *(one for one in rule.then if left and one not in parcel.refused))
-    return Allocation(parcel.package_id, choice.carrier, choice.service_level, rule.name, notes, extras, later, price)
+        if found or parcel.shipping_type != "TIKTOK":
+            possible = [one.choice for one in found]
+    choice, *later = [*possible, *reserve]
+    return Allocation(
+        parcel.package_id, choice.carrier, choice.service_level, rule.name, notes, extras, tuple(later), price
+    )
+
+
+def _nobody_takes_it(
+    parcel: Parcel, rule: CarrierRule, choice: Choice, refusals: Mapping[Choice, Refusal | None]
+) -> NotAllocated:
+    first = next(refusal for refusal in refusals.values() if refusal is not None)
+    detail = tr("the rule `{rule}` says {choice}: {why}", rule=rule.name, choice=choice, why=first.detail)
+    return NotAllocated(parcel.package_id, first.cause, detail, first.next_step)
 
 
 def rank(

@@ -43,6 +43,7 @@ from tiktok_erp.model.rule import Pickup, Rules
 from tiktok_erp.model.shipment import Quote
 from tiktok_erp.store.combining import absorb, load_half_short, load_unlabelled_orders, save_wait, separate, split_off
 from tiktok_erp.store.database import Store, utc_now
+from tiktok_erp.store.labels import REFUSALS
 from tiktok_erp.store.live import load_sessions
 from tiktok_erp.store.packages import (
     load_buyer_history,
@@ -52,9 +53,10 @@ from tiktok_erp.store.packages import (
     load_view,
     save_allocation,
     withdraw_allocations,
+    withdraw_refused,
 )
 from tiktok_erp.store.quarantine import open_case, resolve_cases
-from tiktok_erp.store.shipments import save_quotes
+from tiktok_erp.store.shipments import forget_quotes, save_quotes
 
 # The causes that this stage opens, and closes again once they are gone.
 _CAUSES = (
@@ -163,6 +165,7 @@ def allocate(
     with store.transaction(keep=not dry_run):
         now = utc_now()
         batch.moved = len(withdraw_allocations(store))
+        withdraw_refused(store, REFUSALS)
         if rules.split == "allow":
             _split(store, only, batch, now, run_id)
         plan = _regroup(store, rules, only, batch, now, run_id)
@@ -297,7 +300,10 @@ def _decide(
             batch.skipped.append((package_id, "waiting", text))
             return
     _save(store, decision, content, rules, now)
-    if offers is not None and parcel.weight_g is not None and row["shipping_type"] != "TIKTOK":
+    forget_quotes(store, package_id)
+    extras = decision.extras
+    is_as_quoted = not (extras.signature or extras.ship_from or extras.box)
+    if offers is not None and is_as_quoted and parcel.weight_g is not None and row["shipping_type"] != "TIKTOK":
         # The next purchase may buy exactly this quote.
         save_quotes(store, package_id, offers.source, offers.quotes, weight_g=parcel.weight_g)
     batch.decided.append(_Made(decision, parcel, units))

@@ -68,8 +68,8 @@ class LabelSource(Protocol):
         """
         ...
 
-    def buy(self, quote_id: str, *, subject: str) -> BoughtLabel:
-        """Buy this quote. `subject` names the package in errors.
+    def buy(self, quote_id: str, *, subject: str, insurance: Money | None = None) -> BoughtLabel:
+        """Buy this quote, insured for so much. `subject` names the package in errors.
 
         Raises OutcomeUnknown when nobody can tell whether it was bought (`read` does), NotSent and ChannelThrottled
         when it surely was not, ChannelRefused for this package alone, or with cause `balance` for all of them.

@@ -59,6 +59,7 @@ _CARRIERS = {
 _GRAMS_AN_OUNCE = 28.349523125
 _MM_AN_INCH = 25.4
 _TEST_KEY = "EZTK"
+_SIGNATURES = {"standard": "SIGNATURE", "adult": "ADULT_SIGNATURE"}
 _DOCUMENT_TRIES = 3
 _RETRIES = RetryPolicy()
 
@@ -102,12 +103,15 @@ class EasyPost:
             )
         return found
 
-    def buy(self, quote_id: str, *, subject: str) -> BoughtLabel:
+    def buy(self, quote_id: str, *, subject: str, insurance: Money | None = None) -> BoughtLabel:
         """Buy a rate. Whatever EasyPost refuses is looked up first: a second purchase of one shipment is a success."""
         shipment_id, rate_id = _split(quote_id)
+        body: dict[str, Any] = {"rate": {"id": rate_id}}
+        if insurance is not None:
+            body["insurance"] = str(insurance).partition(" ")[0]
         try:
             answer, request_id = self._write(
-                f"/shipments/{shipment_id}/buy", endpoint="buy", body={"rate": {"id": rate_id}}, subject=subject
+                f"/shipments/{shipment_id}/buy", endpoint="buy", body=body, subject=subject
             )
         except ChannelRefused as refusal:
             if refusal.cause == "balance":
@@ -313,13 +317,14 @@ def _shipment(shipment: Shipment) -> dict[str, Any]:
     if all(size is not None for size in sizes):
         for name, size in zip(("length", "width", "height"), sizes, strict=True):
             parcel[name] = round((size or 0) / _MM_AN_INCH, 2)
+    confirmation = {} if shipment.signature is None else {"delivery_confirmation": _SIGNATURES[shipment.signature]}
     return {
         "to_address": _address(shipment.to),
         "from_address": _address(shipment.sender),
         "parcel": parcel,
         "reference": shipment.reference,
         # Only a PNG can be converted later, so what is printed is asked for at once.
-        "options": {"label_format": "PDF", "invoice_number": shipment.reference},
+        "options": {"label_format": "PDF", "invoice_number": shipment.reference, **confirmation},
     }
 
 

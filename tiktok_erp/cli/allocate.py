@@ -9,7 +9,7 @@ import typer
 
 from tiktok_erp.cli.options import DryRun, Ids, Json, Quiet, read_names
 from tiktok_erp.cli.session import Session, run_command
-from tiktok_erp.errors import ErpError, SettingsError
+from tiktok_erp.errors import ErpError
 from tiktok_erp.messages import tr
 
 if TYPE_CHECKING:
@@ -132,19 +132,14 @@ def _ask_tiktok(session: Session) -> AskPrices:
 
 
 def _ask_own(session: Session) -> AskPrices:
+    from tiktok_erp.store.shipments import postal_address, recipient_address, sender_of
+
     source, rules = session.label_source(), session.rules()
-    sender = rules.shop.ship_from
-    if sender is None:
-        raise SettingsError(
-            tr("labels of your own need a sender"),
-            subject="shop.ship_from",
-            next_step=tr("add `ship_from` to `shop` in rules.yaml"),
-        )
+    sender = sender_of(rules, None)
 
     def ask(asked: Asked) -> Offers | None:
         from tiktok_erp.allocation.run import Offers
         from tiktok_erp.model.shipment import Shipment, ship_fault
-        from tiktok_erp.store.shipments import postal_address, recipient_address
 
         to = recipient_address(asked.address)
         if ship_fault(to, asked.parcel.weight_g, is_masked=asked.address.is_masked) is not None:

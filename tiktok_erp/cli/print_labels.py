@@ -163,7 +163,7 @@ def print_labels(
 
     def _buy(session: Session, only: list[str] | None, cap: Money | None) -> None:
         from tiktok_erp.cli.label_sources import channel_reader, vendors
-        from tiktok_erp.labels.run import buy_labels, list_own_labels, plan_purchases
+        from tiktok_erp.labels.run import buy_labels, list_own_labels, plan_purchases, reconcile_labels
         from tiktok_erp.store.database import utc_now
         from tiktok_erp.store.labels import load_unsettled
         from tiktok_erp.store.runs import require_fresh
@@ -185,8 +185,7 @@ def print_labels(
         if plan or dry_run:
             _show_plan(session, purchase)
             return
-        if not buys_own:
-            list_own_labels(session.store, session.out, only=only)
+        list_own_labels(session.store, session.out, only=only, buys_own=buys_own)
         for row in purchase.skipped:
             if not purchase.due:
                 _tell_skipped(session, row["package_id"], row["obstacle"])
@@ -200,6 +199,13 @@ def print_labels(
                     " Center and run `tiktok-erp print-labels --from FILE.pdf`",
                     count=sum(row["shipping_type"] == "TIKTOK" for row in purchase.due),
                 )
+            )
+        if "easypost" in names and not buys_own:
+            # What was bought there before the rules changed is settled, and nothing is bought.
+            names.remove("easypost")
+            reader = channel_reader(session)
+            reconcile_labels(
+                session.store, vendors(session, {"easypost"}), rules, session.out, reader, run_id=session.run_id
             )
         if not names:
             return

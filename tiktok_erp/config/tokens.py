@@ -50,6 +50,8 @@ class TokenFile:
         stored = self._stored()
         self.is_stored = stored is not None
         self._pair = stored or self._given
+        if files is not None and self.is_stored:
+            files.enlist(path)  # the list may have been deleted
 
     @property
     def pair(self) -> TokenPair:

@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from tiktok_erp.errors import ChannelRefused, SettingsError
+from tiktok_erp.errors import ChannelRefused
 from tiktok_erp.labels.journal import Bought, HeldDocument, Task
 from tiktok_erp.messages import tr
 from tiktok_erp.model.rule import Rules
 from tiktok_erp.model.shipment import Quote, Unshippable
 from tiktok_erp.store.database import Store, utc_now
-from tiktok_erp.store.shipments import load_quote, load_shipments, save_quotes
+from tiktok_erp.store.shipments import load_quote, load_shipments, save_quotes, sender_of
 
 if TYPE_CHECKING:
     from tiktok_erp.carriers.base import BoughtLabel, LabelSource
@@ -31,28 +31,22 @@ class OwnLabels:
     quotes_first = True
 
     def __init__(self, store: Store, source: LabelSource, rules: Rules) -> None:
-        if rules.shop.ship_from is None:
-            raise SettingsError(
-                tr("labels of your own need a sender"),
-                subject="shop.ship_from",
-                next_step=tr("add `ship_from` to `shop` in rules.yaml"),
-            )
+        sender_of(rules, None)  # without one nothing can be sold, and that is told once
         self._store = store
         self._source = source
-        self._sender = rules.shop.ship_from
-        self._box = rules.boxes[0] if rules.boxes else None
+        self._rules = rules
         self.name = source.name
         self.concurrency = source.concurrency
         self._calls = threading.Semaphore(self.concurrency)
 
     def sells(self, row: sqlite3.Row) -> bool:
-        """Every order that the channel does not sell the label for."""
-        return bool(row["shipping_type"] != "TIKTOK")
+        """Orders of Seller Shipping. One whose kind nobody told may be TikTok's own, where this label would be worthless."""
+        return bool(row["shipping_type"] == "SELLER")
 
     def task(self, row: sqlite3.Row) -> Task:
         """Return the purchase. Raises ChannelRefused without an address that can be printed, or without a weight."""
         package_id = row["package_id"]
-        shipment = load_shipments(self._store, [package_id], self._sender, self._box)[package_id]
+        shipment = load_shipments(self._store, [package_id], self._rules)[package_id]
         if isinstance(shipment, Unshippable):
             refusal = ChannelRefused(shipment.what, subject=package_id, next_step=shipment.next_step, code=0)
             refusal.cause = shipment.cause
@@ -122,7 +116,8 @@ class OwnLabels:
         if quote is None:
             raise KeyError(task.package_id)
         with self._calls:
-            return _answer(self._source.buy(quote.quote_id, subject=task.package_id))
+            insurance = task.shipment.insurance if task.shipment is not None else None
+            return _answer(self._source.buy(quote.quote_id, subject=task.package_id, insurance=insurance))
 
     def document(self, task: Task) -> HeldDocument | None:
         """Fetch the document (worker thread)."""

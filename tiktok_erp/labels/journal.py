@@ -31,6 +31,7 @@ from tiktok_erp.errors import (
 from tiktok_erp.labels.plan import next_step_for
 from tiktok_erp.labels.verify import LabelInspection, inspect_label
 from tiktok_erp.messages import tr
+from tiktok_erp.model.carrier import service_code
 from tiktok_erp.model.moment import from_text
 from tiktok_erp.model.money import Money
 from tiktok_erp.model.outcome import Outcome, Report
@@ -40,6 +41,7 @@ from tiktok_erp.signals import undisturbed
 from tiktok_erp.store.database import Store, utc_now
 from tiktok_erp.store.label_files import LabelFiles
 from tiktok_erp.store.labels import (
+    REFUSALS,
     intend,
     load_candidates,
     load_live,
@@ -48,12 +50,13 @@ from tiktok_erp.store.labels import (
     save_document,
     save_purchase,
     save_quote,
+    save_refused_choice,
     save_state,
     spent_in_run,
     spent_since,
 )
 from tiktok_erp.store.orders import without_recipient
-from tiktok_erp.store.packages import package_outcome
+from tiktok_erp.store.packages import load_choice, load_fallbacks, package_outcome
 from tiktok_erp.store.quarantine import open_case, resolve_cases
 
 ORDERS_A_CHECK = 50
@@ -79,6 +82,7 @@ class BuyCount:
     failed_before: int = 0
     waiting: int = 0
     unsettled: int = 0
+    overridden: int = 0  # the channel chose another carrier or service than the rule
     spent_minor: int = 0
     cap: str | None = None
     stopped: ErpError | None = None  # what ended the run early, after something was done
@@ -271,6 +275,14 @@ class LabelBuyer:
                 self._stop = self._stop or error
             self._drain(pool)
         self._confirm()
+        if self.count.overridden:
+            self._report.warn(
+                tr(
+                    "{source} chose carrier or service itself for {count} labels; the rules' choice is a wish there",
+                    source="TikTok Shipping",
+                    count=self.count.overridden,
+                )
+            )
         self._raise_if_stopped()
 
     def _pool(self) -> ThreadPoolExecutor:
@@ -351,6 +363,15 @@ class LabelBuyer:
         """Read these orders again, seconds before the money is spent, and buy what is still due."""
         ids = [row["package_id"] for row in rows]
         told = self._read_back([order_id for row in rows for order_id in json.loads(row["order_ids"])])
+        # What is bought is what is in the package now: once there is an intent, no order joins it or leaves it.
+        with self._store.transaction():
+            tasks = self._due_tasks(ids, set(told))
+            intend(self._store, [task.package_id for task in tasks], source=self._vendor.name, run_id=self._run_id)
+        for task in tasks:
+            if not self._begin(pool, task):
+                return
+
+    def _due_tasks(self, ids: Sequence[str], told: Collection[str]) -> list[Task]:
         fresh = {row["package_id"]: row for row in load_candidates(self._store, only=ids)}
         tasks = []
         for package_id in ids:
@@ -366,12 +387,7 @@ class LabelBuyer:
                 tasks.append(self._vendor.task(row))
             except ErpError as error:
                 self._fail(_known(row), error)
-        with self._store.transaction():
-            ids = [task.package_id for task in tasks]
-            intend(self._store, ids, source=self._vendor.name, run_id=self._run_id)
-        for task in tasks:
-            if not self._begin(pool, task):
-                return
+        return tasks
 
     def _begin(self, pool: ThreadPoolExecutor, task: Task) -> bool:
         """Start one purchase as soon as there is room for it; False when no more may be started."""
@@ -520,6 +536,7 @@ class LabelBuyer:
 
     def _save(self, task: Task, bought: Bought) -> None:
         with self._store.transaction():
+            self._note_wish(task, bought)
             save_purchase(
                 self._store,
                 task.package_id,
@@ -530,6 +547,16 @@ class LabelBuyer:
                 tracking_number=bought.label.tracking_number if bought.label is not None else None,
                 request_id=bought.request_id,
             )
+
+    def _note_wish(self, task: Task, bought: Bought) -> None:
+        """Count a label whose carrier the channel chose otherwise than the rule."""
+        if not self._vendor.tells_channel or bought.carrier is None:
+            return
+        wish = load_choice(self._store, task.package_id)
+        carrier, service_level = service_code(bought.carrier, bought.service_level or "")
+        is_other = wish[0] != carrier or (bought.service_level is not None and wish[1] != service_level)
+        if wish[0] is not None and is_other:
+            self.count.overridden += 1
 
     def _hold_back(self, task: Task, error: ErpError) -> None:
         """This purchase did not happen, and the next one would not either: stop."""
@@ -542,6 +569,13 @@ class LabelBuyer:
         """The source does not sell this label: the package waits for a person, the others go on."""
         with self._store.transaction():
             save_state(self._store, task.package_id, "refused", error_code=str(refusal.code))
+            if not self._vendor.tells_channel and refusal.cause in REFUSALS:
+                save_refused_choice(self._store, task.package_id, task.carrier, task.service_level)
+                following = load_fallbacks(self._store, task.package_id)
+                if following:
+                    refusal.next_step = tr(
+                        "run `tiktok-erp allocate`: the rule's next choice, {choice}, is taken", choice=following[0]
+                    )
         self._fail(task, refusal)
 
     def _fetch(self, pool: ThreadPoolExecutor, task: Task) -> None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tiktok_erp.carriers.label_pages import MatchedPage, WantedPackage, extract_page, match_label_pages
+from tiktok_erp.carriers.label_pages import LabelPageMatch, MatchedPage, WantedPackage, extract_page, match_label_pages
 from tiktok_erp.carriers.tracking_list import TrackedLabel, read_tracking_list
 from tiktok_erp.errors import ErpError, LabelFileError
 from tiktok_erp.labels.verify import inspect_label
 from tiktok_erp.messages import tr
 from tiktok_erp.model.outcome import Outcome, Report
 from tiktok_erp.model.tracking_number import check
+from tiktok_erp.store.combining import load_shared_unlabelled, separate
 from tiktok_erp.store.database import Store, utc_now
 from tiktok_erp.store.label_files import LabelFiles
 from tiktok_erp.store.labels import add_document, load_live, load_users_of_number, save_own_label
@@ -45,6 +46,7 @@ class LabelImporter:
         self._run_id = run_id
         self._dry_run = dry_run
         self._files = LabelFiles(store.path)
+        self._named: set[str] = set()  # our ids of the orders that a list names
         self.count = ImportCount()
 
     def import_files(self, paths: Sequence[Path]) -> None:
@@ -58,6 +60,12 @@ class LabelImporter:
         for path, content in read:
             for fault in content.faults:
                 self._row_failed(path, fault.line, fault.order_id, "bad_row", fault.what, fault.next_step)
+            self._named = {
+                order_id for label in content.labels for order_id in find_orders(self._store, label.order_id)
+            }
+            self._take_apart(
+                {label.order_id: label.tracking_number for label in content.labels if not label.package_id}
+            )
             for number, label in enumerate(content.labels, start=1):
                 self._import_row(path, label)
                 self._report.progress(tr("rows"), number, len(content.labels))
@@ -65,6 +73,34 @@ class LabelImporter:
             self._import_pdfs(pdfs)
 
     # Tracking lists
+
+    def _take_apart(self, numbers: Mapping[str, str]) -> None:
+        """Give orders of a combined package packages of their own where they were bought labels of their own.
+
+        `numbers` are by what the files call the orders. What is said here goes before what `allocate` thought best.
+        """
+        by_package: dict[str, dict[str, str]] = {}
+        for name, number in numbers.items():
+            for order_id in find_orders(self._store, name):
+                package_ids = load_shared_unlabelled(self._store, order_id)
+                for package_id in package_ids:
+                    by_package.setdefault(package_id, {})[order_id] = number
+        apart = {package_id: found for package_id, found in by_package.items() if len(set(found.values())) > 1}
+        if not apart or self._dry_run:
+            return
+        now = utc_now()
+        with self._store.transaction():
+            for package_id, found in sorted(apart.items()):
+                stays, *leaving = sorted(found)
+                for order_id in leaving:
+                    if found[order_id] != found[stays]:
+                        separate(self._store, package_id, order_id, now, self._run_id)
+                self._report.warn(
+                    tr(
+                        "{package}: its orders were bought labels of their own, so they leave in packages of their own",
+                        package=package_id,
+                    )
+                )
 
     def _import_row(self, path: Path, label: TrackedLabel) -> None:
         package_ids = find_packages(self._store, label.package_id or label.order_id)
@@ -97,6 +133,18 @@ class LabelImporter:
                 tr("run `tiktok-erp sync`, or correct the row"),
             )
         package_id = (live or package_ids)[0]
+        others = [] if label.package_id else self._company_not_named(package_id)
+        if others:
+            return self._row_failed(
+                path,
+                label.line,
+                label.order_id,
+                "part_of_a_package",
+                tr(
+                    "the order leaves in {package} together with {others}", package=package_id, others=", ".join(others)
+                ),
+                tr("name all of them with the same number, or add a column package_id to the list"),
+            )
         document: bytes | None = None
         if label.label_file is not None:
             try:
@@ -111,6 +159,16 @@ class LabelImporter:
                     tr("correct label_file in the list, or leave it empty"),
                 )
         return self._take(package_id, label.carrier, label.tracking_number, document)
+
+    def _company_not_named(self, package_id: str) -> list[str]:
+        """Return the orders of a package without a label that the list does not name.
+
+        A number for one of several orders may be for all of them or for that one alone: the wrong guess loses a parcel.
+        """
+        if load_live(self._store, package_id) is not None:
+            return []
+        order_ids = find_orders(self._store, package_id)
+        return [order_id for order_id in order_ids if order_id not in self._named] if len(order_ids) > 1 else []
 
     def _row_failed(self, path: Path, line: int, order_id: str, cause: str, what: str, next_step: str) -> None:
         # A row that fits no package of ours leaves no case behind: the file itself is what has to be corrected.
@@ -129,10 +187,11 @@ class LabelImporter:
     # PDFs
 
     def _import_pdfs(self, paths: Sequence[Path]) -> None:
-        wanted = self._wanted()
-        match = match_label_pages(
-            paths, wanted, progress=lambda done, total: self._report.progress(tr("pages"), done, total)
-        )
+        match = self._match(paths)
+        shared = [one for entry in match.ambiguous if entry.cause == "two_numbers" for one in entry.package_ids]
+        # Different labels for one package of several orders: they were bought one by one.
+        if self._separate_all(shared):
+            match = self._match(paths)
         for number, page in enumerate(match.matches, start=1):
             self._import_page(page)
             self._report.progress(tr("labels"), number, len(match.matches))
@@ -141,6 +200,21 @@ class LabelImporter:
         for ambiguous in match.ambiguous:
             for path, page_number in ambiguous.pages:
                 self._page_failed(path, page_number, ambiguous.cause, ambiguous.why)
+
+    def _match(self, paths: Sequence[Path]) -> LabelPageMatch:
+        return match_label_pages(
+            paths, self._wanted(), progress=lambda done, total: self._report.progress(tr("pages"), done, total)
+        )
+
+    def _separate_all(self, package_ids: Sequence[str]) -> bool:
+        """Give every order of these packages one of its own, where no label is held yet; False when there is none such."""
+        orders: dict[str, str] = {}
+        for package_id in package_ids:
+            for order_id in find_orders(self._store, package_id):
+                if package_id in load_shared_unlabelled(self._store, order_id):
+                    orders[order_id] = order_id
+        self._take_apart(orders)
+        return bool(orders) and not self._dry_run
 
     def _wanted(self) -> list[WantedPackage]:
         rows = self._store.query(
@@ -155,6 +229,16 @@ class LabelImporter:
 
     def _import_page(self, page: MatchedPage) -> None:
         live = load_live(self._store, page.package_id)
+        if live is None and page.how == "order_id" and len(find_orders(self._store, page.package_id)) > 1:
+            self._package_failed(
+                page.package_id,
+                "label_file",
+                tr(
+                    "the page names an order, and the package carries several: whether it is for all of them is not certain"
+                ),
+                tr("give number and package_id in a tracking list (`print-labels --from list.csv FILE.pdf`)"),
+            )
+            return
         number = page.tracking_number or (live["tracking_number"] if live is not None else None)
         if not number:
             self._package_failed(

@@ -92,13 +92,14 @@ def print_batch(
     in between, the next run makes the same batch again. With printers they count once a printer reported them.
     """
     count = PrintCount()
-    spool = _spool(store, report, options, run_id)
+    spool = _spool(store, report, options, run_id, options.station)
     if spool is not None:
         spool.settle()
         spool.run()
-    elif options.station is None:
+    else:
+        # Whoever asks for a PDF now does not wait for a printer any more.
         with store.transaction():
-            drop_planned(store)
+            drop_planned(store, options.station)
     batch_id, rows, items = _collect(store, report, count, only, options)
     if items:
         _make_batch(store, rules, report, options, count, batch_id, rows, items, run_id)
@@ -139,7 +140,7 @@ def resume_from(
         if options.printers:
             plan_jobs(store, batch_id, place, int(batch["last"]), JOB_SIZE)
     if options.printers:
-        spool = _spool(store, report, options, run_id, station=batch["station"])
+        spool = _spool(store, report, options, run_id, batch["station"])
         if spool is not None:
             try:
                 spool.run()
@@ -243,11 +244,10 @@ def list_pulls(store: Store) -> list[PulledPackage]:
 
 
 def _spool(
-    store: Store, report: Report, options: PrintOptions, run_id: int | None, *, station: str | None = None
+    store: Store, report: Report, options: PrintOptions, run_id: int | None, station: str | None
 ) -> Spool | None:
     if not options.printers:
         return None
-    station = station if station is not None else options.station
     return Spool(store, options.printers, report, paper=options.paper, station=station, run_id=run_id)
 
 

@@ -51,7 +51,7 @@ def plan_purchases(
     `buys_own`: labels for Seller Shipping are bought too. `quote` asks the channel what one order's label costs.
     """
     rows = load_candidates(store, only=only)
-    bought = [row for row in rows if row["shipping_type"] == "TIKTOK" or buys_own]
+    bought = [row for row in rows if _is_bought(row, buys_own=buys_own)]
     due = [row for row in bought if row["obstacle"] is None][:limit]
     cap = max_cost or rules.spending.max_cost_per_run
     costs = load_quoted_costs(store, [row["package_id"] for row in due if row["shipping_type"] != "TIKTOK"])
@@ -136,10 +136,16 @@ def reconcile_labels(
     return total
 
 
-def list_own_labels(store: Store, report: Report, *, only: Sequence[str] | None) -> int:
-    """Tell which packages wait for a label of the seller's own; return how many."""
+def _is_bought(row: sqlite3.Row, *, buys_own: bool) -> bool:
+    return row["shipping_type"] == "TIKTOK" or (buys_own and row["shipping_type"] == "SELLER")
+
+
+def list_own_labels(store: Store, report: Report, *, only: Sequence[str] | None, buys_own: bool) -> int:
+    """Tell which packages wait for a label that the seller brings; return how many."""
     rows = [
-        row for row in load_candidates(store, only=only) if row["shipping_type"] != "TIKTOK" and not row["obstacle"]
+        row
+        for row in load_candidates(store, only=only)
+        if not row["obstacle"] and not _is_bought(row, buys_own=buys_own)
     ]
     step = next_step_for("own_label_needed")
     for row in rows:

@@ -12,12 +12,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tiktok_erp.errors import ErpError, OutcomeUnknown, PrinterError
+from tiktok_erp.errors import ErpError, LabelFileError, OutcomeUnknown, PrinterError
 from tiktok_erp.labels.paper import MEDIA, take_pages
 from tiktok_erp.labels.plan import next_step_for, position_text
 from tiktok_erp.messages import tr
 from tiktok_erp.model.outcome import Outcome, Report
 from tiktok_erp.printers.base import JobState, Printer, open_printer
+from tiktok_erp.signals import undisturbed
 from tiktok_erp.store.database import Store
 from tiktok_erp.store.print_jobs import (
     leave_out,
@@ -146,25 +147,34 @@ class Spool:
         try:
             pages = [page for row in good for page in range(row["page"] - 1, row["page"] - 1 + (row["pages"] or 1))]
             pdf = take_pages(self._store.path.parent / job["directory"] / "labels.pdf", pages, self._paper)
-            name = printer.send(pdf, title=f"tiktok-erp {_range(job)}", media=MEDIA[self._paper or "4x6"])
+        except ErpError:
+            self._put_back(job)
+            raise
+        try:
+            # Ctrl-C waits: a job that is handed over and not written down would be anybody's guess.
+            with undisturbed():
+                name = printer.send(pdf, title=f"tiktok-erp {_range(job)}", media=MEDIA[self._paper or "4x6"])
+                with self._store.transaction():
+                    save_job(self._store, job["job_id"], "sent", printer_job=name)
         except PrinterError as error:
             # Nothing of it was printed: another printer takes it, or the next run.
             self._trouble = error
-            self._report.warn(f"{error.what} ({printer.name})")
+            if len(self._printers) > 1:
+                self._report.warn(f"{error.what} ({printer.name})")
             jobs.insert(0, job)
-            with self._store.transaction():
-                save_job(self._store, job["job_id"], "planned")
+            self._put_back(job)
             return
         except OutcomeUnknown as error:
             self._end(job, JobState("unknown", error.what), left_out)
             return
-        except BaseException:
-            with self._store.transaction():
-                save_job(self._store, job["job_id"], "planned")
+        except LabelFileError:
+            self._put_back(job)
             raise
-        with self._store.transaction():
-            save_job(self._store, job["job_id"], "sent", printer_job=name)
         self._line.running[printer.name] = _Running(job, name, self._clock(), left_out)
+
+    def _put_back(self, job: sqlite3.Row) -> None:
+        with self._store.transaction():
+            save_job(self._store, job["job_id"], "planned")
 
     def _poll(self) -> None:
         for printer_name, running in list(self._line.running.items()):

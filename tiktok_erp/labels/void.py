@@ -110,8 +110,7 @@ def _refusal(
             "number_told",
             tr("the channel was told the number {number} already", number=label["tracking_number"]),
             tr(
-                "run this again with --yes if the parcel does not leave with it; then tell the new number with"
-                " `tiktok-erp upload-tracking --correct ID NUMBER`"
+                "run this again with --yes if the parcel does not leave with it; then correct the number in Seller Center"
             ),
         )
     return None

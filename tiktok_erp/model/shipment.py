@@ -45,6 +45,8 @@ class Shipment:
     length_mm: int | None = None
     width_mm: int | None = None
     height_mm: int | None = None
+    signature: str | None = None  # standard, adult
+    insurance: Money | None = None
 
 
 @dataclass(frozen=True, slots=True)

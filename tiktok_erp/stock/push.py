@@ -29,6 +29,7 @@ from tiktok_erp.store.live import load_sales_view
 from tiktok_erp.store.runs import load_as_of, require_fresh
 from tiktok_erp.store.stock import (
     adopt_listing_skus,
+    forget_base,
     load_arrived,
     load_channel_caps,
     load_listings,
@@ -227,6 +228,8 @@ def _settle_quantities(store: Store) -> None:
         is_shown = row["sent_at"] is not None and row["channel_quantity"] == row["quantity"]
         if is_shown:
             save_pushed(store, row["channel"], row["subject"], row["quantity"], from_text(row["sent_at"]))
+        elif row["sent_at"] is not None:
+            forget_base(store, row["channel"], row["subject"])
         outbox.settle(store, row["outbox_id"], "done" if is_shown else "dropped")
 
 

@@ -50,6 +50,17 @@ def load_unlabelled_orders(store: Store) -> list[sqlite3.Row]:
     )
 
 
+def load_shared_unlabelled(store: Store, order_id: str) -> list[str]:
+    """Return the packages without a label that this order shares with others."""
+    rows = store.query(
+        "SELECT p.package_id FROM package_orders po JOIN packages p USING (package_id) WHERE po.order_id = ? AND EXISTS"
+        " (SELECT 1 FROM package_orders x WHERE x.package_id = p.package_id AND x.order_id <> po.order_id)"
+        f" AND {_WITHOUT_LABEL} ORDER BY p.package_id",
+        (order_id,),
+    )
+    return [row[0] for row in rows]
+
+
 def move_orders(store: Store, order_ids: Sequence[str], source: str, target: str) -> None:
     """Move whole orders from one package without a label to another. Call inside a transaction."""
     chosen = json.dumps(list(order_ids))

@@ -71,6 +71,19 @@ def load_candidates(store: Store, *, only: Sequence[str] | None = None) -> list[
     )
 
 
+# Refusals of a label source that another carrier or service may not meet.
+REFUSALS = ("no_service", "address_refused", "refused", "label_too_dear")
+
+
+def save_refused_choice(store: Store, package_id: str, carrier: str, service_level: str) -> None:
+    """Write for what the last label of a package was refused. Call inside a transaction."""
+    store.execute(
+        "UPDATE labels SET carrier = ?, service_level = ? WHERE label_id ="
+        " (SELECT max(label_id) FROM labels WHERE package_id = ? AND state = 'refused')",
+        (carrier, service_level, package_id),
+    )
+
+
 def intend(store: Store, package_ids: Iterable[str], *, source: str, run_id: int | None) -> None:
     """Write a purchase intent for each package that has none. Call inside a transaction, before anything is sent."""
     now = to_text(utc_now())

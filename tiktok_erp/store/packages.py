@@ -13,7 +13,7 @@ from tiktok_erp.model.moment import to_text
 from tiktok_erp.model.order_change import OrderChange, Shipment
 from tiktok_erp.model.outcome import Outcome
 from tiktok_erp.store.database import Store
-from tiktok_erp.store.quarantine import open_case
+from tiktok_erp.store.quarantine import open_case, resolve_cases
 
 # Said beside a narrower state, or the index of live labels is not used and every statement reads all labels.
 _IS_LIVE = "state IN ('intent', 'sent', 'unknown', 'bought')"
@@ -279,6 +279,35 @@ def withdraw_allocations(store: Store, package_ids: Sequence[str] | None = None)
         "UPDATE packages SET allocated_at = NULL WHERE package_id = ?", [(package_id,) for package_id in ids]
     )
     return ids
+
+
+def withdraw_refused(store: Store, causes: Sequence[str]) -> list[str]:
+    """Take back decisions whose label was refused where the rule has a next choice; their cases of `causes` are closed.
+
+    Return the package ids. Call inside a transaction.
+    """
+    rows = store.query(
+        "SELECT DISTINCT p.package_id FROM labels l JOIN packages p USING (package_id) WHERE l.state = 'refused'"
+        " AND l.carrier = p.carrier AND l.service_level = p.service_level AND p.fallbacks <> '[]'"
+        f" AND p.allocated_at IS NOT NULL AND p.cancelled_at IS NULL AND {_NOT_LABELLED}"
+    )
+    ids = [row[0] for row in rows]
+    for package_id in ids:
+        store.execute("UPDATE packages SET allocated_at = NULL WHERE package_id = ?", (package_id,))
+        resolve_cases(store, package_id=package_id, causes=causes)
+    return ids
+
+
+def load_choice(store: Store, package_id: str) -> tuple[str | None, str | None]:
+    """Return carrier and service level of a package; None where there is none yet."""
+    row = store.query_one("SELECT carrier, service_level FROM packages WHERE package_id = ?", (package_id,))
+    return (None, None) if row is None else (row["carrier"], row["service_level"])
+
+
+def load_fallbacks(store: Store, package_id: str) -> list[str]:
+    """Return what comes next when the label of a package is refused, as `carrier service_level`."""
+    text = store.scalar("SELECT fallbacks FROM packages WHERE package_id = ?", (package_id,))
+    return [" ".join(choice) for choice in json.loads(text or "[]")]
 
 
 def load_view(store: Store, package_ids: Sequence[str]) -> dict[str, sqlite3.Row]:

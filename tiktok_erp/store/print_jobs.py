@@ -95,9 +95,13 @@ def plan_jobs(store: Store, batch_id: int, first: int, last: int, size: int) -> 
     )
 
 
-def drop_planned(store: Store) -> None:
-    """Forget jobs that never left. Call inside a transaction."""
-    store.execute("DELETE FROM print_jobs WHERE state = 'planned'")
+def drop_planned(store: Store, station: str | None) -> None:
+    """Forget a station's jobs that never left. Call inside a transaction."""
+    store.execute(
+        "DELETE FROM print_jobs WHERE state = 'planned'"
+        " AND batch_id IN (SELECT batch_id FROM batches WHERE station IS ?)",
+        (station,),
+    )
 
 
 def load_jobs(store: Store, *states: str, station: str | None = None) -> list[sqlite3.Row]:

@@ -27,7 +27,7 @@ CREATE TABLE runs (
 -- How far each resource of a channel has been read, and as of when our copy is true.
 CREATE TABLE cursors (
   channel  TEXT NOT NULL,
-  resource TEXT NOT NULL,  -- orders, orders_file, open_orders, new_orders (sweeps), listings, creators, cancellations
+  resource TEXT NOT NULL,  -- orders, orders_file, open_orders, new_orders (sweeps), listings, creators, cancellations, wanted
   cursor   TEXT,           -- the next window starts here
   as_of    TEXT NOT NULL CHECK (as_of GLOB '????-??-??T??:??:??Z'),
   PRIMARY KEY (channel, resource)

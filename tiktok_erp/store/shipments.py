@@ -3,46 +3,71 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from tiktok_erp.model.address import Address
+from tiktok_erp.errors import SettingsError
+from tiktok_erp.messages import tr
+from tiktok_erp.model.address import Address, clean_address
 from tiktok_erp.model.moment import to_text
 from tiktok_erp.model.money import Money
-from tiktok_erp.model.rule import Box, ShipFrom
+from tiktok_erp.model.parcel import country_code
+from tiktok_erp.model.rule import Rules, ShipFrom
 from tiktok_erp.model.shipment import PostalAddress, Quote, Shipment, Unshippable, ship_fault
+from tiktok_erp.model.us_states import state_code
 from tiktok_erp.store.database import Store, utc_now
 
 
-def load_shipments(
-    store: Store,
-    package_ids: Sequence[str],
-    sender: ShipFrom,
-    box: Box | None = None,
-    weights_g: Mapping[str, int | None] | None = None,
-) -> dict[str, Shipment | Unshippable]:
+def load_shipments(store: Store, package_ids: Sequence[str], rules: Rules) -> dict[str, Shipment | Unshippable]:
     """Return what a label source must know of each of these packages, or why nothing can be asked for it.
 
-    The weight is the package's own, or that of `weights_g`, for packages that have no decision yet. `box` gives the size.
+    Weight, box, sender, signature and insurance are those of the package's decision. Raises SettingsError without a sender.
     """
     rows = store.query(
-        "SELECT p.package_id, p.weight_g, r.name, r.phone, r.street1, r.street2, r.city, r.state, r.zip, r.country,"
-        " r.is_masked, min(o.order_id) FROM json_each(?) j JOIN packages p ON p.package_id = j.value"
+        "SELECT p.package_id, p.weight_g, p.box, p.ship_from, p.signature, p.insurance_minor, p.insurance_currency,"
+        " r.name, r.phone, r.street1, r.street2, r.city, r.state, r.zip, r.country, r.is_masked, min(o.order_id)"
+        " FROM json_each(?) j JOIN packages p ON p.package_id = j.value"
         " JOIN package_orders po USING (package_id) JOIN orders o USING (order_id) LEFT JOIN recipients r USING (order_id)"
         " GROUP BY p.package_id",
         (json.dumps(list(package_ids)),),
     )
-    from_address = postal_address(sender)
-    size = (box.length_mm, box.width_mm, box.height_mm) if box is not None else (None, None, None)
+    boxes = {box.name: box for box in rules.boxes}
     found: dict[str, Shipment | Unshippable] = {}
     for row in rows:
-        package_id = row["package_id"]
-        weight_g = row["weight_g"] if weights_g is None else weights_g.get(package_id)
-        told = {name: row[name] or "" for name in ("name", "phone", "street1", "street2", "city", "state", "zip")}
-        to = PostalAddress(**told, country=row["country"] or "US")
-        fault = ship_fault(to, weight_g, is_masked=bool(row["is_masked"]))
-        found[package_id] = fault or Shipment(package_id, from_address, to, weight_g or 0, *size)
+        told = {name: row[name] for name in ("name", "street1", "street2", "city", "state", "zip", "country", "phone")}
+        address = clean_address(Address(**told, is_masked=bool(row["is_masked"])))
+        to = recipient_address(address)
+        fault = ship_fault(to, row["weight_g"], is_masked=address.is_masked)
+        box = boxes.get(row["box"] or "")
+        found[row["package_id"]] = fault or Shipment(
+            row["package_id"],
+            postal_address(sender_of(rules, row["ship_from"])),
+            to,
+            row["weight_g"] or 0,
+            *((box.length_mm, box.width_mm, box.height_mm) if box is not None else (None, None, None)),
+            row["signature"],
+            Money(row["insurance_minor"], row["insurance_currency"]) if row["insurance_minor"] else None,
+        )
     return found
+
+
+def sender_of(rules: Rules, name: str | None) -> ShipFrom:
+    """Return the sender of that name in `senders`, or the shop's own. Raises SettingsError when there is none."""
+    sender = rules.senders.get(name) if name is not None else rules.shop.ship_from
+    if sender is None:
+        raise SettingsError(
+            tr("labels of your own need a sender"),
+            subject=f"senders.{name}" if name is not None else "shop.ship_from",
+            next_step=tr("add `ship_from` to `shop` in rules.yaml"),
+        )
+    return sender
+
+
+def _country(country: str | None, state: str, zip_code: str) -> str:
+    """Return the country's code; empty when nobody told one and the address is not plainly of the United States."""
+    if country:
+        return country_code(country) or ""
+    return "US" if state_code(state) and zip_code[:5].isdecimal() and len(zip_code) >= 5 else ""
 
 
 def postal_address(sender: ShipFrom) -> PostalAddress:
@@ -69,7 +94,7 @@ def recipient_address(address: Address) -> PostalAddress:
         city=address.city or "",
         state=address.state or "",
         zip=address.zip or "",
-        country=address.country or "US",
+        country=_country(address.country, address.state or "", address.zip or ""),
         phone=address.phone or "",
     )
 

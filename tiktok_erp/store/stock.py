@@ -75,6 +75,13 @@ def _take_unreserved_shipments(store: Store, order_ids: str, at: datetime) -> No
         parts = {sku: quantity for sku, quantity in pieces.items() if sku in counted}
         place = row["left_at"] and _place_of(store, parts, row["channel_warehouse_id"], row["left_at"])
         if not place:
+            if row["left_at"] and _was_counted_before(store, parts, row["left_at"]):
+                # It was not among the pieces that were counted: those that come later are not it either.
+                store.execute(
+                    "INSERT INTO reservations (unit_id, sku, warehouse, state, held_at, ended_at) VALUES (?, ?, ?, 'shipped', ?, ?)"
+                    " ON CONFLICT (unit_id) DO NOTHING",
+                    (row["unit_id"], row["sku"], DEFAULT_WAREHOUSE, to_text(at), to_text(at)),
+                )
             continue
         for sku, quantity in parts.items():
             make_room(store, sku, place, quantity, at)
@@ -99,6 +106,16 @@ def _place_of(store: Store, parts: Mapping[str, int], preferred: str | None, lef
         (json.dumps(dict(parts)), left_at, len(parts), preferred),
     )
     return str(rows[0][0]) if rows else None
+
+
+def _was_counted_before(store: Store, parts: Mapping[str, int], left_at: str) -> bool:
+    """Tell whether one of `parts` was counted in some warehouse before that time."""
+    return bool(
+        store.scalar(
+            "SELECT EXISTS (SELECT 1 FROM json_each(?) j JOIN stock s ON s.sku = j.key WHERE coalesce(s.counted_at, '') < ?)",
+            (json.dumps(dict(parts)), left_at),
+        )
+    )
 
 
 def settle_restocking(store: Store, at: datetime) -> int:
@@ -128,11 +145,20 @@ def settle_restocking(store: Store, at: datetime) -> int:
         " AND r.is_written_off = 0 AND NOT EXISTS (SELECT 1 FROM v_reserved_pieces v JOIN stock s USING (sku, warehouse)"
         " WHERE v.unit_id = u.unit_id AND (s.counted_at > r.ended_at OR s.on_hand < v.quantity)) ORDER BY r.unit_id"
     )
+    written_off = 0
     for row in rows:
-        for piece in store.query("SELECT * FROM v_reserved_pieces WHERE unit_id = ?", (row["unit_id"],)):
+        pieces = store.query(
+            "SELECT v.*, s.on_hand FROM v_reserved_pieces v JOIN stock s USING (sku, warehouse) WHERE v.unit_id = ?",
+            (row["unit_id"],),
+        )
+        if any(piece["on_hand"] < piece["quantity"] for piece in pieces):  # gone already, by another way
+            store.execute("UPDATE reservations SET ended_from = 'short' WHERE unit_id = ?", (row["unit_id"],))
+            continue
+        for piece in pieces:
             make_room(store, piece["sku"], piece["warehouse"], piece["quantity"], at)
         store.execute("UPDATE reservations SET is_written_off = 1 WHERE unit_id = ?", (row["unit_id"],))
-    return len(rows)
+        written_off += 1
+    return written_off
 
 
 def make_room(store: Store, sku: str, warehouse: str, quantity: int, at: datetime) -> list[str]:
@@ -556,6 +582,13 @@ def rebase_listings(
         "UPDATE listings SET base_quantity = channel_quantity, base_at = ?1 WHERE channel = ?2 AND pushed_quantity IS NOT NULL"
         " AND (base_quantity IS NOT channel_quantity OR listing_id IN (SELECT value FROM json_each(?3)))",
         (now, channel, json.dumps([*drifted, *unseen])),
+    )
+
+
+def forget_base(store: Store, channel: str, listing_id: str) -> None:
+    """Write that nobody knows what a listing should show: a push without an answer may have set it. In a transaction."""
+    store.execute(
+        "UPDATE listings SET base_quantity = NULL WHERE channel = ? AND listing_id = ?", (channel, listing_id)
     )
 
 

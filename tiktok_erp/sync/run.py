@@ -286,8 +286,8 @@ def sync_channel(
     begins = cursor is None and load_as_of(store, shop.name, ORDERS) is None
     moves = since is None or begins or (cursor is not None and since <= cursor)
     _write_pages(writer, reader.read_up_to_now(start), report, as_of=now if moves and not dry_run else None)
+    is_news = _tell_unlisted(store, report, run_id, dry_run=dry_run) if reader.never_listed else False
     if resources is not None:
-        is_news = _tell_unlisted(store, report, reader.never_listed, run_id)
         if start is None and not is_news:
             _mark_swept(store, shop, now)
         else:
@@ -298,12 +298,13 @@ def sync_channel(
     return writer.count
 
 
-def _tell_unlisted(store: Store, report: Report, count: int, run_id: int | None) -> bool:
+def _tell_unlisted(store: Store, report: Report, run_id: int | None, *, dry_run: bool) -> bool:
     """Tell of orders that the channel counts and does not list, however often it is asked; return whether that is new."""
-    if not count:
-        return False
     what = tr("the channel counts more orders than it lists, however often it is asked")
     step = tr("export the orders in Seller Center and run `tiktok-erp sync --audit FILE`: it names what is missing")
+    if dry_run:
+        report.warn(what)
+        return False
     with store.transaction():
         is_new = open_case(store, cause=_NOT_LISTED, detail=what, next_step=step, run_id=run_id)
     report.item(Outcome("sync", {}, "failed", cause=_NOT_LISTED, next_step=step, text=what, is_new=is_new))

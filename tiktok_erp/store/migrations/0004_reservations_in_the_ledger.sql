@@ -23,7 +23,8 @@ ALTER TABLE reservations ADD COLUMN is_written_off INTEGER NOT NULL DEFAULT 0 CH
 -- A shipped piece that had been held left the shelf; whether it had been is told by its move.
 UPDATE reservations SET ended_from = 'held' WHERE state = 'shipped'
   AND unit_id IN (SELECT reference FROM stock_moves WHERE kind = 'shipped');
-UPDATE listings SET base_quantity = pushed_quantity, base_at = pushed_at;
+UPDATE listings SET base_quantity = channel_quantity, base_at = max(pushed_at, coalesce(seen_at, pushed_at))
+  WHERE pushed_at IS NOT NULL;
 
 CREATE INDEX orders_by_placing ON orders (placed_at);
 CREATE INDEX orders_by_cancelling ON orders (cancelled_at) WHERE cancelled_at IS NOT NULL;
