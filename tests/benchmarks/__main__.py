@@ -20,6 +20,7 @@ from tests.benchmarks.files import files
 from tests.benchmarks.ingest import Ingest
 from tests.benchmarks.paper import label_files, merge_bare, merge_ours
 from tests.benchmarks.stock import Reserving, long_ledger, show_seconds, soak, timed
+from tests.benchmarks.upload import upload
 
 REPEATS = 5
 Row = tuple[str, str, str, str]
@@ -191,9 +192,10 @@ BENCHMARKS: dict[str, Callable[[Path], list[Row]]] = {
     "demo": demo,
     "stock": stock,
     "stock-soak": soak_stock,
+    "upload": upload,
 }
 
-TAKES_MINUTES = ("ingest-100k", "memory", "files", "stock-soak")
+TAKES_MINUTES = ("ingest-100k", "memory", "files", "stock-soak", "upload")
 
 if __name__ == "__main__":
     main()

@@ -34,7 +34,7 @@ def fetch(folder: Path, orders: int = 2800, repeats: int = 5) -> list[Row]:
                 (own / "rules.yaml").write_text(
                     f"channels: {{tiktok: {{start_rate: {rate}, max_rate: {rate}, concurrency: 16}}}}\n"
                 )
-                spent = spend(own, "sync", environment=_environment(shop, own))
+                spent = spend(own, "sync", environment=environment(shop, own))
                 seconds.append(spent.seconds)
                 calls = _calls(own / "shop.db")
         median = statistics.median(seconds)
@@ -62,7 +62,7 @@ def memory(folder: Path, history: int = 100_000) -> list[Row]:
             for rest in own.glob("ingest-*"):
                 rest.unlink()
         with Simulator(SimulatorOptions(orders=300, seed=77, rate_limit=0)) as shop:
-            peaks.append(spend(own, "sync", "--since", "3d", environment=_environment(shop, own)).peak_mb)
+            peaks.append(spend(own, "sync", "--since", "3d", environment=environment(shop, own)).peak_mb)
     small, large = peaks
     return [
         (
@@ -74,7 +74,7 @@ def memory(folder: Path, history: int = 100_000) -> list[Row]:
     ]
 
 
-def _environment(shop: Simulator, folder: Path) -> dict[str, str]:
+def environment(shop: Simulator, folder: Path) -> dict[str, str]:
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith("TIKTOK_")},
         "TIKTOK_SHOP_API_URL": shop.api_url,

@@ -10,7 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tiktok_erp.tracking.plan import NotUploaded, UntoldNumber, Upload, choose_provider, plan_upload
+from tiktok_erp.tracking.plan import (
+    Correction,
+    NotUploaded,
+    ToldNumber,
+    UntoldNumber,
+    Upload,
+    choose_provider,
+    plan_batch,
+    plan_correction,
+    plan_upload,
+)
 
 NOON = datetime(2026, 11, 18, 12, tzinfo=UTC)
 UPS = "1Z999AA10123456784"  # the carrier's own published example
@@ -209,3 +219,121 @@ def test_two_that_mean_the_carrier_equally_are_none() -> None:
     assert choose_provider("usps", "USPS", twins) is None
     assert choose_provider("usps", "USPS Priority", twins) == "2"
     assert choose_provider("usps", None, []) is None
+
+
+# The whole batch
+
+
+def batch(*numbers: UntoldNumber) -> list[str]:
+    return [decision.cause if isinstance(decision, NotUploaded) else "told" for decision in plan_batch(numbers, NOON)]
+
+
+def test_one_number_on_two_packages_is_told_for_neither() -> None:
+    twice = [number(), number(package_id="P000002", order_id="tiktok:577")]
+    assert batch(*twice, number(package_id="P000003", tracking_number=usps(8))) == ["number_used"] * 2 + ["told"]
+
+
+def test_a_number_that_another_label_carries_is_not_told() -> None:
+    decision = plan_batch([number(used_by="P000009")], NOON)[0]
+    assert isinstance(decision, NotUploaded)
+    assert decision.cause == "number_used"
+    assert "P000001, P000009" in decision.what
+
+
+@pytest.mark.parametrize(("orders", "expected"), [(20, "told"), (21, "number_used_too_often")])
+def test_a_number_serves_at_most_twenty_orders_of_a_package(orders: int, expected: str) -> None:
+    numbers = [number(order_id=f"tiktok:{serial}") for serial in range(orders)]
+    assert batch(*numbers) == [expected] * orders
+
+
+def test_orders_of_one_package_go_to_one_address() -> None:
+    same = [number(recipient="a|1 main st"), number(order_id="tiktok:577", recipient="a|1 main st")]
+    assert batch(*same) == ["told", "told"]
+    assert batch(same[0], replace(same[1], recipient="a|2 main st")) == ["different_addresses"] * 2
+    assert batch(same[0], replace(same[1], recipient=None)) == ["told", "told"]  # not known is no contradiction
+
+
+def test_a_recipient_is_in_no_repr() -> None:
+    assert "main st" not in repr(number(recipient="a|1 main st"))
+
+
+@given(st.lists(st.sampled_from(["P1", "P2", "P3"]), max_size=8), st.randoms())
+def test_the_order_of_a_batch_changes_nothing(packages: list[str], dice: Any) -> None:
+    numbers = [
+        number(package_id=package, order_id=f"tiktok:{serial}", tracking_number=usps(serial % 4))
+        for serial, package in enumerate(packages)
+    ]
+    before = dict(zip((entry.order_id for entry in numbers), batch(*numbers), strict=True))
+    dice.shuffle(numbers)
+    assert dict(zip((entry.order_id for entry in numbers), batch(*numbers), strict=True)) == before
+
+
+# Corrections
+
+
+def told_number(**values: Any) -> ToldNumber:
+    whole: dict[str, Any] = {
+        "package_id": "P000001",
+        "order_id": "tiktok:576",
+        "channel_order_id": "576",
+        "base_state": "closed",
+        "shipping_type": "SELLER",
+        "source": "file",
+        "has_document": False,
+        "carrier": "usps",
+        "tracking_number": usps(7),
+        "told_number": usps(7),
+        "channel_package_id": "115",
+        "delivery_option_id": "7091",
+        "shipped_at": NOON - timedelta(hours=72),
+        "delivered_at": None,
+        "is_split": False,
+        "was_corrected": False,
+        "used_by": None,
+    }
+    return ToldNumber(**(whole | values))
+
+
+def test_a_number_is_corrected_by_order_and_of_a_split_order_by_package() -> None:
+    whole, part = (
+        plan_correction(told_number(), usps(8), NOON),
+        plan_correction(told_number(is_split=True), usps(8), NOON),
+    )
+    assert isinstance(whole, Correction)
+    assert isinstance(part, Correction)
+    assert (whole.by_package, part.by_package) == (False, True)
+    assert (whole.tracking_number, whole.carrier) == (usps(8), "usps")
+
+
+def test_the_carrier_follows_a_number_that_only_one_can_have() -> None:
+    decision = plan_correction(told_number(), UPS, NOON)
+    assert isinstance(decision, Correction)
+    assert decision.carrier == "ups"
+
+
+@pytest.mark.parametrize(
+    ("values", "wanted", "cause"),
+    [
+        ({"shipping_type": "TIKTOK"}, usps(8), "platform_label"),
+        ({"source": "tiktok"}, usps(8), "platform_label"),
+        ({"base_state": "cancelled"}, usps(8), "order_cancelled"),
+        ({"shipped_at": None}, usps(8), "not_told"),
+        ({"delivered_at": NOON}, usps(8), "delivered"),
+        ({}, usps(8)[:-1] + str((int(usps(8)[-1]) + 1) % 10), "bad_tracking_number"),
+        ({}, usps(7), "already_told"),
+        ({"was_corrected": True}, usps(8), "corrected_before"),
+        ({"shipped_at": NOON - timedelta(hours=72, seconds=1)}, usps(8), "too_late"),
+        ({"used_by": "P000002"}, usps(8), "number_used"),
+        ({"has_document": True}, usps(8), "other_label"),
+        ({"is_split": True, "channel_package_id": None}, usps(8), "split_order"),
+    ],
+)
+def test_what_the_platform_would_refuse_is_refused_here(values: dict[str, Any], wanted: str, cause: str) -> None:
+    decision = plan_correction(told_number(**values), wanted, NOON)
+    assert isinstance(decision, tuple)
+    assert decision[0] == cause
+
+
+def test_a_new_label_that_is_held_may_be_told_in_place_of_the_old_one() -> None:
+    held = told_number(has_document=True, tracking_number=usps(8))
+    assert isinstance(plan_correction(held, usps(8), NOON), Correction)

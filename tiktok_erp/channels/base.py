@@ -236,6 +236,25 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
+class PackageState:
+    """One package as a search tells it; `status` is the channel's own word."""
+
+    package_id: str
+    status: str
+    tracking_number: str | None
+    channel_order_ids: tuple[str, ...]
+    updated_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class TrackingEvent:
+    """What the carrier told of a parcel, and when it happened."""
+
+    at: datetime
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class QuantityRefusal:
     """One listing whose quantity the channel did not take."""
 

@@ -33,6 +33,7 @@ from tiktok_erp.channels.base import (
     Listing,
     OrderPage,
     OrderSearch,
+    PackageState,
     ProductMeasures,
     Purchase,
     QuantityRefusal,
@@ -42,6 +43,7 @@ from tiktok_erp.channels.base import (
     ShopFacts,
     TokenSource,
     Told,
+    TrackingEvent,
 )
 from tiktok_erp.channels.tiktok_orders import amount, flag, moment, read_order, text
 from tiktok_erp.channels.tiktok_resources import read_cancellation, read_commission, read_measures
@@ -76,6 +78,12 @@ SHIPPING_SERVICES = "/fulfillment/202309/orders/{order_id}/shipping_services/que
 MARK_SHIPPED = "/fulfillment/202610/orders/{order_id}/packages"
 MARK_SHIPPED_BEFORE = "/fulfillment/202309/orders/{order_id}/packages"
 SHIP_PACKAGE = "/fulfillment/202309/packages/{package_id}/ship"
+BATCH_SHIP = "/fulfillment/202309/packages/ship"
+UPDATE_SHIPPING = "/fulfillment/202309/orders/{order_id}/shipping_info/update"
+UPDATE_PACKAGE_SHIPPING = "/fulfillment/202610/packages/{package_id}/shipping_info/update"
+UPDATE_PACKAGE_SHIPPING_BEFORE = "/fulfillment/202309/packages/{package_id}/shipping_info/update"
+PACKAGE_SEARCH = "/fulfillment/202309/packages/search"
+ORDER_TRACKING = "/fulfillment/202309/orders/{order_id}/tracking"
 SHIPPING_PROVIDERS = "/logistics/202309/delivery_options/{delivery_option_id}/shipping_providers"
 AFFILIATE_ORDERS = "/affiliate_seller/202410/orders/search"
 CANCELLATION_SEARCH = "/return_refund/202602/cancellations/search"
@@ -95,6 +103,7 @@ PRODUCTS_A_PAGE = 100
 SKUS_AN_INVENTORY_SEARCH = 600
 COMMISSIONS_A_PAGE = 100
 CANCELLATIONS_A_PAGE = 50
+PACKAGES_A_PAGE = 50
 _PAGES_AT_MOST = 100_000
 _CLOCK_OF_THE_TOKEN = timedelta(minutes=10)
 _CALLS_KEPT = 100_000
@@ -529,6 +538,115 @@ class TikTokShop:
         path = SHIP_PACKAGE.format(package_id=quote(channel_package_id, safe=""))
         reply = self._write("POST", path, body, endpoint=SHIP_PACKAGE, subject=subject)
         return Told(channel_package_id=channel_package_id, warning=None, request_id=reply.request_id)
+
+    def ship_packages(self, numbers: Sequence[tuple[str, str, str]]) -> tuple[dict[str, ChannelRefused], str]:
+        """Tell the numbers of packages that wait on the channel, each as (its id there, tracking number, provider id).
+
+        Return what was refused beside an otherwise accepted call, by the package's id, and the request id.
+        """
+        body = {
+            "packages": [
+                {"id": package_id, "self_shipment": {"tracking_number": number, "shipping_provider_id": provider_id}}
+                for package_id, number, provider_id in numbers
+            ]
+        }
+        reply = self._write("POST", BATCH_SHIP, body, endpoint=BATCH_SHIP, subject=numbers[0][0])
+        refused: dict[str, ChannelRefused] = {}
+        for item in _objects(reply.json().get("errors")):
+            package_id = text(_object(item.get("detail")).get("package_id")) or ""
+            error = errors.error_for(
+                _whole(item.get("code")),
+                text(item.get("message")) or "",
+                http_status=200,
+                request_id=reply.request_id,
+                is_write=True,
+                subject=package_id,
+                retry_after_s=None,
+            )
+            refused[package_id] = (
+                error
+                if isinstance(error, ChannelRefused)
+                else ChannelRefused(
+                    error.what,
+                    subject=package_id,
+                    next_step=error.next_step,
+                    code=_whole(item.get("code")),
+                    request_id=reply.request_id,
+                )
+            )
+        return refused, reply.request_id
+
+    def correct_number(
+        self, channel_order_id: str, *, tracking_number: str, provider_id: str, channel_package_id: str | None = None
+    ) -> str:
+        """Replace the number of a shipped order, or with `channel_package_id` of that one of its packages.
+
+        Return the request id. The channel takes one correction an order, within 72 hours (reference, section 4.5).
+        """
+        flat = {"tracking_number": tracking_number, "shipping_provider_id": provider_id}
+        if channel_package_id is None:
+            path = UPDATE_SHIPPING.format(order_id=quote(channel_order_id, safe=""))
+            return self._write("POST", path, flat, endpoint=UPDATE_SHIPPING, subject=channel_order_id).request_id
+        package_id = quote(channel_package_id, safe="")
+        try:
+            return self._write(
+                "POST",
+                UPDATE_PACKAGE_SHIPPING.format(package_id=package_id),
+                {"shipping_info_list": [flat]},
+                endpoint=UPDATE_PACKAGE_SHIPPING,
+                subject=channel_order_id,
+            ).request_id
+        except ChannelRefused as refusal:
+            if refusal.code not in (errors.VERSION_RETIRED, 36009009):
+                raise
+        return self._write(
+            "POST",
+            UPDATE_PACKAGE_SHIPPING_BEFORE.format(package_id=package_id),
+            flat,
+            endpoint=UPDATE_PACKAGE_SHIPPING_BEFORE,
+            subject=channel_order_id,
+        ).request_id
+
+    def search_packages(self, start: datetime | None, end: datetime) -> Iterator[list[PackageState]]:
+        """Yield pages of the packages that changed in `[start, end)`, oldest change first."""
+        body: dict[str, Any] = _window("update_time", start, end)
+        content = json.dumps(body, separators=(",", ":")).encode()
+        token, seen = "", set()
+        for _page in range(_PAGES_AT_MOST):
+            query = {"page_size": str(PACKAGES_A_PAGE), "sort_field": "update_time", "sort_order": "ASC"}
+            if token:
+                query["page_token"] = token
+            data = self._read("POST", PACKAGE_SEARCH, query=query, content=content, is_urgent=False).json()
+            yield [
+                PackageState(
+                    package_id=text(item.get("id")) or "",
+                    status=text(item.get("status")) or "",
+                    tracking_number=text(item.get("tracking_number")),
+                    channel_order_ids=tuple(text(order.get("id")) or "" for order in _objects(item.get("orders"))),
+                    updated_at=moment(item.get("update_time")),
+                )
+                for item in _objects(data.get("packages"))
+            ]
+            token = text(data.get("next_page_token")) or ""
+            if not token:
+                return
+            if token in seen:
+                raise _going_round(PACKAGE_SEARCH)
+            seen.add(token)
+
+    def fetch_tracking(self, channel_order_id: str) -> list[TrackingEvent]:
+        """Return what the carrier told of an order's parcels, oldest first."""
+        path = ORDER_TRACKING.format(order_id=quote(channel_order_id, safe=""))
+        data = self._read("GET", path, endpoint=ORDER_TRACKING, subject=channel_order_id).json()
+        events = [
+            TrackingEvent(
+                datetime.fromtimestamp(_whole(item.get("update_time_millis")) / 1000, UTC),
+                text(item.get("description")) or "",
+            )
+            for item in _objects(data.get("tracking"))
+            if _whole(item.get("update_time_millis")) > 0
+        ]
+        return sorted(events, key=lambda event: event.at)
 
     # Stock
 

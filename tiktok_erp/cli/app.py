@@ -25,10 +25,12 @@ from tiktok_erp.cli import (
     report,
     reserve_stock,
     rules,
+    run,
     simulate,
     status,
     stock,
     sync,
+    undo,
     upload_tracking,
 )
 from tiktok_erp.cli.options import Globals
@@ -80,6 +82,8 @@ print_labels.register(app)
 pack.register(app)
 labels.register(app)
 upload_tracking.register(app)
+run.register(app)
+undo.register(app)
 status.register(app)
 orders.register(app)
 quarantine.register(app)

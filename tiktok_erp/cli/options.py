@@ -7,12 +7,15 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tiktok_erp.errors import UsageError
 from tiktok_erp.messages import tr
+
+if TYPE_CHECKING:
+    from tiktok_erp.cli.session import Command
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would happen and change nothing.")]
 Json = Annotated[
@@ -34,11 +37,15 @@ Ids = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Globals:
-    """What stands before the command. `rules_given` tells whether somebody named the rules file."""
+    """What stands before the command. `rules_given` tells whether somebody named the rules file.
+
+    `outer` is set inside another command (`run`): it carries the command out as one of its stages.
+    """
 
     db: Path
     rules: Path
     rules_given: bool
+    outer: Callable[[Command], None] | None = None
 
 
 def read_names(ids: Sequence[str] | None) -> list[str] | None:

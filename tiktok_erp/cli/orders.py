@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tiktok_erp.cli import order_decisions
+from tiktok_erp.cli import order_decisions, order_story
 from tiktok_erp.cli.options import DryRun, Json, Quiet, Yes, read_names
 from tiktok_erp.cli.session import Session, require_credentials_or_file, run_command
 from tiktok_erp.errors import UsageError
@@ -41,6 +41,7 @@ class _Word(StrEnum):
 def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
     order_decisions.register(orders_app)
+    order_story.register(orders_app)
     app.add_typer(orders_app, name="orders")
 
 
@@ -54,6 +55,10 @@ def list_orders(
     cancel_requested: Annotated[
         bool, typer.Option("--cancel-requested", help="Those whose buyer asks to cancel, with the time left to answer.")
     ] = False,
+    not_scanned: Annotated[
+        bool,
+        typer.Option("--not-scanned", help="Parcels whose number is told and that the carrier does not have yet."),
+    ] = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -63,9 +68,13 @@ def list_orders(
     Examples:
       tiktok-erp orders list --state open
       tiktok-erp orders list --cancel-requested --json | tiktok-erp orders answer - reject
+      tiktok-erp orders list --not-scanned
     """
 
     def body(session: Session) -> None:
+        if not_scanned:
+            order_story.list_unscanned(session)
+            return
         conditions, values = ["1"], []
         if state:
             conditions.append("state = ?")

@@ -8,7 +8,9 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from threading import RLock
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self
 
@@ -21,6 +23,15 @@ if TYPE_CHECKING:
 
 _FAILURES_SHOWN = 20
 _PROGRESS_AFTER_S = 1.0
+
+
+class _Screen:
+    """What all outputs of one process share: one bar at a time, and one line after the other."""
+
+    def __init__(self) -> None:
+        self.lock = RLock()
+        self.progress: Progress | None = None
+        self.tasks: dict[str, TaskID] = {}
 
 
 class Output:
@@ -53,8 +64,7 @@ class Output:
         self._stderr = stderr or sys.stderr
         self._started_at = time.monotonic()
         self._shown: Counter[str] = Counter()
-        self._progress: Progress | None = None
-        self._tasks: dict[str, TaskID] = {}
+        self._screen = _Screen()
 
     def __enter__(self) -> Self:
         return self
@@ -184,11 +194,16 @@ class Output:
             return
         if time.monotonic() - self._started_at < _PROGRESS_AFTER_S:
             return
-        if self._progress is None:
+        with self._screen.lock:
+            self._draw_progress(what, done, total)
+
+    def _draw_progress(self, what: str, done: int, total: int | None) -> None:
+        screen = self._screen
+        if screen.progress is None:
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-            self._progress = Progress(
+            screen.progress = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(),
                 MofNCompleteColumn(),
@@ -196,29 +211,93 @@ class Output:
                 console=Console(file=self._stderr),
                 transient=True,
             )
-            self._progress.start()
-        if what not in self._tasks:
-            self._tasks[what] = self._progress.add_task(what, total=total)
-        self._progress.update(self._tasks[what], completed=done, total=total)
+            screen.progress.start()
+        if what not in screen.tasks:
+            screen.tasks[what] = screen.progress.add_task(what, total=total)
+        screen.progress.update(screen.tasks[what], completed=done, total=total)
 
     def end_progress(self) -> None:
         """Take the progress bar off the screen."""
-        if self._progress is not None:
-            self._progress.stop()
-            self._progress = None
-            self._tasks.clear()
+        with self._screen.lock:
+            if self._screen.progress is not None:
+                self._screen.progress.stop()
+                self._screen.progress = None
+                self._screen.tasks.clear()
 
     def _print(self, text: str, stream: IO[str]) -> None:
-        # A bar that is being drawn would run into the line.
-        if self._progress is not None and stream.isatty():
-            self._progress.console.print(text, markup=False, highlight=False)
-            return
-        try:
-            print(text, file=stream)
-        except BrokenPipeError:
-            if not self._goes_on_unread:
-                raise
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        with self._screen.lock:
+            # A bar that is being drawn would run into the line.
+            if self._screen.progress is not None and stream.isatty():
+                self._screen.progress.console.print(text, markup=False, highlight=False)
+                return
+            try:
+                print(text, file=stream)
+            except BrokenPipeError:
+                if not self._goes_on_unread:
+                    raise
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+class StageOutput(Output):
+    """What one stage of `run` prints: on the streams of `whole`, with the stage's name, and with counts of its own.
+
+    `before` is the same stage's output of the round before: what it told already is not told again, and a failure that it
+    had already is an old one.
+    """
+
+    def __init__(self, whole: Output, stage: str, before: StageOutput | None) -> None:
+        super().__init__(
+            as_json=whole.as_json,
+            quiet=whole.quiet,
+            goes_on_unread=whole._goes_on_unread,
+            stdout=whole._stdout,
+            stderr=whole._stderr,
+        )
+        self._screen = whole._screen
+        self._whole = whole
+        self.stage = stage
+        self.rounds = whole.rounds
+        self.said: list[str] = []
+        self.doubts: set[str] = set()
+        self.failures: set[tuple[str, ...]] = set()
+        self._before = before
+
+    def item(self, outcome: Outcome) -> None:
+        """Tell what became of one thing, unless it failed in the same way in the round before."""
+        if outcome.result == "failed":
+            key = (outcome.kind, outcome.cause or "", *(str(value) for value in outcome.ids.values()))
+            self.failures.add(key)
+            if self._before is not None and key in self._before.failures:
+                outcome = replace(outcome, is_new=False)
+        super().item(outcome)
+
+    def json_line(self, line: dict[str, Any]) -> None:
+        """Print one JSON object, which names the stage that it is of."""
+        super().json_line({"kind": line["kind"], "stage": self.stage, **line})
+
+    def say(self, text: str) -> None:
+        """Keep a sentence for the end of the stage."""
+        self.said.append(text)
+
+    def warn(self, text: str) -> None:
+        """Tell a doubt, if the round before did not."""
+        self.doubts.add(text)
+        if self._before is None or text not in self._before.doubts:
+            super().warn(text)
+
+    def end_stage(self, exit_code: int, fields: Mapping[str, object], *, width: int) -> None:
+        """Close the stage: one line for people where it says another thing than before, one JSON object for scripts."""
+        whole = self._whole
+        with self._screen.lock:
+            whole.counts.update(self.counts)
+            whole.new_failures += self.new_failures
+            whole.old_failures += self.old_failures
+        if self.as_json:
+            counts = {name: self.counts[name] for name in ("done", "planned", "skipped", "failed")}
+            self.json_line({"kind": "stage", **counts, **fields, "exit_code": exit_code})
+        elif self.said and (self._before is None or self.said != self._before.said):
+            for number, text in enumerate(self.said):
+                super().say(f"{self.stage if number == 0 else '':{width}} {text}")
 
 
 def our_fault(error: Exception) -> ErpError:

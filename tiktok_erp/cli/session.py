@@ -70,12 +70,16 @@ class Session:
             for note in self._rules.notes:
                 self.out.warn(note)
         elif self._rules is None:
-            self._rules = load_round_rules(self.options, self.out, is_first=True)
+            self._rules = load_round_rules(self.options, self.out, True)
         return self._rules
 
     def rules_at_hand(self) -> Rules | None:
         """Return the rules if this run got as far as reading them."""
         return self._rules
+
+    def use_rules(self, rules: Rules) -> None:
+        """Work with these rules, which somebody has read already."""
+        self._rules = rules
 
     def settings(self) -> Settings:
         """Return the settings of this process."""
@@ -189,35 +193,39 @@ def run_command(
     lock: str | None = None,
     after: Callable[[Session], None] | None = None,
     watch: Callable[[Rules], timedelta] | None = None,
+    load_rules: Callable[[Globals, Output, bool], Rules] | None = None,
 ) -> None:
     """Run `body` as the command `name` and leave with its exit code.
 
     Of the commands that share a `lock` one runs at a time on a database: a second one says so and ends with 0. Newly
     failed items give 3. `after` is called once the run is recorded, whatever came of it. With `watch` the command runs
-    again and again, each time as a run of its own, with so much time from start to start.
+    again and again, each time as a run of its own, with so much time from start to start; `load_rules` reads the rules of a
+    round. Inside another command nothing of this happens here: that one carries it out, and leaves for itself.
     """
     options: Globals = context.obj
     is_recorded = writes and not dry_run
-    command = _Command(name, options, body, after, dry_run=dry_run, is_recorded=is_recorded, create=create)
+    command = Command(name, options, body, after, lock, dry_run=dry_run, is_recorded=is_recorded, create=create)
+    if options.outer is not None:
+        options.outer(command)
+        return
+    load = load_rules or load_round_rules
     with Output(as_json=as_json, quiet=quiet, goes_on_unread=is_recorded) as out, _stoppable():
         summary: dict[str, object] = {}
         try:
-            with _only_one(options.db, lock if is_recorded else None) as is_alone:
+            with only_one(command) as is_alone:
                 if is_alone and watch is not None:
                     from tiktok_erp.cli.watch import run_rounds
 
                     code = run_rounds(
                         out,
-                        load=lambda is_first: load_round_rules(options, out, is_first=is_first),
-                        run=lambda rules, told: _run(command, out, told, rules=rules),
+                        load=lambda is_first: load(options, out, is_first),
+                        run=lambda rules, told: run_once(command, out, told, rules=rules),
                         every=watch,
                     )
                 elif is_alone:
-                    code = _run(command, out, summary)
+                    code = run_once(command, out, summary)
                 else:
-                    out.warn(
-                        tr("`{command}` is already running on {file}; nothing to do", command=name, file=options.db)
-                    )
+                    say_running(command, out)
                     code = 0
         except ErpError as error:
             out.end_progress()
@@ -238,19 +246,21 @@ def run_command(
 
 
 @dataclass(frozen=True, slots=True)
-class _Command:
-    """What is run, once or in rounds."""
+class Command:
+    """What is run, once or in rounds, or as a stage of another command."""
 
     name: str
     options: Globals
     body: Callable[[Session], None]
     after: Callable[[Session], None] | None
+    lock: str | None
     dry_run: bool
     is_recorded: bool
     create: bool
 
 
-def _run(command: _Command, out: Output, summary: dict[str, object], *, rules: Rules | None = None) -> int:
+def run_once(command: Command, out: Output, summary: dict[str, object], *, rules: Rules | None = None) -> int:
+    """Run a command on its database as a run of its own and return its exit code. Raises what ended it."""
     from tiktok_erp.store.database import open_store
     from tiktok_erp.store.runs import end_run, start_run
 
@@ -301,7 +311,7 @@ def _run(command: _Command, out: Output, summary: dict[str, object], *, rules: R
         return code
 
 
-def load_round_rules(options: Globals, out: Output, *, is_first: bool) -> Rules:
+def load_round_rules(options: Globals, out: Output, is_first: bool) -> Rules:
     """Return the rules in force now; their notes are told in the first round only. Raises as `load_rules` does."""
     from tiktok_erp.config.rules_file import load_rules, load_rules_or_defaults
 
@@ -310,6 +320,17 @@ def load_round_rules(options: Globals, out: Output, *, is_first: bool) -> Rules:
         for note in rules.notes:
             out.warn(note)
     return rules
+
+
+def say_running(command: Command, out: Output) -> None:
+    """Tell that somebody else is at it."""
+    file = command.options.db
+    out.warn(tr("`{command}` is already running on {file}; nothing to do", command=command.name, file=file))
+
+
+def only_one(command: Command) -> AbstractContextManager[bool]:
+    """Hold the lock of a command that changes something; gives False when another process holds it."""
+    return _only_one(command.options.db, command.lock if command.is_recorded else None)
 
 
 @contextmanager

@@ -74,6 +74,8 @@ def _fields(view: Overview) -> dict[str, object]:
         "to_print": view.to_print,
         "to_upload": view.to_upload,
         "unsettled": view.unsettled,
+        "queued": view.queued,
+        "queued_since": view.queued_since,
         "quarantine": [dict(row) for row in view.quarantine],
         "short": [dict(row) for row in view.short],
         "runway": [
@@ -126,6 +128,9 @@ def _sections(view: Overview, now: datetime) -> list[tuple[str, list[tuple[str, 
         (tr("numbers to tell"), str(view.to_upload)),
         (tr("without an answer"), str(view.unsettled)),
     ]
+    if view.queued_since is not None:
+        age = _age(from_text(view.queued_since), now)
+        work.append((tr("of these in the queue"), tr("{count}, since {age}", count=view.queued, age=age)))
     cases = [(row["cause"], str(row["cases"])) for row in view.quarantine[:_LIST_SHOWN]] or [(tr("no open case"), "")]
     if len(view.quarantine) > _LIST_SHOWN:
         cases.append((tr("further causes"), str(len(view.quarantine) - _LIST_SHOWN)))

@@ -456,7 +456,7 @@ def _channels(file: Source, node: Node, name: str) -> Mapping[str, ChannelRules]
         return None
     channels: dict[str, ChannelRules] = shipped_channels()
     for channel, value in keys.values.items():
-        fields = ("start_rate", "max_rate", "creep_after", "concurrency", "carrier_names")
+        fields = ("start_rate", "max_rate", "creep_after", "concurrency", "ship_batch", "carrier_names")
         entry = read_group(file, value, f"{name}.{channel}", fields)
         if entry is None:
             continue
@@ -466,6 +466,7 @@ def _channels(file: Source, node: Node, name: str) -> Mapping[str, ChannelRules]
             max_rate=entry.get("max_rate", read_rate, shipped.max_rate),
             creep_after=entry.get("creep_after", SOME_TIME, shipped.creep_after),
             concurrency=entry.get("concurrency", whole(1, 64), shipped.concurrency),
+            ship_batch=entry.get("ship_batch", whole(1, 100), shipped.ship_batch),
             carrier_names={**CARRIER_NAMES[channel], **entry.get("carrier_names", _carrier_names, {})},
         )
         if rules.max_rate < rules.start_rate:

@@ -261,6 +261,7 @@ class ChannelRules:
     max_rate: float = 20.0
     creep_after: timedelta = timedelta(seconds=5)  # without a refusal the rate grows by a tenth
     concurrency: int = 8
+    ship_batch: int = 20  # packages in one Batch Ship call: its limit is not documented
     carrier_names: Mapping[str, str] = field(default_factory=dict)
 
 

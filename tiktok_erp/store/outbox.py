@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from tiktok_erp.model.moment import to_text
 from tiktok_erp.store.database import Store, utc_now
@@ -27,6 +27,45 @@ def intend(
         (kind, subject, package_id, idempotency_key, json.dumps(payload, sort_keys=True), to_text(utc_now()), run_id),
     )
     return int(store.scalar("SELECT outbox_id FROM outbox WHERE idempotency_key = ?", (idempotency_key,)))
+
+
+def queue(
+    store: Store,
+    *,
+    kind: str,
+    subject: str,
+    idempotency_key: str,
+    payload: Mapping[str, object],
+    package_id: str | None,
+    run_id: int | None,
+) -> int:
+    """Record a write that waits for its turn and return its id; one that was refused or dropped waits anew."""
+    outbox_id = intend(
+        store,
+        kind=kind,
+        subject=subject,
+        idempotency_key=idempotency_key,
+        payload=payload,
+        package_id=package_id,
+        run_id=run_id,
+    )
+    store.execute(
+        "UPDATE outbox SET kind = ?1, payload = ?2,"
+        " intent_at = CASE state WHEN 'intent' THEN intent_at ELSE ?3 END,"
+        " run_id = CASE state WHEN 'intent' THEN run_id ELSE ?4 END, error_code = NULL, done_at = NULL, state = 'intent'"
+        " WHERE outbox_id = ?5 AND state IN ('intent', 'refused', 'dropped')",
+        (kind, json.dumps(payload, sort_keys=True), to_text(utc_now()), run_id, outbox_id),
+    )
+    return outbox_id
+
+
+def drop(store: Store, outbox_ids: Iterable[int], because: str) -> None:
+    """Take writes that wait out of the queue: they are not sent. Call inside a transaction."""
+    at = to_text(utc_now())
+    store.execute_many(
+        "UPDATE outbox SET state = 'dropped', error_code = ?, done_at = ? WHERE outbox_id = ? AND state = 'intent'",
+        [(because, at, outbox_id) for outbox_id in outbox_ids],
+    )
 
 
 def mark_sent(store: Store, outbox_id: int) -> None:

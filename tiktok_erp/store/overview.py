@@ -37,6 +37,8 @@ class Overview:
     to_print: int
     to_upload: int
     unsettled: int
+    queued: int
+    queued_since: str | None
     quarantine: tuple[sqlite3.Row, ...]
     short: tuple[sqlite3.Row, ...]
     runways: tuple[Runway, ...]  # what is short or sold out first
@@ -67,7 +69,12 @@ def load_overview(store: Store, now: datetime, next_day: datetime) -> Overview:
         " AND coalesce(fulfillment_type, '') IN ('', 'FULFILLMENT_BY_SELLER')",
         (at, later),
     )
-    if due is None:
+    queue = store.query_one(
+        "SELECT count(*) AS numbers, min(intent_at) AS since FROM outbox"
+        " WHERE state IN ('intent', 'sent', 'unknown') AND state = 'intent'"
+        " AND kind IN ('mark_shipped', 'ship_package', 'correct_number')"
+    )
+    if due is None or queue is None:
         raise ValueError("an aggregate gave no row")
     return Overview(
         shop=store.meta("shop_name") or store.meta("shop"),
@@ -107,6 +114,8 @@ def load_overview(store: Store, now: datetime, next_day: datetime) -> Overview:
                 " + (SELECT count(*) FROM outbox WHERE state IN ('sent', 'unknown') AND kind <> 'set_quantity')"
             )
         ),
+        queued=queue["numbers"],
+        queued_since=queue["since"],
         quarantine=tuple(
             store.query(
                 "SELECT cause, count(*) AS cases, min(since) AS since FROM quarantine WHERE resolved_at IS NULL"

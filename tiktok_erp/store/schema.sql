@@ -181,6 +181,7 @@ CREATE TABLE packages (
   CHECK (allocated_at IS NULL OR (carrier IS NOT NULL AND because IS NOT NULL))
 ) STRICT;
 CREATE INDEX packages_unallocated ON packages (package_id) WHERE allocated_at IS NULL AND cancelled_at IS NULL;
+CREATE INDEX packages_unscanned ON packages (package_id) WHERE scanned_at IS NULL AND delivered_at IS NULL AND cancelled_at IS NULL;
 
 CREATE TABLE package_orders (
   package_id         TEXT NOT NULL REFERENCES packages,

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import datetime
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from tiktok_erp.messages import tr
 from tiktok_erp.model.tracking_number import check
+
+# TikTok reference, section 4.5: how many orders one number may serve, and until when a number may be corrected.
+ORDERS_A_NUMBER = 20
+CORRECTION = timedelta(hours=72)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,8 @@ class UntoldNumber:
     unit_ids: tuple[str | None, ...]
     is_split: bool  # units of the order have left already, or are in other packages
     has_cancelled_units: bool
+    used_by: str | None = None  # another package with a bought label of this number
+    recipient: str | None = field(default=None, repr=False)  # name and address as one text; None: not known or masked
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +132,163 @@ def plan_upload(number: UntoldNumber, now: datetime) -> Upload | NotUploaded:
         line_item_ids=tuple(unit_id for unit_id in number.unit_ids if unit_id) if is_partial else (),
         warning=verdict.detail if verdict.verdict == "unchecked" else None,
     )
+
+
+def plan_batch(numbers: Iterable[UntoldNumber], now: datetime) -> list[Upload | NotUploaded]:
+    """Return a decision for each number, in their order: first each alone, then what only shows when all are seen."""
+    decisions = [plan_upload(number, now) for number in numbers]
+    by_number: dict[str, list[Upload]] = defaultdict(list)
+    for decision in decisions:
+        if isinstance(decision, Upload):
+            by_number[decision.tracking_number].append(decision)
+    faults = {number: _fault_of_number(uploads) for number, uploads in by_number.items()}
+    checked: list[Upload | NotUploaded] = []
+    for decision in decisions:
+        fault = faults.get(decision.tracking_number) if isinstance(decision, Upload) else None
+        checked.append(decision if fault is None else NotUploaded(decision.number, *fault, is_fault=True))
+    return checked
+
+
+def _fault_of_number(uploads: Sequence[Upload]) -> tuple[str, str, str] | None:
+    """Return (cause, what, next step) if one number may not be told for all these orders.
+
+    A number serves one package: at most 20 orders of one buyer at one address.
+    """
+    packages = sorted({upload.number.package_id for upload in uploads})
+    used_by = next((upload.number.used_by for upload in uploads if upload.number.used_by), None)
+    if len(packages) > 1 or used_by is not None:
+        others = [*packages, used_by] if used_by is not None else packages
+        return (
+            "number_used",
+            tr(
+                "the number {number} is on several packages: {packages}",
+                number=uploads[0].tracking_number,
+                packages=", ".join(package for package in others[:5] if package),
+            ),
+            tr("see which parcel carries it, and import the right number for the others"),
+        )
+    if len(uploads) > ORDERS_A_NUMBER:
+        return (
+            "number_used_too_often",
+            tr(
+                "{count} orders share the number {number}; the channel allows {limit}",
+                count=len(uploads),
+                number=uploads[0].tracking_number,
+                limit=ORDERS_A_NUMBER,
+            ),
+            tr("send the further orders in a package of their own"),
+        )
+    recipients = {upload.number.recipient for upload in uploads if upload.number.recipient is not None}
+    if len(recipients) > 1:
+        return (
+            "different_addresses",
+            tr(
+                "orders of different buyers or addresses share the number {number}",
+                number=uploads[0].tracking_number,
+            ),
+            tr("look at the package with `tiktok-erp orders show ID`; each address needs a number of its own"),
+        )
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class ToldNumber:
+    """One order whose number is to be corrected. `shipped_at` is by the channel's clock where it told one."""
+
+    package_id: str
+    order_id: str
+    channel_order_id: str
+    base_state: str
+    shipping_type: str | None
+    source: str | None  # of the live label; None: there is none
+    has_document: bool
+    carrier: str | None
+    tracking_number: str | None
+    told_number: str | None  # what the channel shows
+    channel_package_id: str | None
+    delivery_option_id: str | None
+    shipped_at: datetime | None
+    delivered_at: datetime | None
+    is_split: bool
+    was_corrected: bool
+    used_by: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """One call that replaces a told number; `by_package` where the order has several."""
+
+    number: ToldNumber
+    tracking_number: str
+    carrier: str
+    by_package: bool
+
+
+def plan_correction(number: ToldNumber, wanted: str, now: datetime) -> Correction | tuple[str, str, str]:
+    """Return the call that corrects a told number, or (cause, what, next step) where the platform would refuse it.
+
+    Only Seller Shipping, only shipped and not delivered, once per order, within 72 hours (TikTok reference, section 4.5).
+    """
+    in_seller_center = tr(
+        "write to TikTok's support in Seller Center; a number cannot be changed there any more either"
+    )
+    if number.shipping_type == "TIKTOK" or number.source == "tiktok":
+        return "platform_label", tr("TikTok's own labels keep their number"), tr("nothing can be corrected here")
+    if number.base_state == "cancelled":
+        return "order_cancelled", tr("the order is cancelled"), tr("nothing to do")
+    if number.shipped_at is None:
+        return (
+            "not_told",
+            tr("the channel was not told a number of this order yet"),
+            tr(
+                "import the right number with `tiktok-erp print-labels --from FILE`, then run `tiktok-erp upload-tracking`"
+            ),
+        )
+    if number.delivered_at is not None:
+        return "delivered", tr("the order is delivered already"), tr("nothing to do")
+    verdict = check(wanted, None)
+    carrier = number.carrier
+    if len(verdict.detected_carriers) == 1 or carrier is None:
+        carrier = verdict.detected_carriers[0] if len(verdict.detected_carriers) == 1 else carrier
+    if carrier is None:
+        return (
+            "unknown_carrier",
+            tr("no carrier is known for the number {number}", number=wanted),
+            tr("check the number"),
+        )
+    verdict = check(wanted, carrier)
+    if not verdict.ok:
+        what = tr("the tracking number {number} is wrong: {reason}", number=wanted, reason=verdict.detail)
+        return "bad_tracking_number", what, tr("check the number")
+    if verdict.normalised == number.told_number:
+        return "already_told", tr("the channel shows this number already"), tr("nothing to do")
+    if number.was_corrected:
+        return (
+            "corrected_before",
+            tr("the number of this order was corrected once, and no second time"),
+            in_seller_center,
+        )
+    if now - number.shipped_at > CORRECTION:
+        return "too_late", tr("a number can be corrected within 72 hours only"), in_seller_center
+    if number.used_by is not None:
+        return (
+            "number_used",
+            tr("the number {number} is on package {package} already", number=wanted, package=number.used_by),
+            tr("see which parcel carries it"),
+        )
+    if number.has_document and number.tracking_number != verdict.normalised:
+        return (
+            "other_label",
+            tr("the label held for this package carries {number}", number=number.tracking_number),
+            tr("take it back with `tiktok-erp labels void ID --yes` and import the label that was used"),
+        )
+    if number.is_split and number.channel_package_id is None:
+        return (
+            "split_order",
+            tr("the order left in several packages, and the channel's id of this one is not known"),
+            tr("run `tiktok-erp sync`, then run this again"),
+        )
+    return Correction(number, verdict.normalised, carrier, by_package=number.is_split)
 
 
 def choose_provider(carrier: str, display_name: str | None, providers: Iterable[tuple[str, str, str]]) -> str | None:

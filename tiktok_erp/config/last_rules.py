@@ -1,0 +1,48 @@
+"""The last good rules, kept in a file beside the database: what stays in force while rules.yaml is broken."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from tiktok_erp.config.rules_file import load_rules
+from tiktok_erp.errors import RulesError, SettingsError
+from tiktok_erp.model.rule import Rules
+
+
+def kept_path(database: Path) -> Path:
+    """Return where the last good rules of one database are kept."""
+    return database.with_name(f"{database.stem}.last-rules.yaml")
+
+
+def load_or_last_good(path: Path, kept: Path) -> tuple[Rules, SettingsError | None]:
+    """Return the rules in force, and what is wrong with the file at `path` when they are the last good ones.
+
+    Good rules are kept at `kept`. Raises SettingsError or RulesError when there are none to fall back on.
+    """
+    try:
+        rules = load_rules(path)
+    except SettingsError as error:
+        try:
+            return load_rules(kept), error
+        except (RulesError, SettingsError):
+            raise error from None
+    with suppress(OSError):  # it is a help for later; a full disk is told by whoever must write
+        _keep(path, kept)
+    return rules, None
+
+
+def _keep(path: Path, kept: Path) -> None:
+    text = path.read_bytes()
+    if kept.exists() and kept.read_bytes() == text:
+        return
+    fresh = kept.with_name(f".{kept.name}.new")
+    fresh.unlink(missing_ok=True)
+    # Addresses of alerts hold passwords.
+    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(kept)
