@@ -282,6 +282,8 @@ def test_the_ledger_is_only_ever_added_to(rows: Any, store: Store, change: str) 
         ("stock", {"reserved": -1}),
         ("safety_stock", {"quantity": -1}),
         ("batches", {"created_at": "today"}),
+        ("packings", {"package_id": "P000009"}),
+        ("packings", {"packed_at": "noon"}),
         ("claims", {"package_id": "P000009"}),
         ("claims", {"until": "soon"}),
         ("print_jobs", {"state": "printed"}),

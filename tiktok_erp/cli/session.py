@@ -125,6 +125,32 @@ class Session:
         numbers = [order_id.partition(":")[2] for order_id in order_ids]
         return writer.write_raw(self.shop().fetch_orders(numbers))
 
+    @contextmanager
+    def rehearsal(self) -> Iterator[None]:
+        """In a dry run, work on a copy of the database that is thrown away: what is done there is told as planned.
+
+        Elsewhere the block works as it is. The copy is read by nobody else, so that a rehearsal may take its time.
+        """
+        if not self.dry_run:
+            yield
+            return
+        from tempfile import TemporaryDirectory
+
+        from tiktok_erp.store.database import open_store
+
+        real = self.store
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / real.path.name
+            real.backup_to(path)
+            with open_store(path) as copy:
+                self.store = copy
+                self.out.tells_done_as_planned = True
+                try:
+                    yield
+                finally:
+                    self.store = real
+                    self.out.tells_done_as_planned = False
+
     def packages(self, names: Sequence[str] | None) -> list[str] | None:
         """Turn names into package ids, telling which mean nothing."""
         from tiktok_erp.store.packages import find_packages

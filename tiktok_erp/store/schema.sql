@@ -352,6 +352,14 @@ CREATE TABLE claims (
   until      TEXT NOT NULL CHECK (until GLOB '????-??-??T??:??:??Z')
 ) STRICT, WITHOUT ROWID;
 
+-- What people say they packed by hand, taken back by `resume`. The carrier's own scan is packages.scanned_at.
+CREATE TABLE packings (
+  package_id TEXT PRIMARY KEY REFERENCES packages,
+  packed_at  TEXT NOT NULL CHECK (packed_at GLOB '????-??-??T??:??:??Z'),
+  because    TEXT NOT NULL,                      -- tick, scan
+  run_id     INTEGER REFERENCES runs
+) STRICT, WITHOUT ROWID;
+
 -- Jobs handed to printers. A label counts as printed when its job is `done`.
 CREATE TABLE print_jobs (
   job_id      INTEGER PRIMARY KEY AUTOINCREMENT,

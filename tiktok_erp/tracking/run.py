@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tiktok_erp.channels.base import Told
@@ -96,7 +95,7 @@ class TrackingUploader:
     def plan(self, *, only: Sequence[str] | None) -> None:
         """Report what would be told, and every fault, without a call."""
         for row in load_due(self._store, only=only):
-            decision = plan_upload(_number(row), utc_now())
+            decision = plan_upload(to_number(row), utc_now())
             if isinstance(decision, NotUploaded):
                 self._not_uploaded(decision, record=False)
                 continue
@@ -128,45 +127,6 @@ class TrackingUploader:
             )
         if self._stop is not None:
             raise self._stop
-
-    def write_template(self, path: Path, *, only: Sequence[str] | None) -> None:
-        """Write what is due into Seller Center's tracking template at `path`; no file when nothing is due."""
-        from tiktok_erp.channels.seller_center import TrackingRow, write_tracking_template
-
-        names = self._rules.channels["tiktok"].carrier_names
-        rows: list[TrackingRow] = []
-        uploads: list[Upload] = []
-        for row in load_due(self._store, only=only):
-            decision = plan_upload(_number(row), utc_now())
-            if isinstance(decision, NotUploaded):
-                self._not_uploaded(decision, record=True)
-                continue
-            number = decision.number
-            if number.is_split:
-                self._not_uploaded(
-                    NotUploaded(
-                        number,
-                        "split_order",
-                        tr("a split order cannot be told by file"),
-                        tr("tell this number in Seller Center, or run `tiktok-erp upload-tracking` with the API"),
-                        is_fault=True,
-                    ),
-                    record=True,
-                )
-                continue
-            name = names.get(decision.carrier)
-            if name is None:
-                self._not_uploaded(self._no_provider(decision, ()), record=True)
-                continue
-            uploads.append(decision)
-            rows.append(
-                TrackingRow(number.channel_order_id, decision.tracking_number, name, number.auto_combine_group_id)
-            )
-        if rows:
-            write_tracking_template(path, rows)
-        for upload in uploads:
-            self.count.told += 1
-            self._outcome(upload.number, "done", extra={"file": str(path)})
 
     # Settling
 
@@ -228,12 +188,12 @@ class TrackingUploader:
         self, pool: ThreadPoolExecutor, shop: TikTokShop, read_back: ReadBack, rows: Sequence[sqlite3.Row]
     ) -> None:
         wanted = {(row["package_id"], row["order_id"]) for row in rows}
-        candidates = [row for row in rows if not isinstance(plan_upload(_number(row), utc_now()), NotUploaded)]
+        candidates = [row for row in rows if not isinstance(plan_upload(to_number(row), utc_now()), NotUploaded)]
         told = read_back([row["order_id"] for row in candidates]) if candidates else ()
         for row in load_due(self._store, only=sorted({package_id for package_id, order_id in wanted})):
             if (row["package_id"], row["order_id"]) not in wanted or row["outbox_state"] in ("sent", "unknown"):
                 continue
-            decision = plan_upload(_number(row), utc_now())
+            decision = plan_upload(to_number(row), utc_now())
             if isinstance(decision, NotUploaded):
                 self._not_uploaded(decision, record=True)
                 continue
@@ -486,7 +446,7 @@ def _tell(shop: TikTokShop, upload: Upload, provider_id: str) -> Told:
         return second()
 
 
-def _number(row: sqlite3.Row) -> UntoldNumber:
+def to_number(row: sqlite3.Row) -> UntoldNumber:
     return UntoldNumber(
         package_id=row["package_id"],
         order_id=row["order_id"],
