@@ -215,7 +215,8 @@ def _template_row(row: TableRow, places: Mapping[str, int], own: Collection[int]
         return row.cells[place].strip() if place < len(row.cells) else ""
 
     remarks = tuple(text.strip() for place, text in enumerate(row.cells) if place not in own and text.strip())
-    return TemplateRow(row.line, *(cell(header) for header in _HEADERS), remarks)
+    order_id, number, provider, group = (cell(header) for header in _HEADERS)
+    return TemplateRow(row.line, order_id, number, provider, group, remarks)
 
 
 def _changed_cells(template: TrackingTemplate, standing: TemplateRow | None, row: TrackingRow) -> dict[str, str]:

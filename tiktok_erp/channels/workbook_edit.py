@@ -75,9 +75,7 @@ def with_rows(sheet: str, first: int, rows: Sequence[NewRow]) -> str:
     for line, new in enumerate(rows, start=first):
         written.append(_row_xml(prefix, line, _base(old, new.line, line), new.cells))
     last = first + len(rows) - 1
-    written += [
-        _row_xml(prefix, line, row, {}) for line, row in sorted(old.items()) if line > last and row.is_blank
-    ]
+    written += [_row_xml(prefix, line, row, {}) for line, row in sorted(old.items()) if line > last and row.is_blank]
     whole = sheet[: found.start(2)] + "".join(written) + sheet[found.end(2) :]
     return _DIMENSION.sub(lambda place: _dimension(place, rows, last), whole, count=1)
 
@@ -169,7 +167,10 @@ def _row_xml(prefix: str, line: int, base: _Row, texts: Mapping[str, str]) -> st
         head = _TYPE.sub("", cells.get(column, ("", ""))[0])
         if text:
             plain = escape(_CONTROL.sub("", text))
-            cells[column] = (f'{head} t="inlineStr"', f'<{prefix}is><{prefix}t xml:space="preserve">{plain}</{prefix}t></{prefix}is>')
+            cells[column] = (
+                f'{head} t="inlineStr"',
+                f'<{prefix}is><{prefix}t xml:space="preserve">{plain}</{prefix}t></{prefix}is>',
+            )
         elif column in cells:
             cells[column] = (head, "")
     parts = [f'<{prefix}row r="{line}"{_spans(base.head, cells)}>']

@@ -15,6 +15,7 @@ from tiktok_erp.cli import (
     check,
     demo,
     doctor,
+    handover,
     init,
     labels,
     live,
@@ -89,6 +90,7 @@ doctor.register(app)
 alerts.register(app)
 live.register(app)
 report.register(app)
+handover.register(app)
 
 
 def main() -> None:

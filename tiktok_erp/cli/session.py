@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tiktok_erp.config.settings import Settings
     from tiktok_erp.config.tokens import TokenFile
     from tiktok_erp.model.credentials import TikTokCredentials
+    from tiktok_erp.model.outcome import Report
     from tiktok_erp.model.rule import ChannelRules, Rules
     from tiktok_erp.store.database import Store
     from tiktok_erp.transport.pace import Pace
@@ -116,6 +117,10 @@ class Session:
 
         calls = self._shop.take_calls()
         save_calls(self.store, [(call.at, call.endpoint, call.outcome, call.latency_ms) for call in calls])
+
+    def only_failures(self) -> Report:
+        """Return where a stage reports to whose single lines nobody asked for."""
+        return _Silent(self.out)
 
     def read_back(self, order_ids: Sequence[str]) -> frozenset[str]:
         """Fetch orders as they are now, by our order ids, and write them; return those that the channel told."""

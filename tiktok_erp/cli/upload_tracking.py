@@ -135,7 +135,9 @@ def _take_back(session: Session, path: Path) -> None:
         tr("{told} rows ticked as told, {refused} refused by Seller Center", told=count.told, refused=count.refused)
     )
     if not count.told + count.refused + count.skipped + count.failed:
-        session.out.warn(tr("no row of the file has a tick or an error behind it: write x in the column after the last"))
+        session.out.warn(
+            tr("no row of the file has a tick or an error behind it: write x in the column after the last")
+        )
 
 
 def _is_anything_due(session: Session, only: list[str] | None) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-_TICKS = frozenset(
-    "x v y yes ok okay done success successful succeeded uploaded shipped packed printed true 1 ✓ ✔ √ ☑ ✅"
-    " 是 对 好 完成 已完成 成功 上传成功 已上传 已发货 已打包 已打印".split()
-)
-_NOTHING = frozenset("- – no n false 0 / n/a none pending open 否 未 无 未完成 待处理".split())
+_ENGLISH = ("x", "v", "y", "yes", "ok", "okay", "done", "success", "successful", "succeeded", "true", "1")
+_ENGLISH_VERBS = ("uploaded", "shipped", "packed", "printed")
+_SIGNS = ("✓", "✔", "√", "☑", "✅")
+_CHINESE = ("是", "对", "好", "完成", "已完成", "成功", "上传成功", "已上传", "已发货", "已打包", "已打印")
+_TICKS = frozenset((*_ENGLISH, *_ENGLISH_VERBS, *_SIGNS, *_CHINESE))
+_NOTHING = frozenset(("-", "–", "no", "n", "false", "0", "/", "n/a", "none", "pending", "否", "未", "无", "未完成"))
 
 
 def is_tick(text: str) -> bool:

@@ -17,7 +17,7 @@ _WORK = """
 SELECT p.package_id, p.carrier, p.service_level, p.cancelled_at, p.wait_until, p.allocated_at, p.print_note, p.hold_because,
   p.scanned_at, p.delivered_at, k.packed_at,
   l.label_id, l.state AS label_state, l.source AS label_source, l.tracking_number, l.carrier AS label_carrier,
-  l.service_level AS label_service, l.sha256, l.pages, l.printed_at, l.batch_id, l.position, l.void_sent_at,
+  l.service_level AS label_service, l.sha256, l.pages, l.printed_at, l.batch_id, l.position, l.void_sent_at, l.bought_at, l.barcode,
   (SELECT q.cause FROM quarantine q WHERE q.package_id = p.package_id AND q.resolved_at IS NULL ORDER BY q.case_id LIMIT 1) AS quarantine_cause,
   (SELECT q.next_step FROM quarantine q WHERE q.package_id = p.package_id AND q.resolved_at IS NULL ORDER BY q.case_id LIMIT 1) AS quarantine_step,
   EXISTS (SELECT 1 FROM units u JOIN reservations r USING (unit_id) WHERE u.package_id = p.package_id AND r.state = 'short') AS is_short,

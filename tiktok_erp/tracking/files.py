@@ -100,9 +100,7 @@ class TrackingFiles:
 
     # Filling
 
-    def _due(
-        self, only: Sequence[str] | None
-    ) -> tuple[dict[str, TrackingRow], list[SplitRow], list[UntoldNumber]]:
+    def _due(self, only: Sequence[str] | None) -> tuple[dict[str, TrackingRow], list[SplitRow], list[UntoldNumber]]:
         from tiktok_erp.channels.seller_center_tracking import SplitRow, TrackingRow
 
         rows: dict[str, TrackingRow] = {}
@@ -124,9 +122,7 @@ class TrackingFiles:
                 items = self._items(number)
                 split.append(SplitRow(number.channel_order_id, number.package_id, items, verdict.normalised, name))
                 step = tr("tell it by hand as {file} says", file=split_orders_path(Path("FILE.xlsx")).name)
-                self._report.item(
-                    self._outcome(number.package_id, number.order_id, "skipped", {}, "split_order", step)
-                )
+                self._report.item(self._outcome(number.package_id, number.order_id, "skipped", {}, "split_order", step))
                 continue
             numbers.append(number)
             rows[number.channel_order_id] = TrackingRow(
@@ -221,7 +217,10 @@ class TrackingFiles:
             entry["order_id"],
             row.order_id,
             "tracking_number_refused",
-            tr("Seller Center refused the row: {reason}", reason=without_recipient(self._store, entry["order_id"], remark)),
+            tr(
+                "Seller Center refused the row: {reason}",
+                reason=without_recipient(self._store, entry["order_id"], remark),
+            ),
             tr("correct the number or the order in Seller Center; `tiktok-erp upload-tracking ID` tries it again"),
         )
 
