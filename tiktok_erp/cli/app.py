@@ -24,6 +24,7 @@ from tiktok_erp.cli import (
     quarantine,
     report,
     reserve_stock,
+    resume,
     rules,
     simulate,
     status,
@@ -91,6 +92,7 @@ alerts.register(app)
 live.register(app)
 report.register(app)
 handover.register(app)
+resume.register(app)
 
 
 def main() -> None:

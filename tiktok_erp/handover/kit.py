@@ -184,14 +184,14 @@ def _old_kit(folder: Path) -> Kit | None:
 
 
 def _carry_over(before: Kit | None, fresh: Path) -> None:
-    """Keep what people brought: it was taken back, and is theirs."""
+    """Keep what people wrote and brought: it was taken back, and is theirs."""
     if before is None:
         return
-    brought = [name for name in before.taken if name not in before.files]
-    for name in brought:
+    place = fresh / TAKEN_BACK / before.made_at.replace(":", "")
+    for name in sorted(before.taken):
         source = before.folder / name
         if source.is_file():
-            target = fresh / TAKEN_BACK / name
+            target = place / name
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             shutil.copy2(source, target)
     older = before.folder / TAKEN_BACK

@@ -69,7 +69,7 @@ def plan_step(facts: PackageFacts, now: datetime) -> tuple[str, str]:
         return DONE, ""
     obstacle = _obstacle(facts, now)
     if facts.label_state == "bought":
-        if facts.label_source == "channel":  # told by the channel: somebody shipped it by hand
+        if facts.label_source == "channel" and not facts.has_document:  # somebody shipped it by hand
             return DONE, ""
         return _with_label(facts, obstacle)
     if facts.label_state in ("sent", "unknown"):

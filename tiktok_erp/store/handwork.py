@@ -137,3 +137,24 @@ def save_printed_by_hand(store: Store, package_id: str, at: datetime) -> bool:
         )
         == 1
     )
+
+
+def load_survivors(store: Store, package_ids: Sequence[str]) -> list[str]:
+    """Return these packages, each absorbed one replaced by that which took its orders over."""
+    rows = store.query(
+        "WITH RECURSIVE way (asked, package_id, merged_into) AS (SELECT j.key, p.package_id, p.merged_into FROM json_each(?) j"
+        " JOIN packages p ON p.package_id = j.value UNION SELECT w.asked, p.package_id, p.merged_into FROM way w"
+        " JOIN packages p ON p.package_id = w.merged_into)"
+        " SELECT DISTINCT package_id FROM way WHERE merged_into IS NULL ORDER BY asked",
+        (json.dumps(list(package_ids)),),
+    )
+    return [row[0] for row in rows]
+
+
+def load_statuses(store: Store, order_ids: Sequence[str]) -> dict[str, str]:
+    """Return the channel's word for each of these orders."""
+    rows = store.query(
+        "SELECT order_id, status FROM json_each(?) j JOIN orders o ON o.order_id = j.value",
+        (json.dumps(list(order_ids)),),
+    )
+    return {row["order_id"]: row["status"] for row in rows}
