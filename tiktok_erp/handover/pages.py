@@ -327,34 +327,37 @@ _LIST_STYLE = """
 body{font:12px/1.3 system-ui,"PingFang SC","Microsoft YaHei","Noto Sans CJK SC",sans-serif;margin:10px}
 h1{font-size:16px;margin:0 0 6px}table{border-collapse:collapse;width:100%}
 th,td{border:1px solid #999;padding:3px 5px;text-align:left;vertical-align:top;overflow-wrap:anywhere}
-thead{display:table-header-group}tr{break-inside:avoid}.late{font-weight:700}.b{width:22px}.n{white-space:nowrap}
+thead{display:table-header-group}tr{break-inside:avoid}.late{font-weight:700}.b{width:52px}.n{white-space:nowrap}
 @media (max-width:600px){thead{display:none}tr{display:block;border:1px solid #999;margin:0 0 8px;padding:4px}td{display:block;border:0}
 td.b{width:auto}td.b:before{content:"\\2610 " attr(title)}}
 @page{size:landscape;margin:8mm}
 """
 
 
-def render_list(person: int, rows: Sequence[ListRow], made_at: str) -> str:
+def render_list(person: int, rows: Sequence[ListRow], made_at: datetime, zone: tzinfo) -> str:
     """Return one person's list to print, or to read on a phone."""
     heads = ("label", "ship_by", "do", "items", "pieces", "orders", "carrier", "where")
     title = tr("Person {person}: {count} packages", person=person, count=len(rows))
     head = "".join(f"<th>{_text(column_title(name))}</th>" for name in heads)
-    head += "".join(f'<th class="b">{_text(column_title(name))}</th>' for name in ("printed", "packed"))
+    boxes_of = (tr("printed"), tr("packed"))
+    head += "".join(f'<th class="b">{_text(name)}</th>' for name in boxes_of)
     body = []
     for row in rows:
-        number = f"<br>{_text(row.tracking_number)}" if row.tracking_number else ""
+        number = f'<br><span class="n">{_text(row.tracking_number)}</span>' if row.tracking_number else ""
         place = row.place if row.place == row.package_id else f"{row.place} ({row.package_id})"
         cells = (
             f"<b>{_text(place)}</b>",
             f'<span class="{row.urgency}">{_text(row.ship_by)}</span>',
-            *(_text(step_text(row.step)), _text(row.items), str(row.pieces), _text(row.numbers)),
+            *(_text(step_text(row.step)), _text(row.items), str(row.pieces)),
+            "<br>".join(f'<span class="n">{_text(number)}</span>' for number in row.numbers.split()),
             _text(row.carrier) + number,
             _text(row.label),
         )
-        boxes = "".join(f'<td class="b" title="{_text(column_title(name))}"></td>' for name in ("printed", "packed"))
+        boxes = "".join(f'<td class="b" title="{_text(name)}"></td>' for name in boxes_of)
         body.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + boxes + "</tr>")
+    made = tr("made {time}", time=_clock(made_at, zone))
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
-    return _page(title, f"<h1>{_text(title)}</h1><p>{_text(made_at)}</p>{table}", _LIST_STYLE, "")
+    return _page(title, f"<h1>{_text(title)}</h1><p>{_text(made)}</p>{table}", _LIST_STYLE, "")
 
 
 def _page(title: str, body: str, style: str, script: str) -> str:

@@ -39,7 +39,7 @@ from tiktok_erp.model.outcome import Report
 from tiktok_erp.model.print_job import PrintedPosition, PrintItem, PrintLine
 from tiktok_erp.model.rule import Rules
 from tiktok_erp.store.database import Store, utc_now
-from tiktok_erp.store.handwork import load_addresses, load_batches, load_slips, load_work
+from tiktok_erp.store.handwork import load_addresses, load_batches, load_sellable, load_slips, load_work
 from tiktok_erp.store.label_files import LabelFiles
 from tiktok_erp.store.packages import load_package_units
 from tiktok_erp.store.runs import load_as_of
@@ -48,6 +48,7 @@ TRACKING_FILE = "seller-center/tracking-upload.xlsx"
 STOCK_FILE = "seller-center/stock-update.xlsx"
 # Small enough for a printer, and so that one new label makes only the last file anew.
 _PAGES_A_FILE = 100
+_STOCK = ("sku", "warehouse", "on_hand", "reserved", "safety_stock", "available_to_sell")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,7 @@ def write_kit(
         rows = [_list_row(by_id[item.package_id], labels, rules, now) for item in items]
         name = f"person-{person}/list.xlsx"
         kit.drawn(name, (rows, person), lambda path, rows=rows, person=person: write_list(path, person, rows))  # type: ignore[misc]
-        kit.text(f"person-{person}/list.html", pages.render_list(person, rows, to_text(now)))
+        kit.text(f"person-{person}/list.html", pages.render_list(person, rows, now, rules.shop.zone))
     _write_tables(store, rules, kit, everything, person_of, labels, now)
     view = pages.View(
         shop=rules.shop.name,
@@ -349,11 +350,20 @@ def _write_labels(
 def _write_printed(store: Store, kit: KitWriter, todo: Sequence[Work]) -> dict[str, str]:
     """Copy the batches whose packages are not all packed: the labels are on paper, and may be needed once more."""
     printed = [work for work in todo if work.step == PACK and work.batch_id is not None]
+    batches = load_batches(store, sorted({work.batch_id for work in printed if work.batch_id is not None}))
+    page_of = {
+        row["package_id"]: row["page"]
+        for directory in batches.values()
+        for row in _rows_of(store.path.parent / directory / "packages.csv")
+    }
     where = {
-        work.item.package_id: tr("printed; printed/B{batch}-labels.pdf", batch=f"{work.batch_id:02d}")
+        work.item.package_id: tr(
+            "printed; printed/B{batch}-labels.pdf, page {page}",
+            batch=f"{work.batch_id:02d}",
+            page=page_of.get(work.item.package_id, "?"),
+        )
         for work in printed
     }
-    batches = load_batches(store, sorted({work.batch_id for work in printed if work.batch_id is not None}))
     for batch_id, directory in batches.items():
         for name in ("labels", "packing-slips"):
             source = store.path.parent / directory / f"{name}.pdf"
@@ -365,6 +375,14 @@ def _write_printed(store: Store, kit: KitWriter, todo: Sequence[Work]) -> dict[s
                     lambda path, source=source: path.write_bytes(source.read_bytes()),  # type: ignore[misc]
                 )
     return where
+
+
+def _rows_of(path: Path) -> list[dict[str, str]]:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+    except OSError:  # the batch was moved or deleted; its labels are on paper all the same
+        return []
 
 
 def _parts(works: Sequence[Work]) -> list[Sequence[Work]]:
@@ -456,13 +474,8 @@ def _write_tables(
     kit.text(
         "stock.csv",
         _table(
-            ("sku", "warehouse", "on_hand", "reserved", "safety_stock", "available_to_sell"),
-            (
-                tuple(row)
-                for row in store.query(
-                    "SELECT sku, warehouse, on_hand, reserved, safety_stock, available_to_sell FROM v_stock ORDER BY 1, 2"
-                )
-            ),
+            _STOCK,
+            (tuple(row[name] for name in _STOCK) for row in load_sellable(store)),
         ),
     )
 

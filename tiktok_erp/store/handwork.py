@@ -158,3 +158,10 @@ def load_statuses(store: Store, order_ids: Sequence[str]) -> dict[str, str]:
         (json.dumps(list(order_ids)),),
     )
     return {row["order_id"]: row["status"] for row in rows}
+
+
+def load_sellable(store: Store) -> list[sqlite3.Row]:
+    """Return what can be sold of every counted SKU, by warehouse."""
+    return store.query(
+        "SELECT sku, warehouse, on_hand, reserved, safety_stock, available_to_sell FROM v_stock ORDER BY sku, warehouse"
+    )
