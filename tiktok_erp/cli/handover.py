@@ -156,7 +156,7 @@ def _fill_tracking(session: Session, kit: KitWriter, template: Path | None) -> N
         kit.copied(TRACKING_FILE, template)
     path.parent.mkdir(mode=0o700, exist_ok=True)
     files = TrackingFiles(session.store, session.rules(), session.only_failures(), run_id=session.run_id)
-    files.write(path, only=None, told_by_file=False)
+    files.write(path, only=None, for_kit=True)
     for written in (path, split_orders_path(path)):
         if written.exists():
             written.chmod(0o600)

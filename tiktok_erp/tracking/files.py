@@ -55,13 +55,15 @@ class TrackingFiles:
         self._names = rules.channels["tiktok"].carrier_names
         self._report = report
         self._run_id = run_id
+        self._is_silent = False
         self.count = FileCount()
 
-    def write(self, path: Path, *, only: Sequence[str] | None, told_by_file: bool = True) -> None:
+    def write(self, path: Path, *, only: Sequence[str] | None, for_kit: bool = False) -> None:
         """Fill the template at `path`, or write one in its shape where there is none; no file when nothing is due.
 
         Rows that the file already has are filled; those whose number is told since go; numbers that are not ours stay.
-        `told_by_file`: report every order that is in it. Raises InputFileError for a file that is something else.
+        `for_kit`: also an empty one, for people to write into; nothing is reported, and no case is opened.
+        Raises InputFileError for a file that is something else.
         """
         from tiktok_erp.channels.seller_center_tracking import (
             fill_tracking_template,
@@ -70,20 +72,20 @@ class TrackingFiles:
             write_tracking_template,
         )
 
+        self._is_silent = for_kit
         template = read_tracking_template(path) if path.exists() else None
         rows, split, numbers = self._due(only)
         if template is not None:
             self.count.cells = fill_tracking_template(template, self._pairs(template.rows, rows))
-        elif rows:
+        elif rows or for_kit:
             write_tracking_template(path, list(rows.values()))
         if split:
             write_split_orders(split_orders_path(path), split)
         else:
             split_orders_path(path).unlink(missing_ok=True)
         self.count.written, self.count.split = len(rows), len(split)
-        if told_by_file:
-            for number in numbers:
-                self._report.item(self._outcome(number.package_id, number.order_id, "done", {"file": str(path)}))
+        for number in numbers:
+            self._say(number.package_id, number.order_id, "done", {"file": str(path)})
 
     def take_back(self, path: Path) -> None:
         """Take over ticks and errors from a template that was uploaded. Raises InputFileError for another file."""
@@ -122,7 +124,7 @@ class TrackingFiles:
                 items = self._items(number)
                 split.append(SplitRow(number.channel_order_id, number.package_id, items, verdict.normalised, name))
                 step = tr("tell it by hand as {file} says", file=split_orders_path(Path("FILE.xlsx")).name)
-                self._report.item(self._outcome(number.package_id, number.order_id, "skipped", {}, "split_order", step))
+                self._say(number.package_id, number.order_id, "skipped", {}, "split_order", step)
                 continue
             numbers.append(number)
             rows[number.channel_order_id] = TrackingRow(
@@ -170,9 +172,7 @@ class TrackingFiles:
         number = decision.number
         if not decision.is_fault:
             self.count.skipped += decision.cause != "told_by_channel"
-            return self._report.item(
-                self._outcome(number.package_id, number.order_id, "skipped", {}, decision.cause, decision.next_step)
-            )
+            return self._say(number.package_id, number.order_id, "skipped", {}, decision.cause, decision.next_step)
         return self._failed(
             number.package_id,
             number.order_id,
@@ -206,9 +206,7 @@ class TrackingFiles:
             )
         if entry["uploaded_at"]:
             self.count.skipped += 1
-            return self._report.item(
-                self._outcome(entry["package_id"], entry["order_id"], "skipped", {}, "already_told")
-            )
+            return self._say(entry["package_id"], entry["order_id"], "skipped", {}, "already_told")
         if is_tick(remark):
             return self._take_tick(entry)
         self.count.refused += 1
@@ -234,11 +232,13 @@ class TrackingFiles:
             save_told(self._store, entry["package_id"], entry["order_id"], None, utc_now())
             resolve_cases(self._store, package_id=entry["package_id"], causes=CAUSES)
         self.count.told += 1
-        self._report.item(self._outcome(entry["package_id"], entry["order_id"], "done", {"told_by": "file"}))
+        self._say(entry["package_id"], entry["order_id"], "done", {"told_by": "file"})
 
     # Saying what happened
 
     def _failed(self, package_id: str, order_id: str, number: str, cause: str, what: str, step: str) -> None:
+        if self._is_silent:
+            return
         with self._store.transaction():
             is_new = open_case(
                 self._store,
@@ -251,9 +251,9 @@ class TrackingFiles:
             )
         self.count.failed += is_new
         text = f"{package_id} ({number}): {what}"
-        self._report.item(self._outcome(package_id, order_id, "failed", {}, cause, step, text, is_new=is_new))
+        self._say(package_id, order_id, "failed", {}, cause, step, text, is_new=is_new)
 
-    def _outcome(
+    def _say(
         self,
         package_id: str,
         order_id: str,
@@ -264,18 +264,22 @@ class TrackingFiles:
         text: str | None = None,
         *,
         is_new: bool = True,
-    ) -> Outcome:
-        return package_outcome(
-            self._store,
-            package_id,
-            result,
-            with_fields=self._report.wants_fields,
-            order_id=order_id,
-            cause=cause,
-            next_step=next_step,
-            text=text,
-            is_new=is_new,
-            extra=extra,
+    ) -> None:
+        if self._is_silent:
+            return
+        self._report.item(
+            package_outcome(
+                self._store,
+                package_id,
+                result,
+                with_fields=self._report.wants_fields,
+                order_id=order_id,
+                cause=cause,
+                next_step=next_step,
+                text=text,
+                is_new=is_new,
+                extra=extra,
+            )
         )
 
 
