@@ -17,6 +17,7 @@ from pathlib import Path
 
 from tests.benchmarks.fetch import fetch, memory
 from tests.benchmarks.files import files
+from tests.benchmarks.handover import kit, outage
 from tests.benchmarks.ingest import Ingest
 from tests.benchmarks.paper import label_files, merge_bare, merge_ours
 
@@ -148,9 +149,11 @@ BENCHMARKS: dict[str, Callable[[Path], list[Row]]] = {
     "rules": rules,
     "paper": paper,
     "demo": demo,
+    "kit": kit,
+    "outage": outage,
 }
 
-TAKES_MINUTES = ("ingest-100k", "memory", "files")
+TAKES_MINUTES = ("ingest-100k", "memory", "files", "kit", "outage")
 
 if __name__ == "__main__":
     main()

@@ -206,7 +206,9 @@ def _morning(shop: Any, outage: Outage, rng: random.Random, orders: int) -> bool
     if listed:
         steps.insert(rng.randrange(2), ("print-labels", "--from", "tracking.csv"))
     if kit_is_old:
-        steps.insert(rng.randrange(len(steps)), ("handover", KIT, "--people", "3"))
+        # Not before numbers are taken over from a file: who does that tells the others, or they buy the same label again.
+        first = 1 + max((place for place, step in enumerate(steps) if "--from" in step), default=-1)
+        steps.insert(rng.randint(first, len(steps)), ("handover", KIT, "--people", "3"))
     outage.after(rng.randrange(1, max(3, int(orders * 1.6))))
     for step in steps:
         if outage.is_dark.is_set() and step[0] != "handover" and "--from" not in step:

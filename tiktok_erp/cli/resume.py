@@ -143,13 +143,16 @@ def _take_back(session: Session, kit: Kit, returns: Returns) -> None:
 
 
 def _tell(session: Session, count: ResumeCount, labels: int, told: int) -> None:
+    from tiktok_erp.store.database import utc_now
     from tiktok_erp.store.labels import load_candidates, load_to_print
     from tiktok_erp.store.tracking import load_due
+    from tiktok_erp.tracking.plan import Upload, plan_upload
+    from tiktok_erp.tracking.run import to_number
 
     left = {
         "to_buy": sum(row["obstacle"] is None for row in load_candidates(session.store)),
         "to_print": len(load_to_print(session.store)),
-        "to_tell": len(load_due(session.store)),
+        "to_tell": sum(isinstance(plan_upload(to_number(row), utc_now()), Upload) for row in load_due(session.store)),
     }
     session.summary.update(
         packed=count.packed,

@@ -145,9 +145,9 @@ def new_kit(folder: Path) -> Iterator[KitWriter]:
 
     Raises UsageError when `folder` holds something else, or what people wrote into the kit and nobody took back.
     """
-    folder = folder.absolute()
     _finish_swap(folder)
     before = _old_kit(folder)
+    folder = folder.absolute()
     fresh = folder.with_name(f".{folder.name}.new")
     try:
         shutil.rmtree(fresh, ignore_errors=True)  # left by a run that was killed
