@@ -106,10 +106,11 @@ class People:
         """Buy own labels; some are written into the list, the others straight into Seller Center's template."""
         numbers = {}
         for serial, row in enumerate(_rows(self.kit / "buy-elsewhere.csv"), start=9_000_001):
-            if self._manages() and self.seller_center.may_be_shipped(row["order"]):
+            orders = row["orders"].split()
+            if self._manages() and all(self.seller_center.may_be_shipped(order_id) for order_id in orders):
                 carrier = row["carrier"] if row["carrier"] in CARRIER_NAMES else "usps"
                 number = ups_number(serial) if carrier == "ups" else usps_number(serial)
-                numbers[row["package_id"]] = (row["order"], carrier, number)
+                numbers[row["package_id"]] = (orders, carrier, number)
         in_template = {package_id for package_id in numbers if self.rng.random() < 0.5}
         self._write_into_lists(
             {package_id: found for package_id, found in numbers.items() if package_id not in in_template}
@@ -123,13 +124,14 @@ class People:
         while sheet.cell(line, 1).value:
             line += 1
         for package_id in sorted(in_template):
-            order_id, carrier, number = numbers[package_id]
-            for column, text in enumerate((order_id, number, CARRIER_NAMES[carrier], "N/A"), start=1):
-                sheet.cell(line, column).value = text
-            line += 1
+            orders, carrier, number = numbers[package_id]
+            for order_id in orders:
+                for column, text in enumerate((order_id, number, CARRIER_NAMES[carrier], "N/A"), start=1):
+                    sheet.cell(line, column).value = text
+                line += 1
         workbook.save(path)
 
-    def _write_into_lists(self, numbers: dict[str, tuple[str, str, str]]) -> None:
+    def _write_into_lists(self, numbers: dict[str, tuple[list[str], str, str]]) -> None:
         for path in sorted(self.kit.glob("person-*/list.xlsx")):
             workbook = load_workbook(path)
             sheet = workbook.active

@@ -87,6 +87,7 @@ class KitWriter:
         self.folder = folder
         self.before = before
         self.made: dict[str, str] = {}
+        self._old_names = {told["key"]: name for name, told in before.files.items() if told["key"]} if before else {}
         self.kept_aside: Path | None = None  # the kit before, when somebody wrote into it at the last moment
 
     def text(self, name: str, content: str) -> None:
@@ -99,8 +100,8 @@ class KitWriter:
         """Let `draw` write the file, unless the kit before has the one that was made from the same."""
         key = hashlib.sha256(repr(made_from).encode("utf-8", "surrogatepass")).hexdigest()
         path = self._path(name)
-        old = self.before.files.get(name) if self.before is not None else None
-        if old is None or old["key"] != key or not self._kept(name, path):
+        old = self._old_names.get(key)
+        if old is None or not self._kept(old, path):
             draw(path)
             path.chmod(0o600)
         self.made[name] = key
@@ -113,15 +114,12 @@ class KitWriter:
 
     def seal(self, *, made_at: str, people: int, packages: Mapping[str, Mapping[str, Any]]) -> None:
         """Write the manifest, last of all."""
-        old = self.before.files if self.before is not None else {}
         files = {}
         for name, key in self.made.items():
             path = self.folder / name
             if not path.exists():
                 continue
-            # A drawing that was only linked has the hash it had.
-            is_old = bool(key) and name in old and old[name]["key"] == key
-            files[name] = {"key": key, "sha256": old[name]["sha256"] if is_old else _digest(path)}
+            files[name] = {"key": key, "sha256": _digest(path)}
         told = {"version": _VERSION, "made_at": made_at, "people": people, "packages": packages, "files": files}
         _write_private(self.folder / MANIFEST, json.dumps(told, separators=(",", ":"), sort_keys=True).encode())
 
@@ -131,9 +129,13 @@ class KitWriter:
         return path
 
     def _kept(self, name: str, path: Path) -> bool:
+        """Link the file of the kit before; False where it is gone, or was changed and is somebody's now."""
         assert self.before is not None
+        old = self.before.folder / name
         try:
-            os.link(self.before.folder / name, path)
+            if _digest(old) != self.before.files[name]["sha256"]:
+                return False
+            os.link(old, path)
         except OSError:
             return False
         return True

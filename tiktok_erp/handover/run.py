@@ -46,8 +46,10 @@ from tiktok_erp.store.runs import load_as_of
 
 TRACKING_FILE = "seller-center/tracking-upload.xlsx"
 STOCK_FILE = "seller-center/stock-update.xlsx"
-# Small enough for a printer, and so that one new label makes only the last file anew.
+# Small enough for a printer, and so that a new label makes one file anew and not all.
 _PAGES_A_FILE = 100
+_FEWEST_PAGES = 20
+_BEGINS_EVERY = 50
 _STOCK = ("sku", "warehouse", "on_hand", "reserved", "safety_stock", "available_to_sell")
 
 
@@ -386,11 +388,16 @@ def _rows_of(path: Path) -> list[dict[str, str]]:
 
 
 def _parts(works: Sequence[Work]) -> list[Sequence[Work]]:
-    """Cut into runs of about a hundred pages."""
+    """Cut into runs of at most a hundred pages.
+
+    Certain packages begin a run wherever they stand, so that one that comes or goes leaves the other files as they were.
+    """
     parts: list[list[Work]] = []
     pages_in_last = 0
     for work in works:
-        if not parts or pages_in_last + work.pages > _PAGES_A_FILE:
+        is_full = pages_in_last + work.pages > _PAGES_A_FILE
+        begins = pages_in_last >= _FEWEST_PAGES and int(work.item.package_id[1:]) % _BEGINS_EVERY == 0
+        if not parts or is_full or begins:
             parts.append([])
             pages_in_last = 0
         parts[-1].append(work)
@@ -491,13 +498,13 @@ def _write_addresses(store: Store, kit: KitWriter, works: Sequence[Work]) -> Non
         rows.append(
             (
                 work.item.package_id,
-                work.item.channel_order_ids[0],
+                " ".join(work.item.channel_order_ids),
                 work.item.carrier,
                 work.item.service_level,
                 *((address[name] or "" for name in fields) if address is not None and is_known else [""] * len(fields)),
             )
         )
-    kit.text("buy-elsewhere.csv", _table(("package_id", "order", "carrier", "service_level", *fields), rows))
+    kit.text("buy-elsewhere.csv", _table(("package_id", "orders", "carrier", "service_level", *fields), rows))
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
