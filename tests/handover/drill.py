@@ -251,9 +251,6 @@ def _buyers_change_their_minds(shop: Any, rng: random.Random) -> None:
 def _afternoon(shop: Any) -> None:
     """The tool goes on: what is left is bought, printed and told."""
     for step in (
-        ("labels", "reconcile"),
-        ("sync",),
-        ("reserve-stock", "--no-push"),
         ("allocate", "--no-wait"),
         ("print-labels",),
         ("print-labels", "--from", "rest.csv"),

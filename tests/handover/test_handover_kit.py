@@ -15,6 +15,8 @@ from tests.handover.seller_center import SellerCenter, joined
 from tiktok_erp.errors import UsageError
 from tiktok_erp.handover.kit import new_kit, read_kit
 
+EXPORT = Path(__file__).parents[2] / "examples" / "seller-center-export.csv"
+
 
 @pytest.fixture(scope="module")
 def day(tmp_path_factory, simulated):
@@ -250,6 +252,53 @@ def test_the_labels_of_a_kit_are_stamped_and_in_the_order_of_the_list(open_shop)
     assert len(texts) == len(to_print) > 5
     assert all(row[0] in text for row, text in zip(to_print, texts, strict=True))
     assert [row[9].rsplit(" ", 1)[1] for row in to_print] == [str(page) for page in range(1, len(texts) + 1)]
+
+
+def test_an_export_tells_what_was_shipped_by_hand_where_there_is_no_api(folder):
+    folder.write_rules()
+    folder.run("sync", "--from", EXPORT, "--quiet")
+    folder.run("allocate", "--no-wait", "--quiet", expect=(0, 3))
+    folder.run("handover", "kit", "--quiet")
+    kit = folder.path / "kit"
+    order_id = table(kit / "seller-center" / "buy-labels.csv")[0]["order"]
+    with EXPORT.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file)
+        rows, header = list(reader), reader.fieldnames
+    for row in rows:
+        if row["Order ID"].strip() == order_id:
+            row |= {
+                "Order Status": "Shipped",
+                "Order Substatus": "Awaiting collection",
+                "Shipping Provider Name": "UPS",
+            }
+            row |= {"RTS Time": "11/22/2026 9:00:00 AM\t", "Tracking ID": "1Z12345E6605272234"}
+    with (kit / "incoming" / "orders.csv").open("w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.DictWriter(file, header)
+        writer.writeheader()
+        writer.writerows(rows)
+    planned = folder.run("resume", "kit", "--dry-run", "--json")
+    assert planned.summary["moved_on"] == {"AWAITING_COLLECTION": 1}
+    assert folder.value("SELECT base_state FROM orders WHERE channel_order_id = ?", order_id) == "open"
+    folder.run("resume", "kit", "--quiet")
+    assert folder.value("SELECT base_state FROM orders WHERE channel_order_id = ?", order_id) == "closed"
+    content = folder.dump()
+    folder.run("resume", "kit", "--quiet")
+    assert folder.dump() == content
+    folder.run("handover", "kit", "--quiet")
+    assert order_id not in (kit / "urgent.csv").read_text("utf-8")
+
+
+def test_a_file_that_cannot_be_read_is_named_and_stays_for_the_next_time(folder):
+    folder.write_rules()
+    folder.run("sync", "--from", EXPORT, "--quiet")
+    folder.run("handover", "kit", "--quiet")
+    broken = folder.path / "kit" / "incoming" / "labels.pdf"
+    broken.write_bytes(b"<html>sign in</html>")
+    for attempt in range(2):
+        finished = folder.run("resume", "kit", "--no-sync", expect=3)
+        assert "labels.pdf" in finished.stderr, attempt
+    broken.unlink()
+    folder.run("resume", "kit", "--no-sync")
 
 
 def write_kit(folder: Path, text: str) -> None:
