@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pypdfium2
 import pytest
-from openpyxl import load_workbook
+from openpyxl import Workbook, load_workbook
 
 from tests.handover.seller_center import SellerCenter, joined
+from tiktok_erp.channels.seller_center import write_tracking_template
 from tiktok_erp.errors import UsageError
 from tiktok_erp.handover.kit import new_kit, read_kit
 
@@ -134,6 +135,33 @@ def test_a_rebuild_draws_nothing_again_and_leaves_everyone_their_packages(day):
     assert {path.relative_to(kit): path.stat().st_ino for path in kit.rglob("*.pdf")} == drawn
     assert listed(kit) == before
     assert not [path for path in kit.parent.iterdir() if path.name.startswith(".kit")]
+
+
+def test_downloaded_templates_are_filled_in_this_kit_and_the_next(day):
+    kit = day.folder.path / "kit"
+    template = day.folder.path / "downloaded.xlsx"
+    write_tracking_template(template, [])
+    workbook = load_workbook(template)
+    workbook["How to use it"]["A1"] = "The platform's own words"
+    workbook.save(template)
+    listing = day.query(
+        "SELECT l.listing_id, l.seller_sku, sum(v.available_to_sell) AS n FROM listings l JOIN v_stock v USING (sku)"
+        " WHERE l.seller_sku <> '' GROUP BY 1 HAVING n > 3 ORDER BY 1 LIMIT 1"
+    )[0]
+    stock = Workbook()
+    stock.active.append(["Seller SKU", "SKU ID", "Quantity in U.S Pickup Warehouse"])
+    stock.active.append([listing["seller_sku"], listing["listing_id"], listing["n"] + 1])
+    stock.save(day.folder.path / "stock.xlsx")
+    day.run("handover", "kit", "--tracking-template", template, "--stock-template", "stock.xlsx", "--quiet")
+    for again in (False, True):
+        if again:
+            day.run("handover", "kit", "--people", "3", "--quiet")
+        filled = load_workbook(kit / "seller-center" / "tracking-upload.xlsx")
+        assert filled["How to use it"]["A1"].value == "The platform's own words"
+        assert filled["Shipping info"].max_row > 4
+        quantity = load_workbook(kit / "seller-center" / "stock-update.xlsx").active["C2"].value
+        assert int(quantity) == listing["n"]
+    assert load_workbook(template)["Shipping info"].max_row == 2
 
 
 def test_a_dry_run_writes_no_kit(day):

@@ -12,10 +12,13 @@ from tiktok_erp.cli.session import Session, run_command
 from tiktok_erp.messages import tr
 
 if TYPE_CHECKING:
+    from tiktok_erp.cli.output import Output
     from tiktok_erp.handover.kit import KitWriter
     from tiktok_erp.handover.run import KitCount
+    from tiktok_erp.model.outcome import Outcome
 
 _PASSWORD = "TIKTOK_ERP_ZIP_PASSWORD"
+_STOCK_NAME = "stock-update.xlsx"
 
 
 def register(app: typer.Typer) -> None:
@@ -31,7 +34,7 @@ def handover(
         Path | None,
         typer.Option(
             "--tracking-template",
-            help="Seller Center's tracking template as downloaded; the kit has it filled.",
+            help="Seller Center's tracking template as downloaded; the next kits use it again.",
             show_default=False,
         ),
     ] = None,
@@ -147,13 +150,15 @@ def _open(count: KitCount) -> int:
 
 def _fill_tracking(session: Session, kit: KitWriter, template: Path | None) -> None:
     from tiktok_erp.channels.seller_center import read_tracking_template
-    from tiktok_erp.handover.run import TRACKING_FILE
+    from tiktok_erp.handover.run import TRACKING_FILE, TRACKING_TEMPLATE
     from tiktok_erp.tracking.files import TrackingFiles, split_orders_path
 
     path = kit.folder / TRACKING_FILE
-    if template is not None:
-        read_tracking_template(template)
-        kit.copied(TRACKING_FILE, template)
+    source = template or kit.file_before(TRACKING_TEMPLATE)
+    if source is not None:
+        read_tracking_template(source)
+        kit.copied(TRACKING_TEMPLATE, source)
+        kit.copied(TRACKING_FILE, source)
     path.parent.mkdir(mode=0o700, exist_ok=True)
     files = TrackingFiles(session.store, session.rules(), session.only_failures(), run_id=session.run_id)
     files.write(path, only=None, for_kit=True)
@@ -168,22 +173,42 @@ def _fill_stock(session: Session, kit: KitWriter, template: Path | None) -> None
     from tiktok_erp.stock.push import fill_template
     from tiktok_erp.stock.run import ReserveCount
 
-    source = template
-    if source is None and kit.before is not None and (kit.before.folder / STOCK_FILE).exists():
-        source = kit.before.folder / STOCK_FILE
+    source = template or kit.file_before(STOCK_FILE)
     if source is None:
         return
     kit.copied(STOCK_FILE, source)
     fill_template(
         session.store,
         kit.folder / STOCK_FILE,
-        session.only_failures(),
+        _Doubts(session.out),
         ReserveCount(),
         channel="tiktok",
         rules=session.rules(),
         dry_run=False,
         yes=False,
     )
+
+
+class _Doubts:
+    """Turns what a stage would not do by itself into a note: a kit is made all the same, without that."""
+
+    wants_fields = False
+
+    def __init__(self, out: Output) -> None:
+        self._out = out
+
+    def item(self, outcome: Outcome) -> None:
+        if outcome.result == "failed":
+            self._out.warn(tr("{file}: {text}", file=_STOCK_NAME, text=outcome.text or outcome.cause))
+
+    def say(self, text: str) -> None:
+        return None
+
+    def warn(self, text: str) -> None:
+        self._out.warn(tr("{file}: {text}", file=_STOCK_NAME, text=text))
+
+    def progress(self, what: str, done: int, total: int | None) -> None:
+        return None
 
 
 def _zip_password(session: Session) -> str:

@@ -90,6 +90,13 @@ class KitWriter:
         self._old_names = {told["key"]: name for name, told in before.files.items() if told["key"]} if before else {}
         self.kept_aside: Path | None = None  # the kit before, when somebody wrote into it at the last moment
 
+    def file_before(self, name: str) -> Path | None:
+        """Return a file of the kit before, None where it had none."""
+        if self.before is None or name not in self.before.files:
+            return None
+        path = self.before.folder / name
+        return path if path.is_file() else None
+
     def text(self, name: str, content: str) -> None:
         """Write a text file. A mark at the start makes spreadsheet programs read a table as UTF-8."""
         mark = "\ufeff" if name.endswith(".csv") else ""

@@ -344,9 +344,9 @@ def render_list(person: int, rows: Sequence[ListRow], made_at: datetime, zone: t
     body = []
     for row in rows:
         number = f'<br><span class="n">{_text(row.tracking_number)}</span>' if row.tracking_number else ""
-        place = row.place if row.place == row.package_id else f"{row.place} ({row.package_id})"
+        name = "" if row.place == row.package_id else f'<br><span class="n">{_text(row.package_id)}</span>'
         cells = (
-            f"<b>{_text(place)}</b>",
+            f'<b class="n">{_text(row.place)}</b>{name}',
             f'<span class="{row.urgency}">{_text(row.ship_by)}</span>',
             *(_text(step_text(row.step)), _text(row.items), str(row.pieces)),
             "<br>".join(f'<span class="n">{_text(number)}</span>' for number in row.numbers.split()),

@@ -32,7 +32,7 @@ _CASES = ("packed_but_cancelled", "packed_but_cancel_requested", "packed_without
 
 @dataclass(slots=True)
 class ResumeCount:
-    """What one kit brought. `moved_on` counts packages whose orders changed since the kit was made, by the change."""
+    """What one kit brought. `moved_on` counts orders that changed since the kit was made, by what they became."""
 
     packed: int = 0
     printed: int = 0
@@ -55,11 +55,11 @@ class KitReader:
         ids = {order_id for told in kit.packages.values() for order_id in told["orders"]}
         statuses = load_statuses(self._store, sorted(ids))
         for package_id, told in sorted(kit.packages.items()):
-            changes = {
+            changes = [
                 (before, statuses[order_id])
                 for order_id, before in told["orders"].items()
                 if statuses.get(order_id, before) != before
-            }
+            ]
             for before, after in sorted(changes):
                 self.count.moved_on[after] += 1
                 self._report.item(

@@ -45,6 +45,7 @@ from tiktok_erp.store.packages import load_package_units
 from tiktok_erp.store.runs import load_as_of
 
 TRACKING_FILE = "seller-center/tracking-upload.xlsx"
+TRACKING_TEMPLATE = "seller-center/tracking-template.xlsx"  # as it was downloaded, for the next kits
 STOCK_FILE = "seller-center/stock-update.xlsx"
 # Small enough for a printer, and so that a new label makes one file anew and not all.
 _PAGES_A_FILE = 100
@@ -115,6 +116,11 @@ def write_kit(
         labels |= _write_paper(store, rules, kit, f"person-{person}", mine, count)
         report.progress(tr("people"), person, people)
     labels |= _write_printed(store, kit, todo)
+    labels |= {
+        work.item.package_id: tr("bought elsewhere: you have it")
+        for work in todo
+        if work.step == PACK and work.item.label_sha256 is None
+    }
     as_of = _as_of(store)
     for person, items in shares.items():
         rows = [_list_row(by_id[item.package_id], labels, rules, now) for item in items]
