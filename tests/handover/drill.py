@@ -251,6 +251,7 @@ def _buyers_change_their_minds(shop: Any, rng: random.Random) -> None:
 def _afternoon(shop: Any) -> None:
     """The tool goes on: what is left is bought, printed and told."""
     for step in (
+        ("print-labels",),
         ("allocate", "--no-wait"),
         ("print-labels",),
         ("print-labels", "--from", "rest.csv"),
