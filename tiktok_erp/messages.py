@@ -6,11 +6,15 @@ Every text that a person reads goes through `tr`. `--json` field names and cause
 from __future__ import annotations
 
 import gettext
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 _LOCALE_DIR = Path(__file__).parent / "locale"
 _catalogue: gettext.NullTranslations = gettext.NullTranslations()
 _language = "en"
+_borrowed: ContextVar[gettext.NullTranslations | None] = ContextVar("borrowed", default=None)
 
 LANGUAGES = ("en", "zh")
 
@@ -18,13 +22,26 @@ LANGUAGES = ("en", "zh")
 def use_language(language: str) -> None:
     """Choose the language of every later `tr` call in this process. Raises ValueError for one that has no catalogue."""
     global _catalogue, _language
+    _catalogue = _read(language)
+    _language = language
+
+
+@contextmanager
+def in_language(language: str) -> Iterator[None]:
+    """Let the block, and nothing that runs beside it, speak another language: paper has one of its own."""
+    token = _borrowed.set(_read(language))
+    try:
+        yield
+    finally:
+        _borrowed.reset(token)
+
+
+def _read(language: str) -> gettext.NullTranslations:
     if language not in LANGUAGES:
         raise ValueError(f"no catalogue for language {language!r}; there are {', '.join(LANGUAGES)}")
     if language == "en":
-        _catalogue = gettext.NullTranslations()
-    else:
-        _catalogue = gettext.translation("tiktok_erp", _LOCALE_DIR, languages=[language])
-    _language = language
+        return gettext.NullTranslations()
+    return gettext.translation("tiktok_erp", _LOCALE_DIR, languages=[language])
 
 
 def language() -> str:
@@ -34,7 +51,7 @@ def language() -> str:
 
 def tr(text: str, /, **values: object) -> str:
     """Return `text` in the language in use, its `{names}` filled from `values`. `text` must be a literal."""
-    translated = _catalogue.gettext(text)
+    translated = (_borrowed.get() or _catalogue).gettext(text)
     return translated.format(**values) if values else translated
 
 

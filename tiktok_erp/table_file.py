@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
     from zipfile import ZipFile
 
-    from openpyxl.workbook import Workbook
 
 _ZIP_MAGIC = b"PK\x03\x04"
 _OLD_EXCEL_MAGIC = b"\xd0\xcf\x11\xe0"  # .xls, and any Office file with a password
@@ -535,18 +534,6 @@ def _unescaped(text: str) -> str:
 
 def _give_another() -> str:
     return tr("give the path of a CSV or XLSX file")
-
-
-def open_workbook(path: Path) -> Workbook:
-    """Return the workbook as openpyxl opens it, without its warnings. Raises whatever openpyxl raises."""
-    import warnings
-
-    from openpyxl import load_workbook
-
-    with warnings.catch_warnings():
-        # No default style, extensions that openpyxl does not know: Seller Center's files have them, we need none.
-        warnings.simplefilter("ignore", UserWarning)
-        return load_workbook(path)
 
 
 def _xlsx_text(value: object) -> str:

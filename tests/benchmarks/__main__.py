@@ -17,6 +17,7 @@ from pathlib import Path
 
 from tests.benchmarks.fetch import fetch, memory
 from tests.benchmarks.files import files
+from tests.benchmarks.handover import kit, outage
 from tests.benchmarks.ingest import Ingest
 from tests.benchmarks.paper import label_files, merge_bare, merge_ours
 from tests.benchmarks.stock import Reserving, long_ledger, show_seconds, soak, timed
@@ -190,12 +191,14 @@ BENCHMARKS: dict[str, Callable[[Path], list[Row]]] = {
     "rules": rules,
     "paper": paper,
     "demo": demo,
+    "kit": kit,
+    "outage": outage,
     "stock": stock,
     "stock-soak": soak_stock,
     "upload": upload,
 }
 
-TAKES_MINUTES = ("ingest-100k", "memory", "files", "stock-soak", "upload")
+TAKES_MINUTES = ("ingest-100k", "memory", "files", "stock-soak", "upload", "kit", "outage")
 
 if __name__ == "__main__":
     main()

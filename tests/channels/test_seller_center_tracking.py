@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import pytest
 from openpyxl import Workbook, load_workbook
 
-from tiktok_erp.channels.seller_center import TrackingRow, write_tracking_template
+from tiktok_erp.channels.seller_center import (
+    TrackingRow,
+    fill_tracking_template,
+    read_tracking_template,
+    write_tracking_template,
+)
+from tiktok_erp.channels.seller_center_tracking import SplitRow, read_told_rows, write_split_orders
 from tiktok_erp.errors import InputFileError, UsageError
 
 ROWS = [
@@ -116,34 +123,119 @@ def older_template(tmp_path: Path) -> Path:
     return tmp_path / "downloaded.xlsx"
 
 
-def test_a_downloaded_template_keeps_its_sheets_and_gets_the_rows(older_template: Path, tmp_path: Path) -> None:
-    path = tmp_path / "tracking.xlsx"
-    write_tracking_template(path, ROWS, template=older_template)
-    workbook = load_workbook(path)
+def contents(path: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def test_a_downloaded_template_is_filled_in_place_and_only_its_cells_change(older_template: Path) -> None:
+    before = contents(older_template)
+    template = read_tracking_template(older_template)
+    assert [row.tracking_number for row in template.rows] == ["left over"]
+    assert fill_tracking_template(template, [(None, row) for row in ROWS]) == 9
+    after = contents(older_template)
+    assert {name for name in after if after[name] != before[name]} == {template.part}
+    assert list(after) == list(before)
+    workbook = load_workbook(older_template)
     assert workbook["How to use it"]["A1"].value == "The platform's own words"
     rows = list(workbook["Shipping info"].iter_rows(min_row=3, values_only=True))
     assert rows == [
         ("576461413038785752", None, None, "9400111206206406260787", "USPS", None, "N/A"),
         ("576461413038783117", None, None, "1Z12345E6605272234", "UPS", None, "7573300011122233344"),
     ]
+    assert workbook["Shipping info"]["A1"].value == "Review the examples before you fill out this sheet."
 
 
-def test_a_downloaded_template_is_left_as_it_was(older_template: Path, tmp_path: Path) -> None:
-    before = older_template.read_bytes()
-    write_tracking_template(tmp_path / "tracking.xlsx", ROWS, template=older_template)
-    assert older_template.read_bytes() == before
+def test_rows_that_stand_there_are_filled_and_keep_their_other_cells(older_template: Path) -> None:
+    workbook = load_workbook(older_template)
+    sheet = workbook["Shipping info"]
+    sheet.append(["576461413038785752", "1729592969712207013", "2", None, None, "Standard", None])
+    workbook.save(older_template)
+    template = read_tracking_template(older_template)
+    keep, fill = template.rows
+    assert fill_tracking_template(template, [(keep, None), (fill, ROWS[0])]) == 3
+    rows = list(load_workbook(older_template)["Shipping info"].iter_rows(min_row=3, values_only=True))
+    assert rows[0][3] == "left over"
+    assert rows[1] == (
+        "576461413038785752",
+        "1729592969712207013",
+        "2",
+        "9400111206206406260787",
+        "USPS",
+        "Standard",
+        "N/A",
+    )
 
 
-def test_our_own_template_can_be_filled_again(written: Path) -> None:
-    write_tracking_template(written, ROWS[1:], template=written)
+def test_cells_keep_their_style_and_what_looks_like_markup_stays_text(older_template: Path) -> None:
+    workbook = load_workbook(older_template)
+    cell = workbook["Shipping info"]["D3"]
+    cell.number_format = "@"
+    workbook.save(older_template)
+    template = read_tracking_template(older_template)
+    row = TrackingRow("576461413038700000", "<A&B>", "=1+1")
+    fill_tracking_template(template, [(template.rows[0], row)])
+    sheet = load_workbook(older_template)["Shipping info"]
+    assert (sheet["D3"].value, sheet["D3"].number_format) == ("<A&B>", "@")
+    assert (sheet["E3"].value, sheet["E3"].data_type) == ("=1+1", "s")
+
+
+def test_filling_a_second_time_leaves_the_file_as_it_is(written: Path) -> None:
+    before = written.stat().st_mtime_ns
+    template = read_tracking_template(written)
+    assert fill_tracking_template(template, list(zip(template.rows, ROWS, strict=True))) == 0
+    assert written.stat().st_mtime_ns == before
+
+
+def test_rows_that_go_leave_no_gap(written: Path) -> None:
+    template = read_tracking_template(written)
+    assert fill_tracking_template(template, [(template.rows[1], None)]) == 1
     sheet = load_workbook(written)["Shipping info"]
     assert [row[0] for row in sheet.iter_rows(min_row=2, values_only=True)] == ["Order ID", "576461413038783117"]
+
+
+def test_a_template_with_rows_made_ready_gives_new_rows_their_style(tmp_path: Path) -> None:
+    path = tmp_path / "ready.xlsx"
+    write_tracking_template(path, [])
+    workbook = load_workbook(path)
+    for line in range(3, 6):
+        for column in "ABCD":
+            workbook["Shipping info"][f"{column}{line}"].number_format = "@"
+    workbook.save(path)
+    template = read_tracking_template(path)
+    assert template.rows == ()
+    fill_tracking_template(template, [(None, row) for row in ROWS])
+    sheet = load_workbook(path)["Shipping info"]
+    assert [sheet[f"B{line}"].value for line in (3, 4, 5)] == [ROWS[0].tracking_number, ROWS[1].tracking_number, None]
+    assert {sheet[f"{column}{line}"].number_format for column in "ABCD" for line in (3, 4, 5)} == {"@"}
+
+
+def test_a_tick_behind_the_last_column_is_read_back(written: Path) -> None:
+    workbook = load_workbook(written)
+    workbook["Shipping info"]["E3"] = "x"
+    workbook["Shipping info"]["E2"] = "Result"
+    workbook["Shipping info"]["F4"] = "Tracking ID is used"
+    workbook.save(written)
+    assert [row.remarks for row in read_told_rows(written)] == [("x",), ("Tracking ID is used",)]
+
+
+def test_split_orders_stand_in_a_file_of_their_own_with_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "split.xlsx"
+    write_split_orders(path, [SplitRow("576461413038785752", "P000001", "MUG x 1", "1Z12345E6605272234", "UPS")])
+    workbook = load_workbook(path)
+    assert workbook.sheetnames == ["Split orders"]
+    sheet = workbook["Split orders"]
+    assert "Manage Orders" in sheet["A2"].value
+    sheet["F7"] = "done"
+    workbook.save(path)
+    (row,) = read_told_rows(path)
+    assert (row.order_id, row.tracking_number, row.remarks) == ("576461413038785752", "1Z12345E6605272234", ("done",))
 
 
 def test_another_workbook_is_no_template(tmp_path: Path) -> None:
     Workbook().save(tmp_path / "other.xlsx")
     (tmp_path / "broken.xlsx").write_bytes(b"PK")
     for name in ("other.xlsx", "broken.xlsx", "missing.xlsx"):
-        with pytest.raises(InputFileError, match="not Seller Center's template"):
-            write_tracking_template(tmp_path / "tracking.xlsx", ROWS, template=tmp_path / name)
-    assert not (tmp_path / "tracking.xlsx").exists()
+        for read in (read_tracking_template, read_told_rows):
+            with pytest.raises(InputFileError, match="not Seller Center's template"):
+                read(tmp_path / name)

@@ -6,6 +6,17 @@
 from __future__ import annotations
 
 from tiktok_erp.channels.seller_center_orders import read_order_export
-from tiktok_erp.channels.seller_center_tracking import TrackingRow, write_tracking_template
+from tiktok_erp.channels.seller_center_tracking import (
+    TrackingRow,
+    fill_tracking_template,
+    read_tracking_template,
+    write_tracking_template,
+)
 
-__all__ = ["TrackingRow", "read_order_export", "write_tracking_template"]
+__all__ = [
+    "TrackingRow",
+    "fill_tracking_template",
+    "read_order_export",
+    "read_tracking_template",
+    "write_tracking_template",
+]

@@ -6,17 +6,14 @@ bytes, whatever is in it that nobody documents.
 
 from __future__ import annotations
 
-import io
-import os
 import re
-import zipfile
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from tiktok_erp.errors import InputFileError, UsageError
+from tiktok_erp.channels.workbook_edit import column_index, column_letters, read_part, replace_part
+from tiktok_erp.errors import InputFileError
 from tiktok_erp.messages import tr
 from tiktok_erp.table_file import TableFile, TableRow, plain_header, sheet_parts
 
@@ -70,9 +67,7 @@ def fill_stock_template(template: StockTemplate, quantities: Mapping[int, Mappin
 
     Raises UsageError when the file cannot be written (what was there stays).
     """
-    with zipfile.ZipFile(template.path) as archive:
-        sheet = archive.read(template.part).decode("utf-8")
-    before = sheet
+    sheet = before = read_part(template.path, template.part)
     changed = 0
     told = {row.line: dict(row.quantities) for row in template.rows}
     for line, wanted in sorted(quantities.items()):
@@ -81,7 +76,7 @@ def fill_stock_template(template: StockTemplate, quantities: Mapping[int, Mappin
                 sheet = _with_cell(template, sheet, f"{template.columns[warehouse]}{line}", quantity)
                 changed += 1
     if sheet != before:
-        _replace_part(template, sheet.encode("utf-8"))
+        replace_part(template.path, template.part, sheet.encode("utf-8"))
     return changed
 
 
@@ -124,28 +119,12 @@ def _template(path: Path, part: str, header: TableRow, rows: Sequence[TableRow])
             continue
         quantities = tuple((warehouse, int(cell) if cell else None) for warehouse, cell in cells.items())
         good.append(StockRow(row.line, sku, listing_id, quantities))
-    columns = {warehouse: _letters(index) for warehouse, index in places.items()}
+    columns = {warehouse: column_letters(index) for warehouse, index in places.items()}
     return StockTemplate(path, part, columns, tuple(good), tuple(unreadable))
 
 
 def _cell(row: TableRow, index: int) -> str:
     return row.cells[index].strip() if index < len(row.cells) else ""
-
-
-def _letters(index: int) -> str:
-    letters = ""
-    index += 1
-    while index:
-        index, rest = divmod(index - 1, 26)
-        letters = chr(65 + rest) + letters
-    return letters
-
-
-def _index(letters: str) -> int:
-    index = 0
-    for letter in letters:
-        index = index * 26 + ord(letter) - 64
-    return index
 
 
 def _with_cell(template: StockTemplate, sheet: str, reference: str, quantity: int) -> str:
@@ -170,7 +149,7 @@ def _with_cell(template: StockTemplate, sheet: str, reference: str, quantity: in
     written = _cell_xml(prefix, f' r="{reference}"', quantity, False)
     at = len(body)
     for other in re.finditer(rf'<{prefix}c\s[^>]*?\br="([A-Z]+){line}"', body):
-        if _index(other[1]) > _index(letters):
+        if column_index(other[1]) > column_index(letters):
             at = other.start()
             break
     whole = f"<{prefix}row{place['head']}>{body[:at]}{written}{body[at:]}</{prefix}row>"
@@ -181,32 +160,6 @@ def _cell_xml(prefix: str, head: str, quantity: int, is_text: bool) -> str:
     if is_text:
         return f'<{prefix}c{head} t="inlineStr"><{prefix}is><{prefix}t>{quantity}</{prefix}t></{prefix}is></{prefix}c>'
     return f"<{prefix}c{head}><{prefix}v>{quantity}</{prefix}v></{prefix}c>"
-
-
-def _replace_part(template: StockTemplate, content: bytes) -> None:
-    packed = io.BytesIO()
-    with zipfile.ZipFile(template.path) as source, zipfile.ZipFile(packed, "w") as target:
-        for entry in source.infolist():
-            target.writestr(entry, content if entry.filename == template.part else source.read(entry))
-    path = template.path
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        try:
-            with unfinished.open("wb") as file:
-                file.write(packed.getvalue())
-                file.flush()
-                os.fsync(file.fileno())
-            unfinished.replace(path)
-        except BaseException:
-            with suppress(OSError):
-                unfinished.unlink()
-            raise
-    except OSError as cause:
-        raise UsageError(
-            tr("the file cannot be written: {reason}", reason=cause.strerror or "?"),
-            subject=str(path),
-            next_step=tr("give a path in a folder that exists and can be written"),
-        ) from cause
 
 
 def _no_template(path: Path) -> InputFileError:

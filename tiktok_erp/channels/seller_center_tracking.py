@@ -1,4 +1,4 @@
-"""Write Seller Center's bulk tracking template. Edge; layout: TikTok reference, section 8.3.
+"""Read, fill and write Seller Center's bulk tracking template. Edge; layout: TikTok reference, section 8.3.
 
 The same rows give the same bytes, so that a second run leaves a file that was uploaded as it is.
 """
@@ -6,19 +6,25 @@ The same rows give the same bytes, so that a second run leaves a file that was u
 from __future__ import annotations
 
 import io
-import os
 import re
 import zipfile
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tiktok_erp.errors import InputFileError, UsageError
+from tiktok_erp.channels.workbook_edit import (
+    NewRow,
+    column_letters,
+    read_part,
+    replace_part,
+    with_rows,
+    write_whole,
+)
+from tiktok_erp.errors import InputFileError
 from tiktok_erp.messages import tr
-from tiktok_erp.table_file import open_workbook
+from tiktok_erp.table_file import TableFile, TableRow, plain_header, sheet_parts
 
 if TYPE_CHECKING:
     from openpyxl import Workbook
@@ -29,7 +35,15 @@ NO_GROUP = "N/A"
 _SHEET = "Shipping info"
 _NOTE = "Review the examples before you fill out this sheet."
 _HEADERS = ("Order ID", "Tracking ID", "Shipping Provider Name", "Auto Combine Group ID")
-_LAST_ROW_OF_HEADERS = 5
+# The older template has these as well (TikTok reference, section 8.3).
+_ALL_HEADERS = frozenset(
+    plain_header(header)
+    for header in (*_HEADERS, "SKU ID(optional)", "Quantity(optional)", "Shipping Service(optional)")
+)
+_SPLIT_SHEET = "Split orders"
+_SPLIT_HEADERS = ("Order ID", "Package", "Items", "Tracking ID", "Shipping Provider Name", "Done")
+_SPLIT_OWN = frozenset(plain_header(header) for header in _SPLIT_HEADERS[:-1])
+_LAST_ROW_OF_HEADERS = 8
 _WIDTHS = (24, 32, 28, 26)
 _HOW_TO = (
     "1. Fill out the sheet Shipping info, one row for each order. Data begins in row 3.",
@@ -67,33 +81,154 @@ class TrackingRow:
     auto_combine_group_id: str | None = None
 
 
-def write_tracking_template(path: Path, rows: Sequence[TrackingRow], *, template: Path | None = None) -> None:
-    """Write `rows` in the current template's shape, or into a copy of `template`, the file the seller downloaded.
+@dataclass(frozen=True, slots=True)
+class TemplateRow:
+    """One row of a template as it was read. `remarks` are the cells outside the template's own columns: ticks, errors."""
 
-    A template keeps its sheets; rows that stood below its headers are replaced. It may be of the older kind, whose
-    further columns stay empty. Every cell is text; a file that is there is replaced whole.
-    Raises UsageError when the file cannot be written (what was there stays), InputFileError when `template` is not
-    such a file.
+    line: int
+    order_id: str
+    tracking_number: str
+    provider_name: str
+    auto_combine_group_id: str
+    remarks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TrackingTemplate:
+    """A downloaded or filled template as it was read. `columns` are the letters of our columns, by header."""
+
+    path: Path
+    part: str
+    header_line: int
+    columns: Mapping[str, str]
+    rows: tuple[TemplateRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SplitRow:
+    """One package of an order that leaves in several: no file tells its number, a person does it order by order."""
+
+    order_id: str
+    package_id: str
+    items: str
+    tracking_number: str
+    provider_name: str
+
+
+def write_tracking_template(path: Path, rows: Sequence[TrackingRow]) -> None:
+    """Write `rows` in the current template's exact shape. Every cell is text; a file that is there is replaced whole.
+
+    Raises UsageError when the file cannot be written (what was there stays).
     """
-    content = _workbook_bytes(rows) if template is None else _filled_bytes(template, rows)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    write_whole(path, _workbook_bytes(rows))
+
+
+def read_tracking_template(path: Path) -> TrackingTemplate:
+    """Return the rows of a template, of the current kind or the older one. Raises InputFileError when the file is none."""
+    return _read(path, _SHEET, _ALL_HEADERS)
+
+
+def read_told_rows(path: Path) -> tuple[TemplateRow, ...]:
+    """Return the rows of a template, or of a file of split orders, that somebody worked on. Raises InputFileError."""
     try:
-        try:
-            with unfinished.open("wb") as target:
-                target.write(content)
-                target.flush()
-                os.fsync(target.fileno())
-            unfinished.replace(path)
-        except BaseException:
-            with suppress(OSError):
-                unfinished.unlink()
-            raise
-    except OSError as cause:
-        raise UsageError(
-            tr("the file cannot be written: {reason}", reason=cause.strerror or "?"),
-            subject=str(path),
-            next_step=tr("give a path in a folder that exists and can be written"),
-        ) from cause
+        is_split = _SPLIT_SHEET in sheet_parts(path)
+    except Exception as cause:  # a broken file is answered with whatever the parsers of its parts raise
+        raise _no_template(path) from cause
+    return (_read(path, _SPLIT_SHEET, _SPLIT_OWN) if is_split else read_tracking_template(path)).rows
+
+
+def fill_tracking_template(
+    template: TrackingTemplate, rows: Sequence[tuple[TemplateRow | None, TrackingRow | None]]
+) -> int:
+    """Make `rows` the data of the file in place; return how many cells changed. None changed: nothing is written.
+
+    A pair is a row that stands there and what it is to say: None keeps all it has, and None as the first makes a new
+    row. Rows in no pair go. Only cells are written: every sheet and every other part of the workbook keeps its bytes.
+    """
+    changed = 0
+    lines: list[NewRow] = []
+    for standing, wanted in rows:
+        cells = _changed_cells(template, standing, wanted) if wanted is not None else {}
+        changed += len(cells)
+        lines.append(NewRow(standing.line if standing is not None else None, cells))
+    kept = {line.line for line in lines}
+    changed += sum(row.line not in kept for row in template.rows)
+    if changed:
+        sheet = with_rows(read_part(template.path, template.part), template.header_line + 1, lines)
+        replace_part(template.path, template.part, sheet.encode("utf-8"))
+    return changed
+
+
+def write_split_orders(path: Path, rows: Sequence[SplitRow]) -> None:
+    """Write the orders that Seller Center's template cannot tell, with what a person does about them."""
+    from openpyxl import Workbook
+
+    workbook = Workbook()
+    workbook.properties.creator = "tiktok_erp"
+    workbook.properties.created = _FIXED_TIME
+    sheet = workbook.active
+    assert sheet is not None
+    sheet.title = _SPLIT_SHEET
+    how_to = (
+        tr("These orders leave in several packages; Seller Center's file cannot tell their numbers."),
+        tr("1. Open the order under Manage Orders in Seller Center and choose to ship a part of it."),
+        tr("2. Choose exactly the items of the row, enter its number and its carrier, and confirm."),
+        tr("3. Write x into the column Done. `tiktok-erp upload-tracking --from FILE` takes it back."),
+    )
+    _fill(sheet, 1, [(line,) for line in how_to])
+    _fill(sheet, len(how_to) + 2, [_SPLIT_HEADERS])
+    _fill(
+        sheet,
+        len(how_to) + 3,
+        [(row.order_id, row.package_id, row.items, row.tracking_number, row.provider_name) for row in rows],
+    )
+    for column, width in zip("ABCDEF", (24, 12, 48, 32, 24, 10), strict=True):
+        sheet.column_dimensions[column].width = width
+    write_whole(path, _saved(workbook))
+
+
+def _read(path: Path, sheet: str, own_headers: Collection[str]) -> TrackingTemplate:
+    try:
+        part = sheet_parts(path)[sheet]
+    except Exception as cause:  # a broken file is answered with whatever the parsers of its parts raise
+        raise _no_template(path) from cause
+    first, rest = TableFile(path, sheet=sheet).read()
+    rows = [first, *rest]
+    for index, row in enumerate(rows[:_LAST_ROW_OF_HEADERS]):
+        names = {plain_header(cell): place for place, cell in enumerate(row.cells) if cell.strip()}
+        places = {header: names[plain_header(header)] for header in _HEADERS if plain_header(header) in names}
+        if set(_HEADERS[:3]) <= places.keys():
+            own = {place for name, place in names.items() if name in own_headers}
+            return TrackingTemplate(
+                path,
+                part,
+                row.line,
+                {header: column_letters(place) for header, place in places.items()},
+                tuple(_template_row(below, places, own) for below in rows[index + 1 :]),
+            )
+    raise _no_template(path)
+
+
+def _template_row(row: TableRow, places: Mapping[str, int], own: Collection[int]) -> TemplateRow:
+    def cell(header: str) -> str:
+        place = places.get(header, len(row.cells))
+        return row.cells[place].strip() if place < len(row.cells) else ""
+
+    remarks = tuple(text.strip() for place, text in enumerate(row.cells) if place not in own and text.strip())
+    order_id, number, provider, group = (cell(header) for header in _HEADERS)
+    return TemplateRow(row.line, order_id, number, provider, group, remarks)
+
+
+def _changed_cells(template: TrackingTemplate, standing: TemplateRow | None, row: TrackingRow) -> dict[str, str]:
+    """Return what must be written so that the line says `row`."""
+    old = ("", "", "", "")
+    if standing is not None:
+        old = (standing.order_id, standing.tracking_number, standing.provider_name, standing.auto_combine_group_id)
+    return {
+        template.columns[header]: value
+        for header, value, stands in zip(_HEADERS, _values(row), old, strict=True)
+        if header in template.columns and value != stands
+    }
 
 
 def _workbook_bytes(rows: Sequence[TrackingRow]) -> bytes:
@@ -124,39 +259,6 @@ def _workbook_bytes(rows: Sequence[TrackingRow]) -> bytes:
     workbook.active = shipping
 
     return _saved(workbook)
-
-
-def _filled_bytes(template: Path, rows: Sequence[TrackingRow]) -> bytes:
-    try:
-        workbook = open_workbook(template)
-    except Exception as cause:  # openpyxl answers to a broken file with whatever its parsers raise
-        raise _no_template(template) from cause
-    if _SHEET not in workbook.sheetnames:
-        raise _no_template(template)
-    sheet = workbook[_SHEET]
-    header_row, columns = _find_headers(sheet, template)
-    if sheet.max_row > header_row:
-        sheet.delete_rows(header_row + 1, sheet.max_row - header_row)
-    width = max(columns.values())
-    table = []
-    for row in rows:
-        cells = [""] * width
-        for header, value in zip(_HEADERS, _values(row), strict=True):
-            if header in columns:
-                cells[columns[header] - 1] = value
-        table.append(cells)
-    _fill(sheet, header_row + 1, table)
-    return _saved(workbook)
-
-
-def _find_headers(sheet: Worksheet, template: Path) -> tuple[int, dict[str, int]]:
-    """Return the header row and the column of each of our headers in it. The group's column may be missing."""
-    for row_number in range(1, _LAST_ROW_OF_HEADERS + 1):
-        names = {" ".join(str(cell.value).split()).casefold(): cell.column for cell in sheet[row_number] if cell.value}
-        columns = {header: names[header.casefold()] for header in _HEADERS if header.casefold() in names}
-        if set(_HEADERS[:3]) <= columns.keys():
-            return row_number, columns
-    raise _no_template(template)
 
 
 def _no_template(template: Path) -> InputFileError:

@@ -15,6 +15,7 @@ from tiktok_erp.cli import (
     check,
     demo,
     doctor,
+    handover,
     init,
     labels,
     live,
@@ -24,6 +25,7 @@ from tiktok_erp.cli import (
     quarantine,
     report,
     reserve_stock,
+    resume,
     rules,
     run,
     simulate,
@@ -95,6 +97,8 @@ doctor.register(app)
 alerts.register(app)
 live.register(app)
 report.register(app)
+handover.register(app)
+resume.register(app)
 
 
 def main() -> None:

@@ -58,6 +58,7 @@ class Output:
         self.old_failures = 0
         self.rounds = 0
         self.more_with_json = False  # what was left out is in no quarantine
+        self.tells_done_as_planned = False  # what is done is done to a copy
         self.view_row: Callable[[Outcome], Mapping[str, Any]] | None = None  # what the store's view says of an item
         self._goes_on_unread = goes_on_unread
         self._stdout = stdout or sys.stdout
@@ -76,6 +77,8 @@ class Output:
 
     def item(self, outcome: Outcome) -> None:
         """Tell what became of one thing."""
+        if self.tells_done_as_planned and outcome.result == "done":
+            outcome = replace(outcome, result="planned")
         self.counts[outcome.result] += 1
         if outcome.result == "failed":
             if outcome.is_new:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tiktok_erp.config.settings import Settings
     from tiktok_erp.config.tokens import TokenFile
     from tiktok_erp.model.credentials import TikTokCredentials
+    from tiktok_erp.model.outcome import Report
     from tiktok_erp.model.rule import ChannelRules, Rules
     from tiktok_erp.store.database import Store
     from tiktok_erp.transport.pace import Pace
@@ -125,6 +126,10 @@ class Session:
         calls = self._shop.take_calls()
         save_calls(self.store, [(call.at, call.endpoint, call.outcome, call.latency_ms) for call in calls])
 
+    def only_failures(self) -> Report:
+        """Return where a stage reports to whose single lines nobody asked for."""
+        return _Silent(self.out)
+
     def read_back(self, order_ids: Sequence[str]) -> frozenset[str]:
         """Fetch orders as they are now, by our order ids, and write them; return those that the channel told."""
         from tiktok_erp.sync.run import OrderWriter
@@ -132,6 +137,32 @@ class Session:
         writer = OrderWriter(self.store, self.rules(), _Silent(self.out), run_id=self.run_id)
         numbers = [order_id.partition(":")[2] for order_id in order_ids]
         return writer.write_raw(self.shop().fetch_orders(numbers))
+
+    @contextmanager
+    def rehearsal(self) -> Iterator[None]:
+        """In a dry run, work on a copy of the database that is thrown away: what is done there is told as planned.
+
+        Elsewhere the block works as it is. The copy is read by nobody else, so that a rehearsal may take its time.
+        """
+        if not self.dry_run:
+            yield
+            return
+        from tempfile import TemporaryDirectory
+
+        from tiktok_erp.store.database import open_store
+
+        real = self.store
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / real.path.name
+            real.backup_to(path)
+            with open_store(path) as copy:
+                self.store = copy
+                self.out.tells_done_as_planned = True
+                try:
+                    yield
+                finally:
+                    self.store = real
+                    self.out.tells_done_as_planned = False
 
     def packages(self, names: Sequence[str] | None) -> list[str] | None:
         """Turn names into package ids, telling which mean nothing."""

@@ -27,7 +27,19 @@ def upload_tracking(
     plan: Annotated[bool, typer.Option("--plan", help="Check everything and tell nothing.")] = False,
     to_file: Annotated[
         Path | None,
-        typer.Option("--to", help="Write Seller Center's tracking template (XLSX) instead.", show_default=False),
+        typer.Option(
+            "--to",
+            help="Fill this tracking template (XLSX) instead: one downloaded from Seller Center, or a new one in its shape.",
+            show_default=False,
+        ),
+    ] = None,
+    from_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            help="Take back such a file after its upload, with a tick or the error behind each row.",
+            show_default=False,
+        ),
     ] = None,
     correct: Annotated[
         tuple[str, str] | None,
@@ -54,23 +66,29 @@ def upload_tracking(
       tiktok-erp upload-tracking
       tiktok-erp upload-tracking --to tracking-upload.xlsx
       tiktok-erp upload-tracking --correct P000123 9400111206206406260787
+      tiktok-erp upload-tracking --from tracking-upload.xlsx
     """
+    if to_file is not None and from_file is not None:
+        raise typer.BadParameter(tr("--to writes a file and --from reads one: choose one"))
 
     def body(session: Session) -> None:
         if correct is not None:
-            _correct(session, *correct, dry_run=plan or dry_run)
-            return
+            return _correct(session, *correct, dry_run=plan or dry_run)
+        if from_file is not None:
+            return _take_back(session, from_file)
         only = session.packages(read_names(ids))
         if not _is_anything_due(session, only):
             _tell(session, 0, to_file, is_plan=plan or dry_run)
             if follow and not (plan or dry_run):
                 _follow(session)
-            return
+            return None
         from tiktok_erp.store.database import utc_now
         from tiktok_erp.store.runs import require_fresh
         from tiktok_erp.tracking.run import TrackingUploader
 
         rules = session.rules()
+        if to_file is not None and not (plan or dry_run):
+            return _write(session, to_file, only)
         is_online = to_file is None and not (plan or dry_run)
         if is_online:
             require_credentials_or_file(
@@ -88,8 +106,6 @@ def upload_tracking(
         try:
             if plan or dry_run:
                 _plan(session, uploader, only)
-            elif to_file is not None:
-                uploader.write_template(to_file, only=only)
             else:
                 uploader.upload(
                     only=only,
@@ -115,10 +131,46 @@ def upload_tracking(
             _tell(session, count.planned if plan or dry_run else count.told, to_file, is_plan=plan or dry_run)
         if follow and is_online:
             _follow(session)
+        return None
 
     run_command(
         "upload-tracking", context, body, as_json=as_json, quiet=quiet, dry_run=dry_run or plan, lock="upload-tracking"
     )
+
+
+def _write(session: Session, path: Path, only: list[str] | None) -> None:
+    from tiktok_erp.tracking.files import TrackingFiles, split_orders_path
+
+    files = TrackingFiles(session.store, session.rules(), session.out, run_id=session.run_id)
+    files.write(path, only=only)
+    count = files.count
+    session.summary.update(split=count.split, cells=count.cells)
+    if count.split:
+        session.out.warn(
+            tr(
+                "{count} split orders cannot be told by the template: {file} says what to do",
+                count=count.split,
+                file=split_orders_path(path),
+            )
+        )
+    _tell(session, count.written, path, is_plan=False)
+
+
+def _take_back(session: Session, path: Path) -> None:
+    from tiktok_erp.tracking.files import TrackingFiles
+
+    with session.rehearsal():
+        files = TrackingFiles(session.store, session.rules(), session.out, run_id=session.run_id)
+        files.take_back(path)
+    count = files.count
+    session.summary.update(told=count.told, refused=count.refused)
+    session.out.say(
+        tr("{told} rows ticked as told, {refused} refused by Seller Center", told=count.told, refused=count.refused)
+    )
+    if not count.told + count.refused + count.skipped + count.failed:
+        session.out.warn(
+            tr("no row of the file has a tick or an error behind it: write x in the column after the last")
+        )
 
 
 def _is_anything_due(session: Session, only: list[str] | None) -> bool:

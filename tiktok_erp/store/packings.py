@@ -39,7 +39,10 @@ def find_void(store: Store, codes: Sequence[str]) -> bool:
 
 def save_packing(store: Store, package_id: str, station: str, at: datetime) -> None:
     """Write that a package is packed; packed again, the newest stays. Call inside a transaction."""
-    store.execute("INSERT OR REPLACE INTO packings VALUES (?, ?, ?)", (package_id, station, to_text(at)))
+    store.execute(
+        "INSERT OR REPLACE INTO packings (package_id, station, packed_at) VALUES (?, ?, ?)",
+        (package_id, station, to_text(at)),
+    )
 
 
 def packed_since(store: Store, station: str, since: datetime) -> int:

@@ -358,11 +358,14 @@ CREATE TABLE claims (
   until      TEXT NOT NULL CHECK (until GLOB '????-??-??T??:??:??Z')
 ) STRICT, WITHOUT ROWID;
 
--- Boxes that were packed and checked by scanning.
+-- Boxes that were packed: checked by scanning (`pack`), or as people say it (`resume`). The carrier's own scan is
+-- packages.scanned_at.
 CREATE TABLE packings (
   package_id TEXT PRIMARY KEY REFERENCES packages,
-  station    TEXT NOT NULL,
-  packed_at  TEXT NOT NULL CHECK (packed_at GLOB '????-??-??T??:??:??Z')
+  station    TEXT NOT NULL,                      -- empty: by hand
+  packed_at  TEXT NOT NULL CHECK (packed_at GLOB '????-??-??T??:??:??Z'),
+  because    TEXT NOT NULL DEFAULT 'pack',       -- pack, tick, scan
+  run_id     INTEGER REFERENCES runs
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX packings_by_station ON packings (station, packed_at);
 

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tiktok_erp.channels.base import Told
@@ -32,7 +31,7 @@ from tiktok_erp.store.tracking import (
     load_unsettled_uploads,
     save_told,
 )
-from tiktok_erp.tracking.plan import NotUploaded, UntoldNumber, Upload, plan_batch, plan_upload
+from tiktok_erp.tracking.plan import NotUploaded, UntoldNumber, Upload, plan_batch
 from tiktok_erp.tracking.providers import Providers
 
 if TYPE_CHECKING:
@@ -161,7 +160,7 @@ class TrackingUploader:
             raise self._stop
 
     def _decide(self, only: Sequence[str] | None) -> list[Upload | NotUploaded]:
-        return plan_batch([_number(row) for row in load_due(self._store, only=only)], utc_now())
+        return plan_batch([to_number(row) for row in load_due(self._store, only=only)], utc_now())
 
     # The queue
 
@@ -171,7 +170,7 @@ class TrackingUploader:
         Return the package and order of each. Carriers that cannot be asked for now are chosen when the call is made.
         """
         rows = self._candidates(only)
-        decisions = plan_batch([_number(row) for row in rows], utc_now())
+        decisions = plan_batch([to_number(row) for row in rows], utc_now())
         uploads: list[Upload] = []
         down: ErpError | None = None
         try:
@@ -204,7 +203,7 @@ class TrackingUploader:
         for row in undone:
             what = tr("its upload was undone")
             step = tr("name it to tell it after all: `tiktok-erp upload-tracking {package}`", package=row["package_id"])
-            self._not_uploaded(NotUploaded(_number(row), UNDONE, what, step, is_fault=False), record=False)
+            self._not_uploaded(NotUploaded(to_number(row), UNDONE, what, step, is_fault=False), record=False)
         if undone:
             self._report.warn(tr("{count} numbers were undone and are told only when you name them", count=len(undone)))
         return [
@@ -242,45 +241,6 @@ class TrackingUploader:
         self._providers.learn(
             decision.number.delivery_option_id for decision in decisions if isinstance(decision, Upload)
         )
-
-    def write_template(self, path: Path, *, only: Sequence[str] | None) -> None:
-        """Write what is due into Seller Center's tracking template at `path`; no file when nothing is due."""
-        from tiktok_erp.channels.seller_center import TrackingRow, write_tracking_template
-
-        names = self._rules.channels["tiktok"].carrier_names
-        rows: list[TrackingRow] = []
-        uploads: list[Upload] = []
-        for row in load_due(self._store, only=only):
-            decision = plan_upload(_number(row), utc_now())
-            if isinstance(decision, NotUploaded):
-                self._not_uploaded(decision, record=True)
-                continue
-            number = decision.number
-            if number.is_split:
-                self._not_uploaded(
-                    NotUploaded(
-                        number,
-                        "split_order",
-                        tr("a split order cannot be told by file"),
-                        tr("tell this number in Seller Center, or run `tiktok-erp upload-tracking` with the API"),
-                        is_fault=True,
-                    ),
-                    record=True,
-                )
-                continue
-            name = names.get(decision.carrier)
-            if name is None:
-                self._not_uploaded(self._providers.none(decision, ()), record=True)
-                continue
-            uploads.append(decision)
-            rows.append(
-                TrackingRow(number.channel_order_id, decision.tracking_number, name, number.auto_combine_group_id)
-            )
-        if rows:
-            write_tracking_template(path, rows)
-        for upload in uploads:
-            self.count.told += 1
-            self._outcome(upload.number, "done", extra={"file": str(path)})
 
     # Settling
 
@@ -353,7 +313,7 @@ class TrackingUploader:
             for row in load_due(self._store, only=sorted({package_id for package_id, order_id in wanted}))
             if (row["package_id"], row["order_id"]) in wanted and row["outbox_state"] == "intent"
         ]
-        decisions = plan_batch([_number(row) for row in fresh], utc_now())
+        decisions = plan_batch([to_number(row) for row in fresh], utc_now())
         self._learn_providers(decisions)
         for row, decision in zip(fresh, decisions, strict=True):
             if isinstance(decision, Upload) and row["order_id"] not in told:
@@ -633,7 +593,7 @@ def _plan_line(upload: Upload) -> str:
     return f"{number.package_id} {number.channel_order_id} {upload.carrier} {upload.tracking_number}  {call}{part}"
 
 
-def _number(row: sqlite3.Row) -> UntoldNumber:
+def to_number(row: sqlite3.Row) -> UntoldNumber:
     return UntoldNumber(
         package_id=row["package_id"],
         order_id=row["order_id"],
