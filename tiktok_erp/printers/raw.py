@@ -13,6 +13,8 @@ _DPI = 203
 _CONNECT_S = 10.0
 # A printer takes bytes as fast as it prints once its memory is full, and none while its paper is out.
 _SEND_S = 300.0
+_HANG_UP_S = 3
+_MAX_ANSWERS = 64
 
 
 class RawPrinter:
@@ -38,6 +40,7 @@ class RawPrinter:
                 connection.settimeout(_SEND_S)
                 connection.sendall(zpl)
                 connection.shutdown(socket.SHUT_WR)
+                _wait_for_the_end(connection)
         except OSError as error:
             raise OutcomeUnknown(
                 tr("the connection to the printer broke while it took the labels"),
@@ -51,6 +54,17 @@ class RawPrinter:
     def state(self, job: str) -> JobState:
         """All bytes are out: nothing more can be known."""
         return JobState("done")
+
+
+def _wait_for_the_end(connection: socket.socket) -> None:
+    """Wait until the printer hangs up: what it never read is lost without a sign otherwise. Some never hang up."""
+    connection.settimeout(_HANG_UP_S)
+    try:
+        for _ in range(_MAX_ANSWERS):
+            if not connection.recv(4096):
+                return
+    except TimeoutError:
+        return
 
 
 def to_zpl(pdf: bytes) -> bytes:
