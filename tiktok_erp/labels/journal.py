@@ -42,6 +42,7 @@ from tiktok_erp.store.database import Store, utc_now
 from tiktok_erp.store.label_files import LabelFiles
 from tiktok_erp.store.labels import (
     REFUSALS,
+    drop_intent,
     intend,
     load_candidates,
     load_live,
@@ -349,6 +350,10 @@ class LabelBuyer:
         ready = [row for row in due if row["obstacle"] is None]
         for row in due:
             if row["obstacle"] is not None:
+                if row["label_state"] == "intent":
+                    # Left by a run that was killed; it would keep `allocate` from parting orders that were combined.
+                    with self._store.transaction():
+                        drop_intent(self._store, row["package_id"])
                 self._skip(row["package_id"], row["obstacle"])
         if limit is not None:
             ready = ready[:limit]
