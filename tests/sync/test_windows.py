@@ -232,7 +232,9 @@ def test_rows_of_an_open_window_may_come_by_in_different_attempts() -> None:
                 return page
             self.walks += not token
             kept = [row for row in zip(page.names, page.times, strict=True) if row[0] != f"o{self.walks}"]
-            return Page([name for name, at in kept], [at for name, at in kept], page.total, page.token, page.server_time)
+            return Page(
+                [name for name, at in kept], [at for name, at in kept], page.total, page.token, page.server_time
+            )
 
     channel = Hides({f"o{n}": NOW + timedelta(minutes=5) for n in range(250)})
     walk = reader(channel)
