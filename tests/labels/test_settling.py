@@ -63,15 +63,19 @@ def store(tmp_path: Path) -> Iterator[Store]:
         yield opened
 
 
-def settle(store: Store, now: RawOrder | None) -> tuple[Any, ...]:
-    """Reconcile while the channel shows the order as `now`, and return the label's state and channel package."""
+def buyer(store: Store, now: RawOrder | None) -> LabelBuyer:
+    """Return a buyer to whom the channel shows the order as `now`."""
 
     def read_back(order_ids: Sequence[str]) -> Collection[str]:
         return OrderWriter(store, RULES, Mute(), run_id=None).write_raw([now] if now else [])
 
     vendor = TikTokLabels(store, Shop(), RULES, read_back)  # type: ignore[arg-type]
-    buyer = LabelBuyer(store, vendor, RULES, Mute(), read_back, run_id=None)
-    buyer.reconcile()
+    return LabelBuyer(store, vendor, RULES, Mute(), read_back, run_id=None)
+
+
+def settle(store: Store, now: RawOrder | None) -> tuple[Any, ...]:
+    """Reconcile while the channel shows the order as `now`, and return the label's state and channel package."""
+    buyer(store, now).reconcile()
     return tuple(store.query("SELECT state, channel_package_id FROM labels")[0])
 
 
@@ -89,3 +93,16 @@ def test_an_order_that_left_without_naming_its_package_leaves_the_purchase_in_do
 
 def test_no_word_about_the_order_leaves_the_purchase_in_doubt(store: Store) -> None:
     assert settle(store, None) == ("unknown", None)
+
+
+def test_an_intent_of_a_killed_run_is_dropped_when_its_package_must_not_be_sent(store: Store) -> None:
+    store.execute("UPDATE labels SET state = 'intent', sent_at = NULL")
+    store.execute("UPDATE orders SET base_state = 'cancelled'")
+    buyer(store, None).buy(only=["P000001"], limit=None)
+    assert [tuple(row) for row in store.query("SELECT state, error_code FROM labels")] == [("refused", "dropped")]
+
+
+def test_what_was_sent_is_never_dropped(store: Store) -> None:
+    store.execute("UPDATE orders SET base_state = 'cancelled'")
+    buyer(store, None).buy(only=["P000001"], limit=None)
+    assert [row["state"] for row in store.query("SELECT state FROM labels")] == ["unknown"]

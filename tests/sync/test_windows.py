@@ -220,6 +220,29 @@ def test_a_second_that_is_too_full_is_read_as_long_as_it_brings_new_rows() -> No
         assert walk.never_listed == 0
 
 
+def test_rows_of_an_open_window_may_come_by_in_different_attempts() -> None:
+    class Hides(Channel):
+        """Each walk through a window without an end passes over another row."""
+
+        walks = 0
+
+        def fetch(self, window: Window, token: str, *, newest_first: bool = False) -> Page:
+            page = super().fetch(window, token, newest_first=newest_first)
+            if window.end is not None:
+                return page
+            self.walks += not token
+            kept = [row for row in zip(page.names, page.times, strict=True) if row[0] != f"o{self.walks}"]
+            return Page(
+                [name for name, at in kept], [at for name, at in kept], page.total, page.token, page.server_time
+            )
+
+    channel = Hides({f"o{n}": NOW + timedelta(minutes=5) for n in range(250)})
+    walk = reader(channel)
+    assert channel.first <= {name for page in walk.read_up_to_now(NOW) for name in page.names}
+    assert channel.walks == 2
+    assert walk.never_listed == 0
+
+
 def test_a_channel_that_counts_nothing_is_read_page_after_page() -> None:
     channel = Channel(spread(950), counts=False)
     assert channel.first <= read(channel, None)

@@ -328,9 +328,12 @@ class WindowReader(Generic[Page]):
         yield from self._repeat_open(_Walk(Window(start, None)), is_read=False)
 
     def _repeat_open(self, walk: _Walk, *, is_read: bool = True) -> Iterator[Page]:
-        """Read a window that is still open, page after page, until it lists what it counts."""
+        """Read a window that is still open, page after page, until it lists what it counts.
+
+        No row leaves such a window: what an attempt before has seen need not come by again.
+        """
         while not is_read or (walk.missing() and walk.attempt < _ATTEMPTS):
-            walk = _Walk(walk.window, walk.attempt + 1 if is_read else 1)
+            walk = _Walk(walk.window, walk.attempt + 1 if is_read else 1, seen=dict(walk.seen))
             is_read = True
             token = ""
             while True:
