@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from operator import attrgetter
 
-from tiktok_erp.labels.plan import plan_print_order, sku_signature
+from tiktok_erp.labels.plan import deadline_bucket, plan_print_order, sku_signature
 from tiktok_erp.model.print_job import PrintItem
 
 PACK = "pack"  # its label is on paper
@@ -170,7 +171,7 @@ def _blocks(items: Sequence[PrintItem]) -> list[list[PrintItem]]:
 
 
 def _alike(one: PrintItem, other: PrintItem) -> bool:
-    return (one.ship_by, one.carrier, sku_signature(one)) == (other.ship_by, other.carrier, sku_signature(other))
+    return all(of(one) == of(other) for of in (deadline_bucket, attrgetter("carrier"), sku_signature))
 
 
 def urgency(ship_by: datetime | None, now: datetime) -> str:

@@ -53,6 +53,11 @@ def sku_signature(item: PrintItem) -> SkuSignature:
     return tuple(sorted(pieces.items()))
 
 
+def deadline_bucket(item: PrintItem) -> int:
+    """Return the number of the six hours in which the deadline lies, counted from 1970; a package without one comes last."""
+    return int((item.ship_by or _END_OF_TIME).timestamp() // _BUCKET_S)
+
+
 def position_text(batch_number: int, place: int) -> str:
     """Return the name of the 1-based `place` in a batch: `B07-063`. Both numbers grow longer when they must."""
     return f"B{batch_number:02d}-{place:03d}"
@@ -85,7 +90,7 @@ def _place(item: PrintItem) -> tuple[object, ...]:
     shelf = min((line.shelf for line in item.lines if line.shelf), key=natural_key, default=None)
     return (
         item.ship_by is None,
-        (item.ship_by or _END_OF_TIME).timestamp() // _BUCKET_S,
+        deadline_bucket(item),
         item.ship_by_estimated,
         item.carrier,
         len(signature) > 1,
@@ -100,7 +105,7 @@ def _place(item: PrintItem) -> tuple[object, ...]:
 def _run(item: PrintItem) -> tuple[object, ...]:
     signature = sku_signature(item)
     content = signature if len(signature) == 1 else "several"
-    return (item.carrier, content, (item.ship_by or _END_OF_TIME).timestamp() // _BUCKET_S)
+    return (item.carrier, content, deadline_bucket(item))
 
 
 def next_step_for(obstacle: str) -> str:
