@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import json
 import os
 import signal
@@ -19,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
+
+from tests.warm import WarmStarter, can_be_warm
 
 if TYPE_CHECKING:
     from tiktok_erp.simulator.server import Simulator
@@ -113,6 +116,20 @@ class Folder:
         environment: Mapping[str, str] | None = None,
     ) -> Finished:
         """Run a command to its end; fails when it ends with another code than expected or tells what is private."""
+        words, variables = tuple(map(str, arguments)), self.environment | dict(environment or {})
+        if can_be_warm(variables):
+            ended = _starter().run(words, cwd=self.path, environment=variables, stdin=stdin, timeout_s=TIMEOUT_S)
+        else:
+            ended = self._run_cold(words, stdin, environment)
+        finished = Finished(words, *ended)
+        expected = (expect,) if isinstance(expect, int) else tuple(expect)
+        assert finished.code in expected, f"{words} ended with {finished.code}:\n{finished.stdout}{finished.stderr}"
+        assert self.private_in(finished.stdout + finished.stderr) == []
+        return finished
+
+    def _run_cold(
+        self, arguments: Sequence[str], stdin: str | None, environment: Mapping[str, str] | None
+    ) -> tuple[int, str, str]:
         source = subprocess.DEVNULL if stdin is None else subprocess.PIPE
         with self.start(*arguments, environment=environment, stdin=source) as process:
             try:
@@ -120,11 +137,7 @@ class Folder:
             except BaseException:
                 process.kill()
                 raise
-        finished = Finished(tuple(map(str, arguments)), process.returncode, stdout, stderr)
-        expected = (expect,) if isinstance(expect, int) else tuple(expect)
-        assert finished.code in expected, f"{finished.arguments} ended with {finished.code}:\n{stdout}{stderr}"
-        assert self.private_in(stdout + stderr) == []
-        return finished
+        return process.returncode, stdout, stderr
 
     def run_killed(self, *arguments: str, after_s: float) -> bool:
         """Kill a command without a warning so long after it began to work; False when it had ended by itself."""
@@ -197,6 +210,11 @@ class Folder:
         """Return the rows of packages.csv."""
         with (self.path / "packages.csv").open(encoding="utf-8", newline="") as file:
             return list(csv.DictReader(file))
+
+
+@functools.cache
+def _starter() -> WarmStarter:
+    return WarmStarter()
 
 
 def wait_until(process: subprocess.Popen[str], is_reached: Callable[[], bool]) -> None:

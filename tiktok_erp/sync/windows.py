@@ -306,6 +306,7 @@ class WindowReader(Generic[Page]):
             walk = _Walk(Window(start, end))
             page = self._fetch_newest(walk.window)
             look = replace(self._noted(page, walk), is_oldest_first=False)
+            self._allow(look)
             if look.is_last():
                 yield page
                 if look.server_time is not None and look.server_time >= end:
@@ -351,8 +352,13 @@ class WindowReader(Generic[Page]):
         walk.note(look)
         self._requests += 1
         if self._requests == 1:
-            self._most_requests = 30 + 10 * ((look.total or 0) // max(1, len(look.names)))
+            self._allow(look)
         return look
+
+    def _allow(self, look: Look) -> None:
+        """Let the window of which `look` is the first page cost so many requests more, however often it must be cut."""
+        pages = (look.total or 0) // max(1, len(look.names))
+        self._most_requests = max(self._most_requests, self._requests + 29 + 10 * pages)
 
     def _follow(self, walk: _Walk, look: Look) -> None:
         if look.next_token in walk.tokens:
