@@ -141,14 +141,27 @@ def serve() -> None:
         if os.fork() == 0:
             control.close()
             _watch(*files)
-            # Only the command itself comes here.
-            runpy.run_module("tiktok_erp", run_name="__main__", alter_sys=True)
+            _run_command()
             return
         for file in files:
             os.close(file)
         with suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
+
+
+def _run_command() -> None:
+    """Be the command. Its end does what the interpreter's end does, but taking every module down, which takes as long again."""
+    try:
+        runpy.run_module("tiktok_erp", run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        if end.code is not None and not isinstance(end.code, int):
+            raise
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(end.code or 0)
 
 
 def _watch(stdin: int, stdout: int, stderr: int, reply: int) -> None:
@@ -174,5 +187,4 @@ def _watch(stdin: int, stdout: int, stderr: int, reply: int) -> None:
     status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     with suppress(BrokenPipeError):
         answers.sendall(f"{status}\n".encode())
-    atexit._clear()
     os._exit(0)
