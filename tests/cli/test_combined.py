@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -56,3 +58,32 @@ def test_the_next_sync_and_day_change_nothing(combined):
     combined.run("sync", "--quiet")
     assert combined.folder.dump() == before
     assert combined.disagreements() == []
+
+
+def test_orders_whose_packages_the_platform_has_made_are_bought_one_by_one(open_shop):
+    shop = open_shop(orders=150, seed=5, carrier="tiktok", mode="packages-first")
+    shop.allocated()
+    assert groups(shop) == {}
+    shop.run("print-labels", "--yes", "--quiet")
+    assert shop.shipped() == shop.due()
+    assert shop.disagreements() == []
+
+
+def test_a_package_that_got_such_orders_before_is_not_bought_and_is_planned_anew(open_shop):
+    shop = open_shop(orders=12, seed=5, carrier="tiktok", mode="packages-first")
+    shop.allocated()
+    with closing(sqlite3.connect(shop.folder.db)) as connection, connection:
+        first, second = connection.execute(
+            "SELECT package_id, order_id FROM package_orders WHERE order_id IN (SELECT order_id FROM v_orders"
+            " WHERE state = 'open') ORDER BY order_id LIMIT 2"
+        ).fetchall()
+        for table in ("package_orders", "units"):
+            connection.execute(f"UPDATE {table} SET package_id = ? WHERE package_id = ?", (first[0], second[0]))
+    refused = shop.run("print-labels", first[0], "--yes", "--json", expect=3)
+    assert [line["cause"] for line in refused.of("package", result="failed")] == ["split_and_combined"]
+    assert shop.ledger()["purchases"] == []
+    shop.run("allocate", "--no-wait", "--quiet")
+    shop.run("print-labels", "--yes", "--quiet")
+    assert shop.shipped() == shop.due()
+    assert shop.disagreements() == []
+    assert shop.run("quarantine", "--json").of("case") == []

@@ -417,8 +417,12 @@ def _key(row: sqlite3.Row) -> tuple[str | None, ...] | None:
     """Return what orders must have in common to leave in one package; None for one that nothing can be said of.
 
     The platform's own group goes before what we can see, as its addresses are masked (TikTok reference, section 5.3); with
-    own labels recipient and address must be the same as well (section 4.5).
+    own labels recipient and address must be the same as well (section 4.5). A package that the platform has made already
+    gets one label of TikTok Shipping: its orders leave together, and with no others.
     """
+    made = row["channel_package_id"] if row["shipping_type"] == "TIKTOK" else None
+    if made is not None:
+        return (row["channel"], "package", made)
     way = (
         row["channel"],
         row["shipping_type"],
@@ -474,6 +478,8 @@ def _regroup(
             batch.absorbed.append((package_id, combination.survivor))
     if changed:
         withdraw_allocations(store, sorted(changed))
+    for package_id in sorted(changed):
+        resolve_cases(store, package_id=package_id, causes=["split_and_combined"])
     return planned
 
 

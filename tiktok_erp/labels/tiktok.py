@@ -59,17 +59,20 @@ class TikTokLabels:
         return bool(row["shipping_type"] == "TIKTOK")
 
     def task(self, row: sqlite3.Row) -> Task:
-        """Return the purchase. Raises ChannelRefused for parts of several orders in one package: no call can say that."""
+        """Return the purchase.
+
+        Raises ChannelRefused for parts of several orders in one package, and for orders whose packages TikTok has made
+        one by one: no call can say that.
+        """
         channel_order_ids = tuple(json.loads(row["channel_order_ids"]))
         if len(channel_order_ids) > 1 and row["units_elsewhere"]:
-            refusal = ChannelRefused(
-                tr("the package holds parts of several orders, and TikTok sells a label for whole ones only"),
-                subject=row["package_id"],
-                next_step=tr("run `tiktok-erp allocate` to plan it anew, or ship it in Seller Center"),
-                code=0,
+            raise _not_together(
+                tr("the package holds parts of several orders, and TikTok sells a label for whole ones only"), row
             )
-            refusal.cause = "split_and_combined"
-            raise refusal
+        if row["channel_packages"] > 1:
+            raise _not_together(
+                tr("TikTok has made a package of its own for each of these orders, and sells a label for one only"), row
+            )
         is_part = row["other_units"] and len(channel_order_ids) == 1
         return Task(
             row["package_id"],
@@ -188,6 +191,17 @@ class TikTokLabels:
                 code=WRONG_ENDPOINT,
             )
         return self._shop.ship_platform_package(task.channel_package_id, subject=task.channel_order_id)
+
+
+def _not_together(what: str, row: sqlite3.Row) -> ChannelRefused:
+    refusal = ChannelRefused(
+        what,
+        subject=row["package_id"],
+        next_step=tr("run `tiktok-erp allocate` to plan it anew, or ship it in Seller Center"),
+        code=0,
+    )
+    refusal.cause = "split_and_combined"
+    return refusal
 
 
 def _not_a_label(task: Task) -> LabelFileError:

@@ -38,7 +38,7 @@ SELECT p.package_id, p.carrier, p.service_level, p.because, p.weight_g, p.alloca
   min(o.ship_by) AS ship_by, min(o.order_id) AS order_id, min(o.channel_order_id) AS channel_order_id, count(*) AS orders,
   json_group_array(o.order_id) AS order_ids, json_group_array(o.channel_order_id) AS channel_order_ids, l.quote_id,
   CASE WHEN count(DISTINCT coalesce(o.shipping_type, '')) = 1 THEN min(o.shipping_type) END AS shipping_type,
-  min(po.channel_package_id) AS channel_package_id,
+  min(po.channel_package_id) AS channel_package_id, count(DISTINCT coalesce(po.channel_package_id, '')) AS channel_packages,
   (SELECT json_group_array(u.channel_unit_id) FROM units u WHERE u.package_id = p.package_id AND u.state = 'open') AS unit_ids,
   (SELECT count(*) FROM units u JOIN package_orders x ON x.order_id = u.order_id WHERE x.package_id = p.package_id
      AND (u.state <> 'open' OR u.package_id IS NOT p.package_id)) AS other_units,
