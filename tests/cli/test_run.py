@@ -119,6 +119,7 @@ def test_a_dry_run_changes_nothing(ready: Any) -> None:
 
 def test_a_watch_tells_what_changes_and_stops_cleanly(open_shop: Callable[..., Any]) -> None:
     ready = open_shop(orders=20, seed=9)
+    ready.folder.write_rules(sections="handover: {dir: kit}\n")
     with ready.folder.start("run", "--watch") as process:
         try:
             wait_for(
@@ -132,7 +133,8 @@ def test_a_watch_tells_what_changes_and_stops_cleanly(open_shop: Callable[..., A
             raise
     assert process.returncode == 0, stderr
     lines = [line for line in stdout.splitlines() if not line.startswith(" ")]
-    assert [line.split()[0] for line in lines] == [*STAGES, "stopped"]
+    assert [line.split()[0] for line in lines] == [*STAGES, "handover", "stopped"]
+    assert (ready.folder.path / "kit" / "START-HERE.html").exists()
 
 
 def test_while_labels_are_bought_orders_are_fetched_and_stock_is_pushed(open_shop: Callable[..., Any]) -> None:
