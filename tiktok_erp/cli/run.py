@@ -79,9 +79,14 @@ def run(
         dry_run=dry_run,
         create=True,
         lock="run",
-        watch=(lambda rules: max(rules.sync.every, _SHORTEST)) if watch else None,
+        watch=pace if watch else None,
         load_rules=_load_rules,
     )
+
+
+def pace(rules: Rules) -> timedelta:
+    """Return how long it is from one fetch to the next."""
+    return max(rules.sync.every, _SHORTEST)
 
 
 @dataclass(slots=True)
@@ -99,14 +104,27 @@ class Known:
 
 
 class Day:
-    """One round: the five stages, each a run of its own. `stopped` holds what ended a stage early, in order."""
+    """One round: the five stages, each a run of its own. `stopped` holds what ended a stage early, in order.
 
-    def __init__(self, session: Session, known: Known, *, out: Path, yes: bool, is_watch: bool) -> None:
+    `pace` tells how often orders are fetched and stock is pushed while the other stages take their time.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        known: Known,
+        *,
+        out: Path,
+        yes: bool,
+        is_watch: bool,
+        pace: Callable[[Rules], timedelta] = pace,
+    ) -> None:
         self._session = session
         self._known = known
         self._out = out
         self._yes = yes
         self._is_watch = is_watch
+        self._pace = pace
         self._lock = Lock()
         self._figures: dict[str, object] = {}
         self.stopped: list[ErpError] = []
@@ -117,7 +135,7 @@ class Day:
         from tiktok_erp.cli.upload_tracking import upload_tracking
 
         rules = self._rules()
-        every_s = max(rules.sync.every, _SHORTEST).total_seconds()
+        every_s = self._pace(rules).total_seconds()
         self._session.summary["stages"] = self._figures
         self.fetch_and_push()
         with on_its_own_clock(every_s, self.fetch_and_push), self._kit_clock():
