@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import stamina
 
+from tests.handover.seller_center import SellerCenter
 from tiktok_erp.simulator.numbers import usps_number
 
 OUTAGE = {"TIKTOK_SHOP_API_URL": "http://127.0.0.1:9"}
@@ -135,6 +136,22 @@ def test_an_answer_that_is_lost_is_settled_by_reading_the_order(open_shop: Calla
     shop.call("upload-tracking", "--quiet")
     assert shop.disagreements() == []
     assert shop.shipped() == shop.due()
+
+
+def test_what_a_person_told_with_another_number_is_a_case_and_waits_no_longer(open_shop: Callable[..., Any]) -> None:
+    shop = open_shop(orders=12, seed=5, carrier="seller")
+    shop.allocated()
+    order_id, *others = shop.write_tracking_list()
+    shop.call("print-labels", "--from", "tracking.csv", "--quiet")
+    assert SellerCenter(shop.simulator).tell(order_id, usps_number(7_700_003), "USPS") == ""
+    told = shop.call("upload-tracking", "--json", expect=3)
+    assert (told.summary["told"], told.summary["waiting"]) == (len(others), 0)
+    assert shop.folder.column("SELECT cause FROM v_quarantine") == ["other_tracking_number"]
+    writes = shop.ledger()["writes"]
+    shop.call("upload-tracking", "--quiet")
+    assert (shop.ledger()["writes"], queued(shop)) == (writes, [])
+    shop.call("upload-tracking", "--correct", order_id, usps_number(7_700_004), "--quiet")
+    assert shop.folder.column("SELECT cause FROM v_quarantine") == []
 
 
 def test_reservations_labels_and_carriers_of_a_run_are_taken_back(open_shop: Callable[..., Any]) -> None:

@@ -15,6 +15,9 @@ from tests.handover.seller_center import SellerCenter, joined
 from tiktok_erp.channels.seller_center import write_tracking_template
 from tiktok_erp.errors import UsageError
 from tiktok_erp.handover.kit import new_kit, read_kit
+from tiktok_erp.handover.list_file import write_list
+from tiktok_erp.handover.pages import ListRow
+from tiktok_erp.handover.returns import read_returns
 
 EXPORT = Path(__file__).parents[2] / "examples" / "seller-center-export.csv"
 
@@ -175,6 +178,7 @@ def test_another_folder_is_refused(day):
     (folder / "cat.jpg").write_bytes(b"cat")
     finished = day.call("handover", "photos", expect=2)
     assert "no kit" in finished.stderr
+    assert "name another folder" in finished.stderr
     assert [path.name for path in folder.iterdir()] == ["cat.jpg"]
 
 
@@ -327,6 +331,49 @@ def test_a_file_that_cannot_be_read_is_named_and_stays_for_the_next_time(folder)
         assert "labels.pdf" in finished.stderr, attempt
     broken.unlink()
     folder.call("resume", "kit", "--no-sync")
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_a_list_that_a_spreadsheet_program_saved_as_text_is_read(tmp_path, delimiter):
+    row = ListRow("P000007", "B01-001", "576", "", "later", "pack", "1 x TEA", 1, "usps", "9400", "", "file")
+    write_list(tmp_path / "list.xlsx", 1, [row])
+    write_kit(tmp_path / "kit", "first")
+    table = [
+        ["" if cell is None else cell for cell in line] for line in load_workbook(tmp_path / "list.xlsx").active.values
+    ]
+    table[1][[str(cell).split()[0] for cell in table[0]].index("packed")] = "TRUE"
+    with (tmp_path / "list.csv").open("w", encoding="utf-8-sig", newline="") as file:
+        csv.writer(file, delimiter=delimiter).writerows(table)
+    returns = read_returns(read_kit(tmp_path / "kit"), [tmp_path / "list.csv"])
+    assert returns.broken == []
+    assert [(mark.package_id, mark.is_packed) for mark in returns.marks] == [("P000007", True)]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_among_scans_a_note_is_named_and_not_repeated(folder, encoding):
+    folder.write_rules()
+    folder.call("sync", "--from", EXPORT, "--quiet")
+    folder.call("handover", "kit", "--quiet")
+    folder.planted.add("Mary Smith")
+    text = "# scanned\nMary Smith wants it tomorrow\n1Z 123 45E 66 0527 2234\n"
+    (folder.path / "kit" / "incoming" / "scans.txt").write_text(text, encoding)
+    (folder.path / "kit" / "incoming" / "note.txt").write_text("call Mary Smith\n", "utf-8")
+    finished = folder.call("resume", "kit", "--no-sync", expect=3)
+    assert "scans.txt:2: this is no number" in finished.stderr
+    assert "nothing in the database is called 1Z 123 45E 66 0527 2234" in finished.stderr
+    assert "note.txt says nothing" in finished.stderr
+
+
+def test_a_number_that_cannot_be_taken_is_named_where_a_person_wrote_it(folder):
+    folder.write_rules()
+    folder.call("sync", "--from", EXPORT, "--quiet")
+    folder.call("allocate", "--no-wait", "--quiet", expect=(0, 3))
+    folder.call("handover", "kit", "--quiet")
+    path = folder.path / "kit" / "person-1" / "list.xlsx"
+    package_id = load_workbook(path).active["A3"].value
+    fill(path, package_id, new_carrier="USPS", new_tracking_number="9.40011E+21")
+    finished = folder.call("resume", "kit", "--no-sync", expect=3)
+    assert "person-1/list.xlsx:3: a spreadsheet program has rounded the number 9.40011E+21" in finished.stderr
 
 
 def write_kit(folder: Path, text: str) -> None:
