@@ -105,6 +105,7 @@ def test_broken_rules_leave_the_last_good_ones_in_force_and_say_so(day: Any) -> 
     day.folder.rules.write_text(good, "utf-8")
     assert "the last good rules stay in force" in finished.stderr
     assert "rules.yaml:" in finished.stderr
+    assert "nothing was done" not in finished.stderr
     assert [line.split()[0] for line in finished.stdout.splitlines() if not line.startswith(" ")] == STAGES
 
 
