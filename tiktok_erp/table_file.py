@@ -131,9 +131,10 @@ class TableFile:
         return start, seen
 
     def _choose_delimiter(self, start: bytes, delimiters: Sequence[str]) -> str:
-        header = start.splitlines()[0].decode("utf-8", "replace")
-        unquoted = re.sub(r'"[^"]*"', "", header)
-        return max(delimiters, key=unquoted.count)  # the first of equals
+        # A header cell may have several lines: the row ends at the first line break outside of quotes.
+        unquoted = re.sub(r'"[^"]*"?', "", start.decode("utf-8", "replace"))
+        header = re.split(r"[\r\n]", unquoted, maxsplit=1)[0]
+        return max(delimiters, key=header.count)  # the first of equals
 
     def _csv_rows(self) -> Iterator[TableRow]:
         line = 1

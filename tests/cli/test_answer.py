@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -554,7 +555,7 @@ def test_the_command_takes_ids_from_a_list_and_answers_each_once(open_shop: Call
     listed = shop.run("orders", "list", "--cancel-requested", "--json")
     assert {line["channel_order_id"] for line in listed.of("order")} >= set(asked)
     shown = shop.run("orders", "show", asked[0])
-    assert "time left to answer: 47 h" in shown.stdout
+    assert re.search(r"time left to answer: 4[78] h", shown.stdout)
     assert "cancel_requested" in shown.stdout
     answered = shop.run("orders", "answer", "-", "reject", "--json", stdin=listed.stdout)
     assert {line["result"] for line in answered.of("order")} == {"done"}

@@ -53,12 +53,12 @@ def open_desk(open_shop):
     """Return a function that opens a shop with EasyPost beside it."""
     servers = []
 
-    def start(name="shop", *, orders=24, seed=4, account=None, **options):
+    def start(name="shop", *, orders=24, seed=4, account=None, carrier="seller", **options):
         server = EasyPostFake(account or Account(key=KEY))
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         servers.append((server, thread))
-        shop = open_shop(name, orders=orders, seed=seed, carrier="seller", **options)
+        shop = open_shop(name, orders=orders, seed=seed, carrier=carrier, **options)
         return Desk(shop, server)
 
     yield start
@@ -225,6 +225,17 @@ def test_a_test_key_is_refused_on_a_real_shops_database(desk):
 def test_without_a_key_nothing_is_bought_and_the_next_step_is_told(desk):
     refused = desk.run("print-labels", expect=4, environment={"EASYPOST_API_KEY": ""})
     assert "EASYPOST_API_KEY" in refused.stderr
+
+
+def test_without_a_key_the_platforms_labels_are_bought_all_the_same(open_desk):
+    desk = open_desk(carrier="mixed")
+    desk.shop.allocated()
+    refused = desk.folder.call("print-labels", expect=4, environment={"EASYPOST_API_KEY": ""})
+    assert "EASYPOST_API_KEY" in refused.stderr
+    bought = desk.shop.ledger()["purchases"]
+    assert bought
+    assert desk.folder.value("SELECT count(*) FROM labels WHERE printed_at IS NOT NULL") == len(bought)
+    assert desk.account.calls == {}
 
 
 def test_a_voided_label_is_refunded_once_and_its_package_gets_another(desk):

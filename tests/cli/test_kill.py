@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import threading
+from contextlib import suppress
+
+from tiktok_erp.simulator.calls import ConnectionLost
 
 KILLS = 26
 # Longer than a run without a kill takes, shorter than one that has much to settle.
@@ -44,6 +49,70 @@ def test_upload_tracking_killed_at_random_instants_tells_each_number_once(open_s
         assert shop.disagreements() == []
         assert shop.shipped() >= shop.due()
         shop.run("check", "--quiet")
+
+
+class Fuse:
+    """Burns through at one of the gateway's next requests, which may have an effect and has no answer."""
+
+    def __init__(self, gateway, dice):
+        self._handle, self._dice, self._lock = gateway.handle, dice, threading.Lock()
+        self._left, self._part = 0, ""
+        self.is_through = threading.Event()
+        gateway.handle = self._answer
+
+    def light(self, requests, part):
+        """Burn for so many requests whose path has this part in it."""
+        self._left, self._part = requests, part
+        self.is_through.clear()
+
+    def _answer(self, request):
+        with self._lock:
+            self._left -= self._part in f"{request.method} {request.path}"
+            is_last, has_effect = self._left == 0 and not self.is_through.is_set(), self._dice.random() < 0.5
+        if not is_last:
+            return self._handle(request)
+        if has_effect:
+            self._handle(request)
+        self.is_through.set()
+        raise ConnectionLost
+
+
+def _kill_a_run(shop, fuse, dice, requests, part):
+    """Kill `run` at one of so many requests or a moment later; return whether it was still at work."""
+    fuse.light(dice.randint(1, requests), part)
+    with shop.folder.start("run", "--quiet", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        while process.poll() is None and not fuse.is_through.wait(0.02):
+            pass
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(dice.choice((0, dice.uniform(0, 0.3))))
+        was_at_work = process.poll() is None
+        process.kill()
+    return was_at_work
+
+
+def test_a_whole_day_killed_at_random_instants_ships_each_order_once(open_shop):
+    dice = random.Random(8)
+    shop = open_shop(orders=30, seed=9)
+    rules = shop.folder.rules.read_text("utf-8")
+    shop.folder.rules.write_text(rules.replace("combine: {wait: 3h", "combine: {wait: 0s"), "utf-8")
+    shop.call("sync", "--quiet")
+    shop.call("stock", "import", "--from-channel", "tiktok", "--quiet")
+    fuse = Fuse(shop.simulator.gateway, dice)
+    kills = [
+        _kill_a_run(shop, fuse, dice, 15, ""),
+        _kill_a_run(shop, fuse, dice, 8, "POST /fulfillment/202512/packages"),
+    ]
+    shop.call("allocate", "--no-wait", "--quiet")
+    own = shop.write_tracking_list()
+    shop.call("print-labels", "--from", "tracking.csv", "--quiet")
+    kills += [_kill_a_run(shop, fuse, dice, len(own), "POST /fulfillment/202610/orders") for _ in range(2)]
+    assert sum(kills) > 2
+    shop.call("run", "--quiet")
+    assert shop.disagreements() == []
+    assert shop.printed_twice_or_never() == []
+    assert shop.shipped() == shop.due()
+    assert set(shop.folder.column("SELECT channel_order_id FROM orders")) == set(shop.ledger()["orders"])
+    shop.call("check", "--quiet")
 
 
 def test_a_run_that_is_asked_to_stop_ends_soon_and_the_next_one_goes_on(open_shop):

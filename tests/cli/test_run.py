@@ -9,10 +9,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from tests.cli.rounds import rounds_in
 from tiktok_erp.cli.run import on_its_own_clock
 
 STAGES = ["sync", "reserve-stock", "allocate", "print-labels", "upload-tracking"]
@@ -20,8 +22,8 @@ STAGES = ["sync", "reserve-stock", "allocate", "print-labels", "upload-tracking"
 
 def opened(shop: Any) -> Any:
     """A shop with both kinds of labels whose stock is counted."""
-    shop.run("sync", "--quiet")
-    shop.run("stock", "import", "--from-channel", "tiktok", "--quiet")
+    shop.call("sync", "--quiet")
+    shop.call("stock", "import", "--from-channel", "tiktok", "--quiet")
     return shop
 
 
@@ -34,11 +36,11 @@ def ready(open_shop: Callable[..., Any]) -> Any:
 def day(tmp_path_factory: pytest.TempPathFactory, simulated: Callable[..., Any]) -> Iterator[Any]:
     """A shop whose day is done by `run`; `run` again changes nothing in it."""
     with simulated(tmp_path_factory.mktemp("day"), orders=60, seed=9) as shop:
-        opened(shop).run("run", "--quiet")
+        opened(shop).call("run", "--quiet")
         shop.write_tracking_list()
-        shop.run("print-labels", "--from", "tracking.csv", "--quiet")
-        shop.run("run", "--quiet")
-        shop.run("run", "--quiet")  # what left with the last uploads is no longer reserved
+        shop.call("print-labels", "--from", "tracking.csv", "--quiet")
+        shop.call("run", "--quiet")
+        shop.call("run", "--quiet")  # what left with the last uploads is no longer reserved
         yield shop
 
 
@@ -56,7 +58,7 @@ def test_the_whole_day_is_done_and_one_more_run_changes_nothing(day: Any) -> Non
     assert len(day.ledger()["shipments"]) > 2
     assert day.disagreements() == []
     content, writes = day.folder.dump(), day.ledger()["writes"]
-    again = day.run("run", "--json")
+    again = day.call("run", "--json")
     assert (day.ledger()["writes"], day.folder.dump()) == (writes, content)
     assert stages(again) == dict.fromkeys(STAGES, 0)
     assert {line["stage"] for line in again.lines[:-1]} == set(STAGES)
@@ -70,15 +72,15 @@ def test_cron_hears_of_a_failure_once(open_shop: Callable[..., Any]) -> None:
         " WHERE o.shipping_type = 'SELLER' AND p.allocated_at IS NOT NULL AND p.cancelled_at IS NULL"
     )
     (ready.folder.path / "t.csv").write_text(f"order_id,carrier,tracking_number\n{order_id},stork,STORK1234567890\n")
-    ready.run("print-labels", "--from", "t.csv")
-    first = ready.run("run", "--quiet", expect=3)
+    ready.call("print-labels", "--from", "t.csv")
+    first = ready.call("run", "--quiet", expect=3)
     assert "does not offer the carrier stork" in first.stderr
-    second = ready.run("run", "--quiet")
+    second = ready.call("run", "--quiet")
     assert (second.stdout, second.stderr) == ("", "")
 
 
 def test_without_the_channel_everything_else_goes_on(day: Any) -> None:
-    finished = day.run("run", "--json", environment={"TIKTOK_SHOP_APP_SECRET": "another"}, expect=4)
+    finished = day.call("run", "--json", environment={"TIKTOK_SHOP_APP_SECRET": "another"}, expect=4)
     assert stages(finished) == {**dict.fromkeys(STAGES, 0), "sync": 4}
     assert [line["cause"] for line in finished.errors if line["kind"] == "error"] == ["sign_in"]
 
@@ -87,11 +89,11 @@ def test_a_cap_stops_buying_and_nothing_else(ready: Any) -> None:
     ready.folder.write_rules(
         spending="{max_cost_per_label: 25 USD, max_cost_per_run: 60 USD, max_cost_per_day: 60 USD}"
     )
-    ready.run("run", expect=3)
+    ready.call("run", expect=3)
     bought = len(ready.ledger()["purchases"])
     assert 0 < bought < 10
     assert ready.folder.value("SELECT count(*) FROM labels WHERE printed_at IS NOT NULL") == bought
-    stopped = ready.run("run", "--json", expect=3)
+    stopped = ready.call("run", "--json", expect=3)
     assert stages(stopped) == {**dict.fromkeys(STAGES, 0), "print-labels": 3}
     assert ready.disagreements() == []
 
@@ -99,32 +101,34 @@ def test_a_cap_stops_buying_and_nothing_else(ready: Any) -> None:
 def test_broken_rules_leave_the_last_good_ones_in_force_and_say_so(day: Any) -> None:
     good = day.folder.rules.read_text("utf-8")
     break_rules(day)
-    finished = day.run("run", expect=5)
+    finished = day.call("run", expect=5)
     day.folder.rules.write_text(good, "utf-8")
     assert "the last good rules stay in force" in finished.stderr
     assert "rules.yaml:" in finished.stderr
+    assert "nothing was done" not in finished.stderr
     assert [line.split()[0] for line in finished.stdout.splitlines() if not line.startswith(" ")] == STAGES
 
 
 def test_rules_that_were_never_good_stop_everything(folder: Any) -> None:
     folder.rules.write_text("carriers: [\n", "utf-8")
-    assert folder.run("run", expect=5).stdout == ""
+    assert folder.call("run", expect=5).stdout == ""
 
 
 def test_a_dry_run_changes_nothing(ready: Any) -> None:
     content, writes = ready.folder.dump(), ready.ledger()["writes"]
-    ready.run("run", "--dry-run")
+    ready.call("run", "--dry-run")
     assert (ready.folder.dump(), ready.ledger()["writes"]) == (content, writes)
 
 
 def test_a_watch_tells_what_changes_and_stops_cleanly(open_shop: Callable[..., Any]) -> None:
     ready = open_shop(orders=20, seed=9)
+    ready.folder.write_rules(sections="handover: {dir: kit}\n")
     with ready.folder.start("run", "--watch") as process:
         try:
             wait_for(
                 lambda: ready.folder.value("SELECT count(*) FROM runs WHERE command = 'run' AND exit_code = 0") == 1
             )
-            assert "already running" in ready.run("run").stderr
+            assert "already running" in ready.call("run").stderr
             process.send_signal(signal.SIGTERM)
             stdout, stderr = process.communicate(timeout=30)
         except BaseException:
@@ -132,20 +136,21 @@ def test_a_watch_tells_what_changes_and_stops_cleanly(open_shop: Callable[..., A
             raise
     assert process.returncode == 0, stderr
     lines = [line for line in stdout.splitlines() if not line.startswith(" ")]
-    assert [line.split()[0] for line in lines] == [*STAGES, "stopped"]
+    assert [line.split()[0] for line in lines] == [*STAGES, "handover", "stopped"]
+    assert (ready.folder.path / "kit" / "START-HERE.html").exists()
 
 
 def test_while_labels_are_bought_orders_are_fetched_and_stock_is_pushed(open_shop: Callable[..., Any]) -> None:
-    """The clock has 10 s at least: documents that are long in coming hold up the labels, and nothing else."""
-    shop = open_shop(orders=20, seed=9, document_seconds=12)
-    shop.folder.rules.write_text(shop.folder.rules.read_text("utf-8").replace("every: 60s", "every: 10s"), "utf-8")
-    opened(shop).run("run")
-    runs = shop.query("SELECT command, started_at, ended_at FROM runs ORDER BY run_id")
+    """Documents that are long in coming hold up the labels, and nothing else."""
+    shop = opened(open_shop(orders=20, seed=9, document_seconds=3))
+    with rounds_in(shop.folder) as rounds:
+        rounds.play(every=timedelta(seconds=0.5))
+    runs = shop.query("SELECT run_id, command, started_at, ended_at FROM runs ORDER BY run_id")
     buying = next(row for row in runs if row["command"] == "print-labels")
     beside = [
         row["command"]
         for row in runs
-        if buying["started_at"] <= row["started_at"] <= buying["ended_at"] and row["command"] in STAGES[:2]
+        if row["run_id"] > buying["run_id"] and row["started_at"] <= buying["ended_at"] and row["command"] in STAGES[:2]
     ]
     assert beside[:2] == ["sync", "reserve-stock"]
     assert shop.disagreements() == []

@@ -26,7 +26,7 @@ from tiktok_erp.config.rules_file import (
 from tiktok_erp.errors import RulesError, SettingsError
 from tiktok_erp.model.condition import Band
 from tiktok_erp.model.money import Money
-from tiktok_erp.model.rule import Pickup, Rules, WorkDays
+from tiktok_erp.model.rule import Handover, Pickup, Rules, WorkDays
 
 ROOT = Path(__file__).parents[2]
 PLACE = re.compile(r"rules\.yaml:(\d+):(\d+): (.+)")
@@ -137,6 +137,11 @@ def test_a_carrier_that_a_channel_has_a_name_for_may_be_used_with_service_levels
     assert load_rules_text(text).carriers[0].choices == (("my_courier", "same_day"),)
 
 
+def test_a_kit_is_wanted_only_with_a_folder() -> None:
+    assert load_rules_text("handover: {people: 3}\n").handover == Handover(None, timedelta(minutes=5), 3)
+    assert load_rules_text("handover: {dir: kit, every: 10m}\n").handover == Handover("kit", timedelta(minutes=10), 1)
+
+
 def test_one_value_is_as_good_as_a_list_of_one() -> None:
     assert (
         load_rules_text(rule("{state: CA, sku: A-*}")).carriers
@@ -183,6 +188,8 @@ SHAPE = "is a group of keys"
         # keys
         ("shop:\n  nmae: x\n", 2, "unknown key `nmae` in `shop`; did you mean `name`?"),
         ("alerts: {to: []}\ncarrier: []\n", 2, "unknown section `carrier`; did you mean `carriers`?"),
+        ("handover: {dir: kit,\n  people: 0}\n", 2, "`handover.people`"),
+        ("handover: {folder: kit}\n", 1, "unknown key `folder` in `handover`"),
         (
             "sync: {every: 60s,\n  zzz: 1}\n",
             2,

@@ -175,18 +175,18 @@ def play(
         outage = Outage(shop.simulator.gateway, rng)
         kit_is_old = _morning(shop, outage, rng, orders)
         if not kit_is_old:
-            shop.run("handover", KIT, "--people", "3", "--quiet", expect=(0, 3))
+            shop.call("handover", KIT, "--people", "3", "--quiet", expect=(0, 3))
         people = People(shop.folder.path / KIT, SellerCenter(shop.simulator), rng, rng.choice((0.3, 0.7, 1.0)))
         people.work()
         _buyers_change_their_minds(shop, rng)
         outage.end()
         before = shop.folder.dump()
-        shop.run("resume", KIT, "--dry-run", "--quiet", expect=(0, 3))
+        shop.call("resume", KIT, "--dry-run", "--quiet", expect=(0, 3))
         assert shop.folder.dump() == before, "a dry run changed something"
-        shop.run("resume", KIT, "--quiet", expect=(0, 3))
+        shop.call("resume", KIT, "--quiet", expect=(0, 3))
         _afternoon(shop)
         after = shop.folder.dump()
-        shop.run("resume", KIT, "--quiet", expect=(0, 3))
+        shop.call("resume", KIT, "--quiet", expect=(0, 3))
         assert shop.folder.dump() == after, "a second resume changed something"
         found = _differences(shop)
         assert not found, f"seed {seed}: " + "; ".join(found[:10])
@@ -261,7 +261,7 @@ def _afternoon(shop: Any) -> None:
     ):
         if step[-1] == "rest.csv":
             shop.write_tracking_list("rest.csv", first_serial=8_500_001)
-        shop.run(*step, "--quiet", expect=(0, 3))
+        shop.call(*step, "--quiet", expect=(0, 3))
 
 
 def _differences(shop: Any) -> list[str]:
@@ -317,7 +317,7 @@ def _differences(shop: Any) -> list[str]:
     found += [
         f"stock of {sku}: {stock.get(sku)}, the shop shows {n}" for sku, n in shown.items() if stock.get(sku) != n
     ]
-    shop.run("check", "--quiet")
+    shop.call("check", "--quiet")
     return found
 
 

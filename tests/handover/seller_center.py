@@ -87,13 +87,14 @@ class SellerCenter:
             order_id, number, provider = (sheet.cell(row, column).value for column in (1, 2, 3))
             if not order_id:
                 continue
-            error = self._tell(str(order_id), str(number or ""), str(provider or ""))
+            error = self.tell(str(order_id), str(number or ""), str(provider or ""))
             sheet.cell(row, 5).value = error or "Success"
             taken, refused = taken + (not error), refused + bool(error)
         workbook.save(path)
         return taken, refused
 
-    def _tell(self, order_id: str, number: str, provider: str) -> str:
+    def tell(self, order_id: str, number: str, provider: str) -> str:
+        """Type one number in; return what the page says against it, nothing when it is taken."""
         shop = self._shop
         with shop.lock:
             shop.advance()

@@ -15,6 +15,9 @@ from tests.handover.seller_center import SellerCenter, joined
 from tiktok_erp.channels.seller_center import write_tracking_template
 from tiktok_erp.errors import UsageError
 from tiktok_erp.handover.kit import new_kit, read_kit
+from tiktok_erp.handover.list_file import write_list
+from tiktok_erp.handover.pages import ListRow
+from tiktok_erp.handover.returns import read_returns
 
 EXPORT = Path(__file__).parents[2] / "examples" / "seller-center-export.csv"
 
@@ -28,9 +31,9 @@ def day(tmp_path_factory, simulated):
         shop.write_tracking_list()
         rows = (path / "tracking.csv").read_text("utf-8").splitlines()
         (path / "tracking.csv").write_text("\n".join(rows[: len(rows) // 2 + 1]) + "\n", "utf-8")
-        shop.run("print-labels", "--from", "tracking.csv", "--quiet")
-        shop.run("print-labels", "--limit", "8", "--quiet")
-        shop.run("handover", "kit", "--people", "3", "--quiet")
+        shop.call("print-labels", "--from", "tracking.csv", "--quiet")
+        shop.call("print-labels", "--limit", "8", "--quiet")
+        shop.call("handover", "kit", "--people", "3", "--quiet")
         yield shop
 
 
@@ -131,7 +134,7 @@ def test_a_rebuild_draws_nothing_again_and_leaves_everyone_their_packages(day):
     drawn = {path.relative_to(kit): path.stat().st_ino for path in kit.rglob("*.pdf")}
     before = listed(kit)
     assert drawn
-    day.run("handover", "kit", "--people", "3", "--quiet")
+    day.call("handover", "kit", "--people", "3", "--quiet")
     assert {path.relative_to(kit): path.stat().st_ino for path in kit.rglob("*.pdf")} == drawn
     assert listed(kit) == before
     assert not [path for path in kit.parent.iterdir() if path.name.startswith(".kit")]
@@ -152,10 +155,10 @@ def test_downloaded_templates_are_filled_in_this_kit_and_the_next(day):
     stock.active.append(["Seller SKU", "SKU ID", "Quantity in U.S Pickup Warehouse"])
     stock.active.append([listing["seller_sku"], listing["listing_id"], listing["n"] + 1])
     stock.save(day.folder.path / "stock.xlsx")
-    day.run("handover", "kit", "--tracking-template", template, "--stock-template", "stock.xlsx", "--quiet")
+    day.call("handover", "kit", "--tracking-template", template, "--stock-template", "stock.xlsx", "--quiet")
     for again in (False, True):
         if again:
-            day.run("handover", "kit", "--people", "3", "--quiet")
+            day.call("handover", "kit", "--people", "3", "--quiet")
         filled = load_workbook(kit / "seller-center" / "tracking-upload.xlsx")
         assert filled["How to use it"]["A1"].value == "The platform's own words"
         assert filled["Shipping info"].max_row > 4
@@ -165,7 +168,7 @@ def test_downloaded_templates_are_filled_in_this_kit_and_the_next(day):
 
 
 def test_a_dry_run_writes_no_kit(day):
-    day.run("handover", "other", "--dry-run", "--quiet")
+    day.call("handover", "other", "--dry-run", "--quiet")
     assert not (day.folder.path / "other").exists()
 
 
@@ -173,8 +176,9 @@ def test_another_folder_is_refused(day):
     folder = day.folder.path / "photos"
     folder.mkdir()
     (folder / "cat.jpg").write_bytes(b"cat")
-    finished = day.run("handover", "photos", expect=2)
+    finished = day.call("handover", "photos", expect=2)
     assert "no kit" in finished.stderr
+    assert "name another folder" in finished.stderr
     assert [path.name for path in folder.iterdir()] == ["cat.jpg"]
 
 
@@ -210,12 +214,12 @@ def test_what_people_wrote_is_taken_back_once_and_nothing_is_done_twice(day):
         )
     assert seller_center.upload_tracking(kit / "seller-center" / "tracking-upload.xlsx")[0] > 0
 
-    refused = day.run("handover", "kit", expect=2)
+    refused = day.call("handover", "kit", expect=2)
     assert "resume" in refused.stderr
     content = day.folder.dump()
-    planned = day.run("resume", "kit", "--dry-run", "--json", expect=3)
+    planned = day.call("resume", "kit", "--dry-run", "--json", expect=3)
     assert day.folder.dump() == content
-    done = day.run("resume", "kit", "--json", expect=3)
+    done = day.call("resume", "kit", "--json", expect=3)
     assert planned.summary["packed"] == done.summary["packed"] == 3
     assert done.summary["labels"] == 4
     causes = {line["cause"] for line in done.of("package", result="failed")}
@@ -228,9 +232,9 @@ def test_what_people_wrote_is_taken_back_once_and_nothing_is_done_twice(day):
     }
 
     after = day.folder.dump()
-    day.run("resume", "kit", "--quiet")
+    day.call("resume", "kit", "--quiet")
     assert day.folder.dump() == after
-    day.run("handover", "kit", "--people", "3", "--quiet")
+    day.call("handover", "kit", "--people", "3", "--quiet")
     left = listed(kit)
     assert not {ticked["package_id"], scanned["package_id"], own["package_id"], cancelled["package_id"]} & set(left)
     assert list((kit / "taken-back").rglob("labels.pdf"))
@@ -247,9 +251,9 @@ def _is_untold(day, package_id: str) -> bool:
 def test_a_kit_with_a_password_opens_with_it_alone(day, tmp_path):
     pyzipper = pytest.importorskip("pyzipper")
     target = tmp_path / "kit.zip"
-    finished = day.run("handover", "kit", "--zip", target, expect=5)
+    finished = day.call("handover", "kit", "--zip", target, expect=5)
     assert "TIKTOK_ERP_ZIP_PASSWORD" in finished.stderr
-    day.run("handover", "kit", "--zip", target, "--quiet", environment={"TIKTOK_ERP_ZIP_PASSWORD": "open sesame"})
+    day.call("handover", "kit", "--zip", target, "--quiet", environment={"TIKTOK_ERP_ZIP_PASSWORD": "open sesame"})
     assert stat.S_IMODE(target.stat().st_mode) == 0o600
     with pyzipper.AESZipFile(target) as archive:
         assert "kit/SUMMARY.txt" in archive.namelist()
@@ -261,7 +265,7 @@ def test_a_kit_with_a_password_opens_with_it_alone(day, tmp_path):
 def test_the_labels_of_a_kit_are_stamped_and_in_the_order_of_the_list(open_shop):
     shop = open_shop(orders=30, seed=4, carrier="tiktok")
     shop.allocated()
-    shop.run("print-labels", "--quiet")
+    shop.call("print-labels", "--quiet")
     # As if the disk had been full: bought, and never printed.
     import sqlite3
 
@@ -270,7 +274,7 @@ def test_the_labels_of_a_kit_are_stamped_and_in_the_order_of_the_list(open_shop)
             "UPDATE labels SET printed_at = NULL, batch_id = NULL, position = NULL WHERE source = 'tiktok'"
         )
     connection.close()
-    shop.run("handover", "kit", "--quiet")
+    shop.call("handover", "kit", "--quiet")
     kit = shop.folder.path / "kit"
     sheet = load_workbook(kit / "person-1" / "list.xlsx").active
     rows = list(sheet.iter_rows(min_row=2, values_only=True))
@@ -284,9 +288,9 @@ def test_the_labels_of_a_kit_are_stamped_and_in_the_order_of_the_list(open_shop)
 
 def test_an_export_tells_what_was_shipped_by_hand_where_there_is_no_api(folder):
     folder.write_rules()
-    folder.run("sync", "--from", EXPORT, "--quiet")
-    folder.run("allocate", "--no-wait", "--quiet", expect=(0, 3))
-    folder.run("handover", "kit", "--quiet")
+    folder.call("sync", "--from", EXPORT, "--quiet")
+    folder.call("allocate", "--no-wait", "--quiet", expect=(0, 3))
+    folder.call("handover", "kit", "--quiet")
     kit = folder.path / "kit"
     order_id = table(kit / "seller-center" / "buy-labels.csv")[0]["order"]
     with EXPORT.open(encoding="utf-8-sig", newline="") as file:
@@ -304,29 +308,72 @@ def test_an_export_tells_what_was_shipped_by_hand_where_there_is_no_api(folder):
         writer = csv.DictWriter(file, header)
         writer.writeheader()
         writer.writerows(rows)
-    planned = folder.run("resume", "kit", "--dry-run", "--json")
+    planned = folder.call("resume", "kit", "--dry-run", "--json")
     assert planned.summary["moved_on"] == {"AWAITING_COLLECTION": 1}
     assert folder.value("SELECT base_state FROM orders WHERE channel_order_id = ?", order_id) == "open"
-    folder.run("resume", "kit", "--quiet")
+    folder.call("resume", "kit", "--quiet")
     assert folder.value("SELECT base_state FROM orders WHERE channel_order_id = ?", order_id) == "closed"
     content = folder.dump()
-    folder.run("resume", "kit", "--quiet")
+    folder.call("resume", "kit", "--quiet")
     assert folder.dump() == content
-    folder.run("handover", "kit", "--quiet")
+    folder.call("handover", "kit", "--quiet")
     assert order_id not in (kit / "urgent.csv").read_text("utf-8")
 
 
 def test_a_file_that_cannot_be_read_is_named_and_stays_for_the_next_time(folder):
     folder.write_rules()
-    folder.run("sync", "--from", EXPORT, "--quiet")
-    folder.run("handover", "kit", "--quiet")
+    folder.call("sync", "--from", EXPORT, "--quiet")
+    folder.call("handover", "kit", "--quiet")
     broken = folder.path / "kit" / "incoming" / "labels.pdf"
     broken.write_bytes(b"<html>sign in</html>")
     for attempt in range(2):
-        finished = folder.run("resume", "kit", "--no-sync", expect=3)
+        finished = folder.call("resume", "kit", "--no-sync", expect=3)
         assert "labels.pdf" in finished.stderr, attempt
     broken.unlink()
-    folder.run("resume", "kit", "--no-sync")
+    folder.call("resume", "kit", "--no-sync")
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_a_list_that_a_spreadsheet_program_saved_as_text_is_read(tmp_path, delimiter):
+    row = ListRow("P000007", "B01-001", "576", "", "later", "pack", "1 x TEA", 1, "usps", "9400", "", "file")
+    write_list(tmp_path / "list.xlsx", 1, [row])
+    write_kit(tmp_path / "kit", "first")
+    table = [
+        ["" if cell is None else cell for cell in line] for line in load_workbook(tmp_path / "list.xlsx").active.values
+    ]
+    table[1][[str(cell).split()[0] for cell in table[0]].index("packed")] = "TRUE"
+    with (tmp_path / "list.csv").open("w", encoding="utf-8-sig", newline="") as file:
+        csv.writer(file, delimiter=delimiter).writerows(table)
+    returns = read_returns(read_kit(tmp_path / "kit"), [tmp_path / "list.csv"])
+    assert returns.broken == []
+    assert [(mark.package_id, mark.is_packed) for mark in returns.marks] == [("P000007", True)]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_among_scans_a_note_is_named_and_not_repeated(folder, encoding):
+    folder.write_rules()
+    folder.call("sync", "--from", EXPORT, "--quiet")
+    folder.call("handover", "kit", "--quiet")
+    folder.planted.add("Mary Smith")
+    text = "# scanned\nMary Smith wants it tomorrow\n1Z 123 45E 66 0527 2234\n"
+    (folder.path / "kit" / "incoming" / "scans.txt").write_text(text, encoding)
+    (folder.path / "kit" / "incoming" / "note.txt").write_text("call Mary Smith\n", "utf-8")
+    finished = folder.call("resume", "kit", "--no-sync", expect=3)
+    assert "scans.txt:2: this is no number" in finished.stderr
+    assert "nothing in the database is called 1Z 123 45E 66 0527 2234" in finished.stderr
+    assert "note.txt says nothing" in finished.stderr
+
+
+def test_a_number_that_cannot_be_taken_is_named_where_a_person_wrote_it(folder):
+    folder.write_rules()
+    folder.call("sync", "--from", EXPORT, "--quiet")
+    folder.call("allocate", "--no-wait", "--quiet", expect=(0, 3))
+    folder.call("handover", "kit", "--quiet")
+    path = folder.path / "kit" / "person-1" / "list.xlsx"
+    package_id = load_workbook(path).active["A3"].value
+    fill(path, package_id, new_carrier="USPS", new_tracking_number="9.40011E+21")
+    finished = folder.call("resume", "kit", "--no-sync", expect=3)
+    assert "person-1/list.xlsx:3: a spreadsheet program has rounded the number 9.40011E+21" in finished.stderr
 
 
 def write_kit(folder: Path, text: str) -> None:

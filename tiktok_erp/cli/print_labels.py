@@ -9,7 +9,7 @@ import typer
 
 from tiktok_erp.cli.options import DryRun, Ids, Json, Quiet, StaleOk, Yes, read_names
 from tiktok_erp.cli.session import Session, agreed, existing_folder, run_command
-from tiktok_erp.errors import UsageError
+from tiktok_erp.errors import SettingsError, SignInError, UsageError
 from tiktok_erp.messages import tr
 from tiktok_erp.model.outcome import Outcome
 
@@ -209,7 +209,16 @@ def print_labels(
             )
         if not names:
             return
-        sources = vendors(session, names)
+        sources = []
+        for name in sorted(names, reverse=True):  # the channel's own first, as `vendors` has them
+            try:
+                sources += vendors(session, {name})
+            except (SignInError, SettingsError) as error:
+                if (
+                    name == "tiktok" or not sources
+                ):  # without the channel no order can be read again before it is paid for
+                    raise
+                session.stopped = error
         require_fresh(
             session.store, "tiktok", at_most=rules.freshness.buy, now=utc_now(), stale_ok=stale_ok, file_counts=True
         )
@@ -246,8 +255,7 @@ def print_labels(
                     text=tr("{cap} is reached; the other packages wait", cap=count.cap),
                 )
             )
-        if count.stopped is not None:
-            session.stopped = count.stopped
+        session.stopped = count.stopped or session.stopped
 
     def _print(session: Session, options: PrintOptions, only: list[str] | None) -> None:
         from tiktok_erp.labels.printing import print_batch

@@ -109,10 +109,16 @@ def _take_back(session: Session, kit: Kit, returns: Returns) -> None:
 
     reader = KitReader(session.store, session.out, run_id=session.run_id)
     reader.compare(kit)
-    importer = LabelImporter(session.store, session.out, run_id=session.run_id, dry_run=False)
     with TemporaryDirectory() as scratch:
         numbers = reader.new_numbers(returns.numbers)
         written = Path(scratch) / "numbers.csv"
+
+        def place_of(path: Path, line: int) -> tuple[Path, int]:
+            """Return where a person wrote what stands in a row."""
+            number = numbers[line - 2] if path == written else None
+            return (path, line) if number is None else (number.file, number.line)
+
+        importer = LabelImporter(session.store, session.out, run_id=session.run_id, dry_run=False, place_of=place_of)
         if numbers:
             write_tracking_list(written, numbers)
         for path in [*([written] if numbers else []), *returns.lists, *returns.pdfs]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -51,8 +52,8 @@ def run(
     """Fetch, reserve and push, allocate, print labels, tell tracking numbers: the five in order, once or round after round.
 
     A stage that stops (a cap reached, no money left, the channel down) blocks only what depends on it. While labels are
-    bought, orders are fetched and stock is pushed on their own clock, `sync.every`. With --watch nobody is asked, and the
-    last good rules stay in force while rules.yaml is broken.
+    bought, orders are fetched and stock is pushed on their own clock, `sync.every`. With --watch nobody is asked, the last
+    good rules stay in force while rules.yaml is broken, and the kit of `handover` in the rules is made anew when it is due.
 
     \b
     Examples:
@@ -60,7 +61,7 @@ def run(
       tiktok-erp run --watch --out today
       */5 * * * * cd /home/me/shop && tiktok-erp run --quiet
     """
-    known = _Known()
+    known = Known()
 
     def body(session: Session) -> None:
         day = Day(session, known, out=out, yes=yes, is_watch=watch)
@@ -78,32 +79,52 @@ def run(
         dry_run=dry_run,
         create=True,
         lock="run",
-        watch=(lambda rules: max(rules.sync.every, _SHORTEST)) if watch else None,
+        watch=pace if watch else None,
         load_rules=_load_rules,
     )
 
 
+def pace(rules: Rules) -> timedelta:
+    """Return how long it is from one fetch to the next."""
+    return max(rules.sync.every, _SHORTEST)
+
+
 @dataclass(slots=True)
-class _Known:
+class Known:
     """What the rounds told so far: what is told already is not told again."""
 
     outputs: dict[str, StageOutput] = field(default_factory=dict)
     troubles: set[tuple[str, str]] = field(default_factory=set)  # (stage, cause) of the round before
     new_troubles: set[tuple[str, str]] = field(default_factory=set)
+    kit_trouble: str = ""  # why the kit made last was none
+    kit_due_at: float = field(default_factory=time.monotonic)
 
     def end_round(self) -> None:
         self.troubles, self.new_troubles = self.new_troubles, set()
 
 
 class Day:
-    """One round: the five stages, each a run of its own. `stopped` holds what ended a stage early, in order."""
+    """One round: the five stages, each a run of its own. `stopped` holds what ended a stage early, in order.
 
-    def __init__(self, session: Session, known: _Known, *, out: Path, yes: bool, is_watch: bool) -> None:
+    `pace` tells how often orders are fetched and stock is pushed while the other stages take their time.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        known: Known,
+        *,
+        out: Path,
+        yes: bool,
+        is_watch: bool,
+        pace: Callable[[Rules], timedelta] = pace,
+    ) -> None:
         self._session = session
         self._known = known
         self._out = out
         self._yes = yes
         self._is_watch = is_watch
+        self._pace = pace
         self._lock = Lock()
         self._figures: dict[str, object] = {}
         self.stopped: list[ErpError] = []
@@ -114,13 +135,35 @@ class Day:
         from tiktok_erp.cli.upload_tracking import upload_tracking
 
         rules = self._rules()
-        every_s = max(rules.sync.every, _SHORTEST).total_seconds()
+        every_s = self._pace(rules).total_seconds()
         self._session.summary["stages"] = self._figures
         self.fetch_and_push()
-        with on_its_own_clock(every_s, self.fetch_and_push):
+        with on_its_own_clock(every_s, self.fetch_and_push), self._kit_clock():
             self.stage(allocate, dry_run=self._session.dry_run)
             self._labels()
             self.stage(upload_tracking, follow=True, dry_run=self._session.dry_run)
+        if self._makes_kits() and self._known.kit_due_at <= time.monotonic():
+            self.make_kit()
+
+    def make_kit(self) -> None:
+        """Make the kit of the rules anew. What is wrong with it is told once, and stops nothing."""
+        from tiktok_erp.cli.handover import handover
+
+        wanted = self._session.rules().handover
+        self._known.kit_due_at = time.monotonic() + wanted.every.total_seconds()
+        folder = self._session.options.rules.parent / (wanted.folder or "")
+        self.stage(handover, is_aside=True, folder=folder, people=wanted.people, dry_run=self._session.dry_run)
+
+    def _makes_kits(self) -> bool:
+        return self._is_watch and bool(self._session.rules().handover.folder)
+
+    def _kit_clock(self) -> AbstractContextManager[None]:
+        """Return the clock of the kit in a long round. A kit that is due already is left to the end of a short one."""
+        if not self._makes_kits():
+            return nullcontext()
+        every_s = self._session.rules().handover.every.total_seconds()
+        left_s = self._known.kit_due_at - time.monotonic()
+        return on_its_own_clock(every_s, self.make_kit, first_s=left_s if left_s > 0 else every_s)
 
     def fetch_and_push(self) -> None:
         """Fetch orders and push what can be sold. Without the channel stock is reserved and nothing is pushed."""
@@ -141,19 +184,22 @@ class Day:
         if error is not None and not is_dry and load_to_print(self._session.store):
             self.stage(print_labels, out=self._out, limit=0)  # what is held is printed, whatever buying came to
 
-    def stage(self, command: Callable[..., None], **arguments: Any) -> ErpError | None:
-        """Carry out one command as a stage and return what stopped it, None when it came to its end."""
+    def stage(self, command: Callable[..., None], *, is_aside: bool = False, **arguments: Any) -> ErpError | None:
+        """Carry out one command as a stage and return what stopped it, None when it came to its end.
+
+        Nothing depends on a stage that `is_aside`: the round goes on whatever becomes of it, and ends with its own exit code.
+        """
         error: ErpError | None = None
 
         def carry_out(stage: Command) -> None:
             nonlocal error
-            error = self._carry_out(stage)
+            error = self._carry_out(stage, is_aside=is_aside)
 
         options = replace(self._session.options, outer=carry_out)
         command(_context(options), **arguments)
         return error
 
-    def _carry_out(self, stage: Command) -> ErpError | None:
+    def _carry_out(self, stage: Command, *, is_aside: bool) -> ErpError | None:
         whole = self._session.out
         printed = StageOutput(whole, stage.name, self._known.outputs.get(stage.name))
         figures: dict[str, object] = {}
@@ -168,9 +214,9 @@ class Day:
             if self._is_watch:  # being stopped is how a watch ends
                 raise KeyboardInterrupt from None
             raise
-        except StoreError:
-            raise
         except ErpError as reason:
+            if isinstance(reason, StoreError) and not is_aside:
+                raise
             code, error = reason.exit_code, reason
         except Exception as reason:
             error = our_fault(reason)
@@ -179,9 +225,17 @@ class Day:
             self._known.outputs[stage.name] = printed
             self._figures[stage.name] = {**figures, "exit_code": code}
             printed.end_stage(code, figures, width=_WIDTH)
-            if error is not None:
+            if is_aside:
+                self._tell_aside(error)
+            elif error is not None:
                 self._stop(stage.name, error)
         return error
+
+    def _tell_aside(self, error: ErpError | None) -> None:
+        cause = "" if error is None else error.cause
+        if error is not None and cause != self._known.kit_trouble:
+            self._session.out.error(error)
+        self._known.kit_trouble = cause
 
     def _stop(self, stage: str, error: ErpError) -> None:
         """Keep what stopped a stage. The first is told at the end of the round, the others now, each cause once."""
@@ -239,19 +293,17 @@ def _context(options: Globals) -> typer.Context:
 
 
 @contextmanager
-def on_its_own_clock(every_s: float, work: Callable[[], object]) -> Iterator[None]:
-    """Do `work` every so many seconds, from start to start, in a thread beside the block.
+def on_its_own_clock(every_s: float, work: Callable[[], object], *, first_s: float | None = None) -> Iterator[None]:
+    """Do `work` every so many seconds, from start to start, in a thread beside the block; the first time after `first_s`.
 
     At the end of the block `work` that is under way is finished; a second Ctrl-C does not wait for it. What it raises ends
     the clock and is raised here.
     """
-    import time
-
     is_over = Event()
     raised: list[BaseException] = []
 
     def tick() -> None:
-        due = time.monotonic() + every_s
+        due = time.monotonic() + (every_s if first_s is None else first_s)
         while not is_over.wait(max(0.0, due - time.monotonic())):
             due = time.monotonic() + every_s
             try:

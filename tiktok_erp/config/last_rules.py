@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tiktok_erp.config.rules_file import load_rules
 from tiktok_erp.errors import RulesError, SettingsError
+from tiktok_erp.messages import tr
 from tiktok_erp.model.rule import Rules
 
 
@@ -25,9 +26,12 @@ def load_or_last_good(path: Path, kept: Path) -> tuple[Rules, SettingsError | No
         rules = load_rules(path)
     except SettingsError as error:
         try:
-            return load_rules(kept), error
+            good = load_rules(kept)
         except (RulesError, SettingsError):
             raise error from None
+        if isinstance(error, RulesError):
+            error.next_step = tr("correct the lines above, then run `tiktok-erp rules check`")
+        return good, error
     with suppress(OSError):  # it is a help for later; a full disk is told by whoever must write
         _keep(path, kept)
     return rules, None

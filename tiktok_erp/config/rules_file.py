@@ -60,6 +60,7 @@ from tiktok_erp.model.rule import (
     Combine,
     Deadlines,
     Freshness,
+    Handover,
     Labels,
     Pickup,
     Printing,
@@ -176,7 +177,7 @@ def _usable(check: RulesCheck, name: str) -> Rules:
 _SECTIONS = (
     *("shop", "sync", "freshness", "deadlines", "pickups", "combine", "labels", "carriers", "safety_stock", "spending"),
     *("alerts", "channels", "boxes", "addresses", "senders", "rates", "listings", "printing", "privacy"),
-    *("seller_center", "tests"),
+    *("handover", "seller_center", "tests"),
     *("live", "split"),
 )
 
@@ -212,6 +213,7 @@ def _rules(file: Source, root: Node) -> Rules | None:
         alerts=sections.get("alerts", _alerts, shipped.alerts),
         channels=channels,
         printing=sections.get("printing", _printing, shipped.printing),
+        handover=sections.get("handover", _handover, shipped.handover),
         seller_center=sections.get("seller_center", _seller_center, shipped.seller_center),
         boxes=boxes,
         addresses=sections.get("addresses", _addresses, shipped.addresses),
@@ -497,6 +499,18 @@ def _printing(file: Source, node: Node, name: str) -> Printing | None:
         header_pages=keys.get("header_pages", read_flag, False),
         printers=keys.get("printers", any_number(read_text), ()),
         paper=keys.get("paper", choice("4x6", "letter", "a4", "a6"), None),
+    )
+
+
+def _handover(file: Source, node: Node, name: str) -> Handover | None:
+    keys = read_group(file, node, name, ("dir", "every", "people"))
+    if keys is None:
+        return None
+    shipped = Handover()
+    return Handover(
+        folder=keys.get("dir", read_text, shipped.folder),
+        every=keys.get("every", SOME_TIME, shipped.every),
+        people=keys.get("people", whole(1, 50), shipped.people),
     )
 
 

@@ -75,7 +75,9 @@ def read_kit(folder: Path) -> Kit:
         raise UsageError(
             tr("this folder is no kit of `tiktok-erp handover`"),
             subject=str(folder),
-            next_step=tr("name the folder that `tiktok-erp handover` made"),
+            next_step=tr(
+                "name the folder that `tiktok-erp handover` made; `tiktok-erp resume KIT FILE...` takes back single files"
+            ),
         ) from cause
     return kit
 
@@ -180,7 +182,14 @@ def _old_kit(folder: Path) -> Kit | None:
         return None
     if folder.is_dir() and not any(folder.iterdir()):
         return None
-    kit = read_kit(folder)
+    try:
+        kit = read_kit(folder)
+    except UsageError as error:
+        raise UsageError(
+            error.what,
+            subject=error.subject,
+            next_step=tr("name another folder, or move away what is in this one"),
+        ) from error
     written = kit.written_by_people()
     if written:
         raise UsageError(

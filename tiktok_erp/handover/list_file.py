@@ -19,6 +19,7 @@ from tiktok_erp.table_file import TableFile
 if TYPE_CHECKING:
     from tiktok_erp.handover.pages import ListRow
 
+DELIMITERS = (",", ";", "\t")  # what spreadsheet programs write between the cells of a CSV, each in its countries
 _SHEET = "List"
 _FIXED_TIME = datetime(1980, 1, 1)
 _COLUMNS = (
@@ -98,7 +99,7 @@ def write_list(path: Path, person: int, rows: Sequence[ListRow]) -> None:
 
 def read_list(path: Path) -> tuple[FilledRow, ...]:
     """Return the rows that somebody filled in. Raises InputFileError when the file is no such list."""
-    table = TableFile(path, sheet=_SHEET)
+    table = TableFile(path, delimiters=DELIMITERS, sheet=_SHEET)
     header, rows = table.read()
     places = {cell.split()[0].casefold(): index for index, cell in enumerate(header.cells) if cell.split()}
     if "package_id" not in places or "packed" not in places:

@@ -105,6 +105,19 @@ class KitReader:
                     ),
                 )
             )
+        for scan in returns.not_scanned:
+            self.count.failed += 1
+            place = {"file": scan.file.name, "line": scan.line}
+            self._report.item(
+                Outcome(
+                    "row",
+                    place,
+                    "failed",
+                    cause="not_scanned",
+                    next_step=tr("scan the label again, or begin the line with #"),
+                    text=tr("{file}:{line}: this is no number that a scanner wrote", **place),
+                )
+            )
         current: dict[str, Mark] = {}
         for mark in marks:
             packages = self._packages(mark.package_id)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tiktok_erp.errors import ErpError
 from tiktok_erp.handover.kit import Kit
-from tiktok_erp.handover.list_file import read_list
+from tiktok_erp.handover.list_file import DELIMITERS, read_list
 from tiktok_erp.handover.plan import Mark
 from tiktok_erp.model.tick import is_tick, says_nothing
 from tiktok_erp.table_file import TableFile, plain_header, sheet_parts
 
+# FedEx's barcode has 34 digits; \x1d stands between the parts of a USPS code. Who types a number in groups writes capitals:
+# anything else with spaces in it is a note, and may tell of a buyer.
+_SCANNED = re.compile(r"(?=.*\d)([A-Za-z0-9:^/+.\x1d-]{4,50}|[A-Z0-9 -]{4,50})")
 # What a kit has for people to write into; the rest of it is made anew each time.
 _TO_FILL = ("/list.xlsx", "scans.txt", "tracking-upload.xlsx", "tracking-upload.split-orders.xlsx")
 
@@ -57,6 +61,7 @@ class Returns:
 
     marks: list[Mark] = field(default_factory=list)
     scans: list[Scan] = field(default_factory=list)
+    not_scanned: list[Scan] = field(default_factory=list)  # lines among scans that no scanner wrote
     numbers: list[NewNumber] = field(default_factory=list)
     exports: list[Path] = field(default_factory=list)
     lists: list[Path] = field(default_factory=list)
@@ -105,13 +110,19 @@ def _read(path: Path, found: Returns) -> None:
 
 
 def _read_scans(path: Path, found: Returns) -> None:
-    for line, text in enumerate(path.read_text("utf-8-sig", "replace").splitlines(), start=1):
-        if text.strip() and not text.lstrip().startswith("#"):
-            found.scans.append(Scan(text.strip(), path, line))
+    content = path.read_bytes()
+    encoding = "utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+    lines = [text.strip() for text in re.split(r"\r\n?|\n", content.decode(encoding, "replace"))]
+    scans = [Scan(text, path, line) for line, text in enumerate(lines, start=1) if text and not text.startswith("#")]
+    if scans and not any(_SCANNED.fullmatch(scan.text) for scan in scans):
+        found.useless.append(path)
+        return
+    found.scans.extend(scan for scan in scans if _SCANNED.fullmatch(scan.text))
+    found.not_scanned.extend(scan for scan in scans if not _SCANNED.fullmatch(scan.text))
 
 
 def _read_table(path: Path, found: Returns) -> None:
-    table = TableFile(path, delimiters=(",", ";", "\t"))
+    table = TableFile(path, delimiters=DELIMITERS)
     sheets = sheet_parts(path) if table.is_xlsx else {}
     if "Shipping info" in sheets or "Split orders" in sheets:
         return _read_template(path, found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,13 +38,25 @@ class ImportCount:
 
 
 class LabelImporter:
-    """Takes over labels from files; one bad row or page never stops the others."""
+    """Takes over labels from files; one bad row or page never stops the others.
 
-    def __init__(self, store: Store, report: Report, *, run_id: int | None, dry_run: bool) -> None:
+    `place_of` tells where a person finds a row of a list that was put together from other files.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        report: Report,
+        *,
+        run_id: int | None,
+        dry_run: bool,
+        place_of: Callable[[Path, int], tuple[Path, int]] = lambda path, line: (path, line),
+    ) -> None:
         self._store = store
         self._report = report
         self._run_id = run_id
         self._dry_run = dry_run
+        self._place_of = place_of
         self._files = LabelFiles(store.path)
         self._named: set[str] = set()  # our ids of the orders that a list names
         self.count = ImportCount()
@@ -172,6 +184,7 @@ class LabelImporter:
 
     def _row_failed(self, path: Path, line: int, order_id: str, cause: str, what: str, next_step: str) -> None:
         # A row that fits no package of ours leaves no case behind: the file itself is what has to be corrected.
+        path, line = self._place_of(path, line)
         self.count.failed += 1
         self._report.item(
             Outcome(

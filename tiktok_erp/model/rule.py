@@ -290,6 +290,15 @@ class Printing:
 
 
 @dataclass(frozen=True, slots=True)
+class Handover:
+    """The kit that `run --watch` keeps fresh: its folder, seen from the rules file, and for how many people. None: no kit."""
+
+    folder: str | None = None
+    every: timedelta = timedelta(minutes=5)
+    people: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class SellerCenter:
     """What Seller Center's exports call the order statuses in the languages it was seen in.
 
@@ -353,6 +362,7 @@ class Rules:
     alerts: Alerts = Alerts()
     channels: Mapping[str, ChannelRules] = field(default_factory=shipped_channels)
     printing: Printing = Printing()
+    handover: Handover = Handover()
     seller_center: SellerCenter = field(default_factory=SellerCenter)
     boxes: tuple[Box, ...] = ()
     addresses: Addresses = field(default_factory=Addresses)

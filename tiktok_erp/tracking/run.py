@@ -149,6 +149,7 @@ class TrackingUploader:
                 self._stop = self._stop or error
             self._drain()
         self._confirm(read_back)
+        self._forget_orphans()  # reading an order may have shown that a person told its number
         self.count.waiting = len(load_queue(self._store))
         if self._interrupted:
             raise Interrupted(
