@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 settings.register_profile("quiet", deadline=None)
 settings.load_profile("quiet")
 
+# Long in one piece: begun last, they would keep one worker busy while the others have nothing left to do.
+_BEGUN_FIRST = ("test_readme.py", "test_demo.py", "test_kill.py", "test_examples.py")
+
 CLOSED_PORT = "http://127.0.0.1:9"
 TIMEOUT_S = 120
 
@@ -46,6 +49,11 @@ _RECORDS = ("runs", "cursors", "sqlite_sequence", "api_calls", "alerts")
 
 _FAST_LABELS = "labels: {seller_shipping: file, quote_first: false, settle_after: 1s, document_wait: 20s}\n"
 _FAST_CHANNELS = "channels: {tiktok: {start_rate: 1000, max_rate: 1000}}\n"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest tests first."""
+    items.sort(key=lambda item: item.path.name not in _BEGUN_FIRST)
 
 
 @dataclass(frozen=True, slots=True)
