@@ -20,7 +20,7 @@ from tiktok_erp.errors import ChannelDown
 from tiktok_erp.messages import tr
 from tiktok_erp.sync.pool import Pool
 
-# So often in vain; where each time brings rows that none brought before, it goes on.
+# So often in vain; where each time brings rows that none brought before, or rows have left meanwhile, it goes on.
 _ATTEMPTS = 3
 _ROUNDS = 50
 # The last rows of a page may have changed in the very moment of the answer and show a time that is not their place.
@@ -173,8 +173,11 @@ class _Walk:
 
     @property
     def is_gaining(self) -> bool:
-        """Whether this walk brought rows that the one before it, of the same window, did not."""
-        return self.before is not None and len(self.seen) > len(self.before.seen)
+        """Whether this walk brought rows that the one before it, of the same window, did not, or had fewer to bring."""
+        before = self.before
+        if before is None:
+            return False
+        return len(self.seen) > len(before.seen) or (self.expected or 0) < (before.expected or 0)
 
     def halves(self) -> list[Window]:
         """Return smaller windows that make up this one; nothing where it cannot be cut."""
