@@ -292,6 +292,31 @@ def test_a_platform_label_is_cancelled_in_seller_center(open_shop):
     assert shop.folder.value("SELECT count(*) FROM labels WHERE state = 'bought'") == 1
 
 
+def test_scan_forms_are_made_by_position_and_by_default_for_the_rest(desk):
+    desk.run("print-labels", "--quiet")
+    planned = desk.run("labels", "scan-form", "--dry-run", "--json").of("scan_form", result="planned")
+    first = desk.folder.value(
+        "SELECT package_id FROM labels WHERE carrier = 'usps' AND position IS NOT NULL ORDER BY position"
+    )
+    place = desk.folder.value("SELECT position FROM labels WHERE package_id = ? AND state = 'bought'", first)
+    by_name = desk.run("labels", "scan-form", f"B01-{place:03d}", "--out", "forms", "--json")
+    assert [line["package_ids"] for line in by_name.of("scan_form", result="done")] == [[first]]
+    assert (desk.folder.path / "forms" / "scan-form-usps.pdf").read_bytes().startswith(b"%PDF")
+    usps = [line for line in planned if line["carrier"] == "usps"]
+    rest = desk.run("labels", "scan-form", "--carrier", "usps", "--json")
+    assert rest.summary["parcels"] == sum(len(line["package_ids"]) for line in usps) - 1
+    again = desk.run("labels", "scan-form", "--carrier", "usps")
+    assert "no label waits for a scan form" in again.stdout
+    assert desk.disagreements() == []
+    desk.run("check", "--quiet")
+
+
+def test_a_scan_form_without_a_key_tells_the_next_step(desk):
+    desk.run("print-labels", "--limit", "1", "--quiet")
+    assert "EASYPOST_API_KEY" in desk.run("labels", "scan-form", expect=4, environment={"EASYPOST_API_KEY": ""}).stderr
+    assert desk.folder.column("SELECT state FROM scan_forms") == []
+
+
 def decide_by(desk, carriers):
     """Let these rules decide, and nothing else."""
     text = desk.folder.rules.read_text("utf-8")

@@ -1,4 +1,4 @@
-"""`labels`: list them, print held ones again, take them back, settle purchases."""
+"""`labels`: list them, print held ones again, take them back, put them on scan forms, settle purchases."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tiktok_erp.messages import tr
 from tiktok_erp.model.outcome import Outcome
 
 labels_app = typer.Typer(
-    help="List labels, print held ones again, take them back, settle purchases.",
+    help="List labels, print held ones again, take them back, make scan forms, settle purchases.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -189,6 +189,84 @@ def void(
             session.out.say(
                 tr("{count} labels taken back; run `tiktok-erp allocate` to decide anew", count=count.voided)
             )
+
+    run_command("labels", context, body, as_json=as_json, quiet=quiet, dry_run=dry_run, lock="print-labels")
+
+
+@labels_app.command("scan-form")
+def scan_form(
+    context: typer.Context,
+    ids: Ids = None,
+    out: Annotated[Path, typer.Option("--out", help="Where scan-form-CARRIER.pdf goes.")] = Path(),
+    carrier: Annotated[
+        str | None, typer.Option("--carrier", help="Only for this carrier: usps.", show_default=False)
+    ] = None,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="Ask for another form where nobody can tell whether the first one was made."),
+    ] = False,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Make scan forms: one barcode for all parcels of a carrier and day, handed over with them. For labels of EasyPost.
+
+    Packages, orders, batches (B07) or positions (B07-063..080); none: every bought label that is on no form yet and whose
+    parcel the carrier does not have. Labels that are named and on a form already get its document again. A carrier that
+    has no such forms is told; the others go on.
+
+    \b
+    Examples:
+      tiktok-erp labels scan-form --dry-run
+      tiktok-erp labels scan-form --carrier usps --out today
+      tiktok-erp labels scan-form B07
+      tiktok-erp labels scan-form --again
+    """
+
+    def body(session: Session) -> None:
+        from tiktok_erp.labels.scan_forms import FormMaker, FormOptions
+
+        packages = _at_positions(session, read_names(ids))
+        options = FormOptions(
+            out=out if dry_run else existing_folder(out),
+            carrier=carrier.strip().casefold() if carrier is not None else None,
+            again=again,
+            dry_run=dry_run,
+        )
+        maker = FormMaker(
+            session.store,
+            lambda name: session.label_source(),
+            session.rules(),
+            session.out,
+            options,
+            run_id=session.run_id,
+        )
+
+        def agree(forms: int, parcels: int) -> bool:
+            return agreed(
+                session, tr("Make {forms} scan forms for {parcels} parcels?", forms=forms, parcels=parcels), yes=yes
+            )
+
+        try:
+            maker.run(packages, agree)
+        finally:
+            count = maker.count
+            session.summary.update(
+                forms=count.made,
+                parcels=count.parcels,
+                unknown=count.unknown,
+                files=[str(path) for path in count.files],
+            )
+        if count.refused_before:
+            session.out.warn(
+                tr(
+                    "a form was refused before for {count} labels; name them to ask again, or give --carrier",
+                    count=count.refused_before,
+                )
+            )
+        if not count.files and not dry_run and not session.out.new_failures:
+            session.out.say(tr("no label waits for a scan form"))
 
     run_command("labels", context, body, as_json=as_json, quiet=quiet, dry_run=dry_run, lock="print-labels")
 
