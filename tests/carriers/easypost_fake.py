@@ -100,6 +100,7 @@ class Account:
     forms: list[list[str]] = field(default_factory=list)  # the shipments on each scan form
     scan_forms: list[dict[str, Any]] = field(default_factory=list)  # as EasyPost tells of them
     shows_forms: str = "nowhere"  # what names the form of a shipment: itself (`shipment`), its `batch`, or nothing
+    refund_word: str = "submitted"  # what becomes of a refund once somebody asks about it
     form_is_slow: bool = False  # made, but without an address until somebody asks again
     lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -227,6 +228,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         shipment, act = self.server.account.shipments[parts[1]], parts[2]
         if self.command == "GET" and act is None:
             self.server.account.count("read")
+            if shipment["refund_status"] == "submitted":
+                shipment["refund_status"] = self.server.account.refund_word
             for form in self.server.account.scan_forms:  # whoever asks again gets the address
                 form["form_url"] = form["form_url"] or self._form_url(form)
             return 200, shipment

@@ -256,6 +256,36 @@ def test_a_void_whose_answer_was_lost_is_not_printed_and_settled_by_the_next_wis
     assert desk.folder.value("SELECT state FROM labels WHERE package_id = ?", package) == "voided"
 
 
+def test_a_refused_refund_is_listed_and_waits_in_quarantine_until_somebody_closes_it(desk):
+    desk.run("print-labels", "--limit", "2", "--quiet")
+    package = desk.bought()
+    desk.run("labels", "void", package, "--quiet")
+    desk.account.refund_word = "rejected"
+    with sqlite3.connect(desk.folder.db) as connection:
+        connection.execute("UPDATE labels SET refund_read_at = '2026-11-01T00:00:00Z' WHERE state = 'voided'")
+    refused = desk.run("labels", "reconcile", "--json", expect=3)
+    assert [line["package_id"] for line in refused.of("label", cause="refund_rejected")] == [package]
+    assert refused.summary["refunds_rejected"] == 1
+    assert "refunds" not in desk.run("labels", "reconcile").stdout
+    (row,) = (line.split("\t") for line in desk.run("labels", "list", package).stdout.splitlines()[1:])
+    assert (row[1], row[-1]) == ("voided", "rejected")
+    assert [case["cause"] for case in desk.run("quarantine", "--json").of("quarantine")] == ["refund_rejected"]
+    desk.run("orders", "retry", package, "--quiet")
+    assert desk.run("quarantine", "--json").of("quarantine") == []
+
+
+def test_buying_labels_looks_at_old_refunds_in_passing(desk):
+    desk.run("print-labels", "--limit", "1", "--quiet")
+    desk.run("labels", "void", desk.bought(), "--quiet")
+    desk.account.refund_word = "refunded"
+    desk.run("print-labels", "--limit", "1", "--quiet")
+    assert desk.folder.column("SELECT refund_status FROM labels WHERE state = 'voided'") == ["submitted"]
+    with sqlite3.connect(desk.folder.db) as connection:
+        connection.execute("UPDATE labels SET refund_read_at = '2026-11-01T00:00:00Z' WHERE state = 'voided'")
+    desk.run("print-labels", "--limit", "1", "--quiet")
+    assert desk.folder.column("SELECT refund_status FROM labels WHERE state = 'voided'") == ["refunded"]
+
+
 def test_a_number_that_the_channel_knows_is_only_voided_with_yes(desk):
     desk.run("print-labels", "--limit", "1")
     desk.run("upload-tracking", "--quiet")

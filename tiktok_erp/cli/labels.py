@@ -27,12 +27,13 @@ def register(app: typer.Typer) -> None:
 
 @labels_app.command("list")
 def list_labels(context: typer.Context, ids: Ids = None, as_json: Json = False, quiet: Quiet = False) -> None:
-    """List labels: bought, on their way, refused.
+    """List labels: bought, on their way, refused, taken back with what the source says of the refund.
 
     \b
     Examples:
       tiktok-erp labels list
       tiktok-erp labels list --json | jq 'select(.state == "unknown")'
+      tiktok-erp labels list --json | jq 'select(.refund_status == "submitted")'
     """
 
     def body(session: Session) -> None:
@@ -48,7 +49,15 @@ def list_labels(context: typer.Context, ids: Ids = None, as_json: Json = False, 
 
         print_table(
             session.out,
-            [tr("package"), tr("state"), tr("carrier"), tr("tracking number"), tr("cost"), tr("position")],
+            [
+                tr("package"),
+                tr("state"),
+                tr("carrier"),
+                tr("tracking number"),
+                tr("cost"),
+                tr("position"),
+                tr("refund"),
+            ],
             [
                 [
                     row["package_id"],
@@ -57,6 +66,7 @@ def list_labels(context: typer.Context, ids: Ids = None, as_json: Json = False, 
                     row["tracking_number"],
                     f"{row['cost_minor'] / 100:.2f} {row['currency']}" if row["cost_minor"] is not None else None,
                     position_text(row["batch_id"], row["position"]) if row["position"] else None,
+                    row["refund_status"],
                 ]
                 for row in rows
             ],
@@ -273,41 +283,61 @@ def scan_form(
 
 @labels_app.command("reconcile")
 def reconcile(context: typer.Context, as_json: Json = False, quiet: Quiet = False) -> None:
-    """Ask the channel what became of purchases without an answer; `print-labels` does this by itself.
+    """Ask what became of purchases without an answer, and of the money of labels that were taken back.
+
+    `print-labels` settles purchases by itself. A refund takes days or weeks; each is asked about at most once an hour.
 
     \b
     Examples:
       tiktok-erp labels reconcile
+      tiktok-erp labels reconcile --json | jq 'select(.cause == "refund_rejected")'
     """
 
     def body(session: Session) -> None:
-        from tiktok_erp.cli.label_sources import channel_reader, vendors
-        from tiktok_erp.labels.run import reconcile_labels
-        from tiktok_erp.store.labels import load_unsettled
+        from tiktok_erp.labels.refunds import follow_refunds
 
-        sources = {row["source"] for row in load_unsettled(session.store)}
-        if not sources:
-            session.out.say(tr("no purchase is without an answer"))
-            return
-        if "tiktok" in sources:
-            require_credentials_or_file(
-                session, tr("set the TIKTOK_SHOP_ settings: only the channel knows what was bought")
+        _settle_purchases(session)
+        refunds = follow_refunds(session.store, lambda name: session.label_source(), session.out, run_id=session.run_id)
+        session.summary.update(refunded=refunds.refunded, refunds_rejected=refunds.rejected, refunds_open=refunds.open)
+        if refunds.asked or refunds.open:
+            session.out.say(
+                tr(
+                    "refunds: {refunded} granted, {rejected} refused, {open} open",
+                    refunded=refunds.refunded,
+                    rejected=refunds.rejected,
+                    open=refunds.open,
+                )
             )
-        count = reconcile_labels(
-            session.store,
-            vendors(session, sources),
-            session.rules(),
-            session.out,
-            channel_reader(session),
-            run_id=session.run_id,
-        )
-        session.summary.update(bought=count.bought, unsettled=count.unsettled)
-        session.out.say(
-            tr(
-                "{bought} purchases are settled and their labels held, {open} are not",
-                bought=count.bought,
-                open=count.unsettled + count.waiting,
-            )
-        )
 
     run_command("labels", context, body, as_json=as_json, quiet=quiet, lock="print-labels")
+
+
+def _settle_purchases(session: Session) -> None:
+    from tiktok_erp.cli.label_sources import channel_reader, vendors
+    from tiktok_erp.labels.run import reconcile_labels
+    from tiktok_erp.store.labels import load_unsettled
+
+    sources = {row["source"] for row in load_unsettled(session.store)}
+    if not sources:
+        session.out.say(tr("no purchase is without an answer"))
+        return
+    if "tiktok" in sources:
+        require_credentials_or_file(
+            session, tr("set the TIKTOK_SHOP_ settings: only the channel knows what was bought")
+        )
+    count = reconcile_labels(
+        session.store,
+        vendors(session, sources),
+        session.rules(),
+        session.out,
+        channel_reader(session),
+        run_id=session.run_id,
+    )
+    session.summary.update(bought=count.bought, unsettled=count.unsettled)
+    session.out.say(
+        tr(
+            "{bought} purchases are settled and their labels held, {open} are not",
+            bought=count.bought,
+            open=count.unsettled + count.waiting,
+        )
+    )

@@ -9,7 +9,7 @@ import typer
 
 from tiktok_erp.cli.options import DryRun, Ids, Json, Quiet, StaleOk, Yes, read_names
 from tiktok_erp.cli.session import Session, agreed, existing_folder, run_command
-from tiktok_erp.errors import UsageError
+from tiktok_erp.errors import ErpError, UsageError
 from tiktok_erp.messages import tr
 from tiktok_erp.model.outcome import Outcome
 
@@ -228,6 +228,8 @@ def print_labels(
         )
         session.summary.update(bought=count.bought, spent_minor=count.spent_minor, unsettled=count.unsettled)
         session.out.say(tr("{count} labels bought", count=count.bought))
+        if "easypost" in names and count.stopped is None:
+            _look_at_refunds(session)
         if count.unsettled > 0:
             session.out.warn(
                 tr(
@@ -269,6 +271,23 @@ def print_labels(
     lock = "print-labels" if station is None else f"print-labels-{station_key(station)}"
     is_only_shown = dry_run or plan or pull_list
     run_command("print-labels", context, body, as_json=as_json, quiet=quiet, dry_run=is_only_shown, lock=lock)
+
+
+def _look_at_refunds(session: Session) -> None:
+    """Ask about a few old refunds where labels were bought anyway: of one that is refused somebody has to hear."""
+    from tiktok_erp.labels.refunds import IN_PASSING_AFTER, MOST_IN_PASSING, follow_refunds
+
+    try:
+        follow_refunds(
+            session.store,
+            lambda name: session.label_source(),
+            session.out,
+            run_id=session.run_id,
+            not_asked_for=IN_PASSING_AFTER,
+            at_most=MOST_IN_PASSING,
+        )
+    except ErpError as error:
+        session.out.warn(tr("refunds cannot be asked about now: {reason}", reason=error.what))
 
 
 def station_key(name: str) -> str:

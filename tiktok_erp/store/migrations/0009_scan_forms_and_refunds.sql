@@ -41,7 +41,7 @@ CREATE TRIGGER scan_forms_are_never_forgotten BEFORE DELETE ON scan_forms
 BEGIN SELECT RAISE(ABORT, 'a scan form is never deleted'); END;
 
 ALTER TABLE labels ADD COLUMN refund_read_at TEXT CHECK (refund_read_at GLOB '????-??-??T??:??:??Z');
-CREATE INDEX labels_refund_open ON labels (label_id) WHERE state = 'voided' AND refund_status = 'submitted';
+CREATE INDEX labels_refund_open ON labels (label_id) WHERE state = 'voided' AND refund_status NOT IN ('refunded', 'rejected', 'not_applicable', 'elsewhere');
 
 CREATE VIEW v_scan_forms AS
 SELECT form_id, source, carrier, day, ship_from, state, source_form_id, sha256, intent_at, made_at, error_code,
