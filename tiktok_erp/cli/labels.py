@@ -88,7 +88,7 @@ def reprint(
     ] = None,
     printer: Annotated[
         str | None,
-        typer.Option("--printer", help="Print them there as well.", show_default=False),
+        typer.Option("--printer", help="Print them there as well; `open` shows them in a viewer.", show_default=False),
     ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -122,7 +122,7 @@ def reprint(
                 subject="labels reprint",
                 next_step=tr("run `tiktok-erp labels reprint ID...`"),
             )
-        printers = tuple(open_printers([printer] if printer is not None else []))
+        printers = tuple(open_printers([printer] if printer is not None else [], session.store))
         options = PrintOptions(out=existing_folder(out), paper=paper, printers=printers)
         count = write_again(session.store, session.rules(), session.out, packages, options)
         session.summary.update(printed=count.printed, pages=count.pages)

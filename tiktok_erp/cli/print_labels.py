@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -59,7 +61,8 @@ def print_labels(
         list[str] | None,
         typer.Option(
             "--printer",
-            help="A queue of CUPS, ipp://HOST/ipp/print, or tcp://HOST:9100 (ZPL); several share a batch.",
+            help="A queue of CUPS, ipp://HOST/ipp/print, or tcp://HOST:9100 (ZPL); several share a batch. `open` shows the"
+            " labels in the program that opens PDFs here: you print them, and say what is on paper.",
             show_default=False,
         ),
     ] = None,
@@ -93,6 +96,7 @@ def print_labels(
       tiktok-erp print-labels --from labels-1.pdf labels-2.pdf
       tiktok-erp print-labels --printer zebra --printer zebra-2
       tiktok-erp print-labels --printer tcp://192.168.1.50:9100 --station north
+      tiktok-erp print-labels --printer open
       tiktok-erp print-labels --paper letter --files-of 100
       tiktok-erp print-labels --resume-from B07-063 --printer zebra
     """
@@ -149,7 +153,9 @@ def print_labels(
             files_of=files_of,
             paper=chosen,
             station=station.strip() if station is not None else None,
-            printers=tuple(open_printers(printer or printing.printers)),
+            printers=tuple(open_printers(printer or printing.printers, session.store)),
+            # A stage of `run` does not wait for a person.
+            confirm=lambda range_: context.obj.outer is None and _is_on_paper(session, range_),
         )
 
     def _take_over(session: Session, paths: list[Path]) -> None:
@@ -303,6 +309,8 @@ def _resume(session: Session, options: PrintOptions, position: str) -> None:
 
 
 def _tell_printed(session: Session, count: PrintCount, options: PrintOptions) -> None:
+    from tiktok_erp.printers.base import VIEWER
+
     session.summary.update(
         printed=count.printed,
         pages=count.pages,
@@ -319,9 +327,24 @@ def _tell_printed(session: Session, count: PrintCount, options: PrintOptions) ->
                 batch=count.directory.name,
             )
         )
+    if count.confirmed:
+        session.out.say(tr("{count} labels count as printed, as you say", count=count.confirmed))
     if options.printers:
-        session.summary.update(on_paper=count.on_paper, doubtful=count.doubtful)
-        session.out.say(tr("{count} labels printed, as the printer says", count=count.on_paper))
+        session.summary.update(on_paper=count.on_paper, doubtful=count.doubtful, opened=count.opened)
+        if any(printer.name != VIEWER for printer in options.printers):
+            session.out.say(tr("{count} labels printed, as the printer says", count=count.on_paper))
+        elif count.on_paper:
+            session.out.say(tr("{count} labels count as printed, as you say", count=count.on_paper))
+
+
+def _is_on_paper(session: Session, positions: str) -> bool:
+    """Ask the person who prints from a viewer; where nobody can be asked, nothing is known."""
+    if session.out.as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    with suppress(typer.Abort):
+        question = tr("{range} is open in the viewer. Print it at 100 %. Is all of it on paper?", range=positions)
+        return typer.confirm(question, default=False, err=True)
+    return False
 
 
 def _show_pulls(session: Session) -> None:
