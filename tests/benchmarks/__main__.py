@@ -131,6 +131,13 @@ def paper(folder: Path, count: int = 1000) -> list[Row]:
     ]
 
 
+def merge(folder: Path) -> list[Row]:
+    """Merge 3,000 labels of both kinds, pictures and embedded fonts, and stamp 500: takes minutes."""
+    from tests.benchmarks.merge import merge as measure
+
+    return measure(folder)
+
+
 def demo(folder: Path) -> list[Row]:
     """The whole demo of 300 orders, as a user runs it."""
 
@@ -190,6 +197,7 @@ BENCHMARKS: dict[str, Callable[[Path], list[Row]]] = {
     "files": files,
     "rules": rules,
     "paper": paper,
+    "merge": merge,
     "demo": demo,
     "kit": kit,
     "outage": outage,
@@ -198,7 +206,7 @@ BENCHMARKS: dict[str, Callable[[Path], list[Row]]] = {
     "upload": upload,
 }
 
-TAKES_MINUTES = ("ingest-100k", "memory", "files", "stock-soak", "upload", "kit", "outage")
+TAKES_MINUTES = ("ingest-100k", "memory", "merge", "files", "stock-soak", "upload", "kit", "outage")
 
 if __name__ == "__main__":
     main()

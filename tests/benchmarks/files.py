@@ -232,7 +232,7 @@ class Spent:
 
 
 # A process counts the memory of the one that started it as its own, so a small one stands between.
-_LAUNCHER = """
+LAUNCHER = """
 import os, subprocess, sys, time
 started = time.perf_counter()
 process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
@@ -243,7 +243,7 @@ print(time.perf_counter() - started, usage.ru_maxrss / 1024, os.waitstatus_to_ex
 
 def spend(folder: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> Spent:
     """Run `tiktok-erp` in `folder` and return what it took, its whole process and nothing else."""
-    command = [sys.executable, "-c", _LAUNCHER, sys.executable, "-m", "tiktok_erp", *arguments]
+    command = [sys.executable, "-c", LAUNCHER, sys.executable, "-m", "tiktok_erp", *arguments]
     told = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
     seconds, peak_mb, code = told.split()
     if code != "0":

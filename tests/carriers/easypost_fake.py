@@ -39,6 +39,8 @@ FAULTS = (
     "html_buy",
     "short_file",
     "drop_after_refund",
+    "drop_before_form",
+    "drop_after_form",
 )
 
 
@@ -95,7 +97,11 @@ class Account:
     calls: dict[str, int] = field(default_factory=dict)
     script: list[str] = field(default_factory=list)  # faults to commit once each, in order, before any dice
     unknown_addresses: set[str] = field(default_factory=set)  # references of parcels that go to no known place
-    forms: list[list[str]] = field(default_factory=list)
+    forms: list[list[str]] = field(default_factory=list)  # the shipments on each scan form
+    scan_forms: list[dict[str, Any]] = field(default_factory=list)  # as EasyPost tells of them
+    shows_forms: str = "nowhere"  # what names the form of a shipment: itself (`shipment`), its `batch`, or nothing
+    refund_word: str = "submitted"  # what becomes of a refund once somebody asks about it
+    form_is_slow: bool = False  # made, but without an address until somebody asks again
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def strikes(self, fault: str) -> bool:
@@ -164,6 +170,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
             time.sleep(account.latency_s)
         path = self.path.partition("?")[0]
         try:
+            if path.startswith("/files/form-"):
+                account.count("form_file")
+                number = path.removeprefix("/files/form-").removesuffix(".pdf")
+                return self._answer(
+                    200, "application/pdf", label_pdf(f"9275{int(number):018d}", "90277", f"FORM {number}")
+                )
             if path.startswith("/files/"):
                 return self._answer(200, "application/pdf", self._file(path))
             if self.headers.get("Authorization") != f"Bearer {account.key}":
@@ -206,12 +218,20 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return 200, {"shipments": [], "has_more": False}
         if self.command == "POST" and path == "/scan_forms":
             return 201, self._scan_form(body["scan_form"]["shipment"])
+        batch = re.fullmatch(r"/batches/batch_(\d+)", path)
+        if self.command == "GET" and batch is not None:
+            self.server.account.count("batch")
+            return 200, {"id": f"batch_{batch[1]}", "scan_form": self.server.account.scan_forms[int(batch[1]) - 1]}
         parts = re.fullmatch(r"/shipments/(shp_\w+)(?:/(\w+))?", path)
         if parts is None or parts[1] not in self.server.account.shipments:
             raise Refused(404, "NOT_FOUND", "The requested resource could not be found.")
         shipment, act = self.server.account.shipments[parts[1]], parts[2]
         if self.command == "GET" and act is None:
             self.server.account.count("read")
+            if shipment["refund_status"] == "submitted":
+                shipment["refund_status"] = self.server.account.refund_word
+            for form in self.server.account.scan_forms:  # whoever asks again gets the address
+                form["form_url"] = form["form_url"] or self._form_url(form)
             return 200, shipment
         if self.command == "POST" and act == "buy":
             return 200, self._buy(shipment, body)
@@ -264,6 +284,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 "mode": "test" if account.key.startswith("EZTK") else "production",
                 "reference": wanted.get("reference"),
                 "to_address": to,
+                "from_address": sender,
+                "batch_id": None,
+                "scan_form": None,
                 "parcel": parcel,
                 "options": wanted.get("options", {}),
                 "insurance": None,
@@ -341,13 +364,44 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def _scan_form(self, wanted: list[dict[str, Any]]) -> dict[str, Any]:
         account = self.server.account
-        ids = [entry["id"] for entry in wanted]
-        carriers = {account.shipments[shipment_id]["selected_rate"]["carrier"] for shipment_id in ids}
-        if carriers != {"USPS"}:
-            raise Refused(422, "SCAN_FORM.INVALID", "one carrier a form")
-        account.forms.append(ids)
+        account.count("scan_form")
+        if account.strikes("drop_before_form"):
+            raise Dropped
+        with account.lock:
+            ids = [entry["id"] for entry in wanted]
+            shipments = [account.shipments[shipment_id] for shipment_id in ids]
+            if {shipment["selected_rate"]["carrier"] for shipment in shipments} != {"USPS"}:
+                raise Refused(422, "SCAN_FORM.INVALID", "These shipments cannot be on a scan form.")
+            if len({json.dumps(shipment["from_address"], sort_keys=True) for shipment in shipments}) != 1:
+                raise Refused(422, "SCAN_FORM.INVALID", "One sender a scan form.")
+            if any(shipment["refund_status"] for shipment in shipments):
+                account.violations.append("a form with a refunded label")
+            if any(shipment_id in form for form in account.forms for shipment_id in ids):
+                account.violations.append("a label on two forms")
+            account.forms.append(ids)
+            form = {
+                "id": f"sf_{len(account.forms)}",
+                "object": "ScanForm",
+                "status": "creating" if account.form_is_slow else "created",
+                "message": None,
+                "tracking_codes": [shipment["tracking_code"] for shipment in shipments],
+                "batch_id": f"batch_{len(account.forms)}",
+                "form_url": None,
+            }
+            form["form_url"] = None if account.form_is_slow else self._form_url(form)
+            account.scan_forms.append(form)
+            for shipment in shipments:
+                if account.shows_forms == "shipment":
+                    shipment["scan_form"] = form
+                elif account.shows_forms == "batch":
+                    shipment["batch_id"] = form["batch_id"]
         account.save()
-        return {"id": "sf_1", "status": "created", "form_url": f"http://{self.headers['Host']}/files/{ids[0]}.pdf"}
+        if account.strikes("drop_after_form"):
+            raise Dropped
+        return dict(form)
+
+    def _form_url(self, form: dict[str, Any]) -> str:
+        return f"http://{self.headers['Host']}/files/form-{form['id'].removeprefix('sf_')}.pdf"
 
     def do_GET(self) -> None:
         self._serve()

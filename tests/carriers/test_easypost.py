@@ -11,7 +11,8 @@ import pytest
 import vcr
 
 from tests.carriers.easypost_fake import Account, EasyPostFake
-from tiktok_erp.carriers.easypost import EasyPost, ounces, read_label, read_quotes, service_words
+from tiktok_erp.carriers.base import ScanForm
+from tiktok_erp.carriers.easypost import EasyPost, ounces, read_form, read_label, read_quotes, service_words
 from tiktok_erp.errors import ChannelDown, ChannelRefused, LabelFileError, OutcomeUnknown, SignInError
 from tiktok_erp.model.money import Money
 from tiktok_erp.model.secret import Secret
@@ -95,6 +96,27 @@ def test_a_recorded_refund_is_submitted() -> None:
         shipment_id = client.quotes(PARCEL)[0].quote_id.partition("/")[0]
         answer, _request = client._write(f"/shipments/{shipment_id}/refund", endpoint="refund", body={}, subject="")
     assert answer["refund_status"] == "submitted"
+
+
+@recorded
+def test_a_recorded_scan_form_has_a_document_and_names_its_parcels() -> None:
+    with replay("scanform_create"):
+        form = source("https://api.easypost.com/v2").make_form(
+            ["shp_c1dd0ad87cfc4a038e632cb27d1d88a6/rate_1"], subject="usps"
+        )
+    assert form.form_id == "sf_8eeeea1e23b44a8388cbb85b12595f46"
+    assert form.url.endswith("e8f8c453570fc64e979358710bfb60dbd7.pdf")
+    assert form.tracking_numbers == ("9400100208303109505725",)
+    assert not form.is_failed
+
+
+@recorded
+def test_a_recorded_scan_form_that_is_still_being_made_has_no_document() -> None:
+    path = "/batches/batch_79b95699e2644f198db68d1824c11497/scan_form"
+    with replay("batch_create_scanform"):
+        batch = source("https://api.easypost.com/v2")._write(path, endpoint="any", body={}, subject="")[0]
+    form = read_form(batch["scan_form"])
+    assert form == ScanForm("sf_a1082a2498034042a96617a8d79ff0c4")
 
 
 @recorded
@@ -210,6 +232,35 @@ def test_a_refund_is_asked_for_once(fake: EasyPostFake) -> None:
     client.buy(quote.quote_id, subject="P000123")
     assert [client.void(quote.quote_id, subject="P000123") for _time in range(2)] == ["submitted", "submitted"]
     assert fake.account.calls["refund"] == 1
+
+
+@pytest.mark.parametrize(("shows", "is_told"), [("shipment", True), ("batch", True), ("nowhere", False)])
+def test_a_form_whose_answer_was_lost_is_found_where_easypost_shows_it(
+    fake: EasyPostFake, shows: str, is_told: bool
+) -> None:
+    fake.account.shows_forms = shows
+    client = source(fake.api_url)
+    quote = client.quotes(PARCEL)[0].quote_id
+    label = client.buy(quote, subject="P000123")
+    assert client.find_form(quote, subject="usps") is None
+    fake.account.script = ["drop_after_form"]
+    with pytest.raises(OutcomeUnknown):
+        client.make_form([quote], subject="usps")
+    form = client.find_form(quote, subject="usps")
+    assert (form is not None) == is_told
+    if form is not None:
+        assert form.tracking_numbers == (label.tracking_number,)
+        assert client.fetch_form(form, subject="usps").startswith(b"%PDF")
+
+
+def test_a_form_that_could_not_be_made_is_told_and_no_form_is_none() -> None:
+    assert read_form({"id": "sf_1", "status": "failed", "message": "too late", "form_url": None}) == ScanForm(
+        "sf_1", is_failed=True, message="too late"
+    )
+    assert read_form({"id": "sf_1", "status": "failed", "form_url": "https://x/1.pdf"}) == ScanForm(
+        "sf_1", "https://x/1.pdf"
+    )
+    assert read_form({}) is None
 
 
 def test_a_closed_port_sends_nothing() -> None:

@@ -267,6 +267,36 @@ def test_a_void_whose_answer_was_lost_is_not_printed_and_settled_by_the_next_wis
     assert desk.folder.value("SELECT state FROM labels WHERE package_id = ?", package) == "voided"
 
 
+def test_a_refused_refund_is_listed_and_waits_in_quarantine_until_somebody_closes_it(desk):
+    desk.run("print-labels", "--limit", "2", "--quiet")
+    package = desk.bought()
+    desk.run("labels", "void", package, "--quiet")
+    desk.account.refund_word = "rejected"
+    with sqlite3.connect(desk.folder.db) as connection:
+        connection.execute("UPDATE labels SET refund_read_at = '2026-11-01T00:00:00Z' WHERE state = 'voided'")
+    refused = desk.run("labels", "reconcile", "--json", expect=3)
+    assert [line["package_id"] for line in refused.of("label", cause="refund_rejected")] == [package]
+    assert refused.summary["refunds_rejected"] == 1
+    assert "refunds" not in desk.run("labels", "reconcile").stdout
+    (row,) = (line.split("\t") for line in desk.run("labels", "list", package).stdout.splitlines()[1:])
+    assert (row[1], row[-1]) == ("voided", "rejected")
+    assert [case["cause"] for case in desk.run("quarantine", "--json").of("quarantine")] == ["refund_rejected"]
+    desk.run("orders", "retry", package, "--quiet")
+    assert desk.run("quarantine", "--json").of("quarantine") == []
+
+
+def test_buying_labels_looks_at_old_refunds_in_passing(desk):
+    desk.run("print-labels", "--limit", "1", "--quiet")
+    desk.run("labels", "void", desk.bought(), "--quiet")
+    desk.account.refund_word = "refunded"
+    desk.run("print-labels", "--limit", "1", "--quiet")
+    assert desk.folder.column("SELECT refund_status FROM labels WHERE state = 'voided'") == ["submitted"]
+    with sqlite3.connect(desk.folder.db) as connection:
+        connection.execute("UPDATE labels SET refund_read_at = '2026-11-01T00:00:00Z' WHERE state = 'voided'")
+    desk.run("print-labels", "--limit", "1", "--quiet")
+    assert desk.folder.column("SELECT refund_status FROM labels WHERE state = 'voided'") == ["refunded"]
+
+
 def test_a_number_that_the_channel_knows_is_only_voided_with_yes(desk):
     desk.run("print-labels", "--limit", "1")
     desk.run("upload-tracking", "--quiet")
@@ -301,6 +331,31 @@ def test_a_platform_label_is_cancelled_in_seller_center(open_shop):
     assert line["cause"] == "platform_label"
     assert "Seller Center" in line["next_step"]
     assert shop.folder.value("SELECT count(*) FROM labels WHERE state = 'bought'") == 1
+
+
+def test_scan_forms_are_made_by_position_and_by_default_for_the_rest(desk):
+    desk.run("print-labels", "--quiet")
+    planned = desk.run("labels", "scan-form", "--dry-run", "--json").of("scan_form", result="planned")
+    first = desk.folder.value(
+        "SELECT package_id FROM labels WHERE carrier = 'usps' AND position IS NOT NULL ORDER BY position"
+    )
+    place = desk.folder.value("SELECT position FROM labels WHERE package_id = ? AND state = 'bought'", first)
+    by_name = desk.run("labels", "scan-form", f"B01-{place:03d}", "--out", "forms", "--json")
+    assert [line["package_ids"] for line in by_name.of("scan_form", result="done")] == [[first]]
+    assert (desk.folder.path / "forms" / "scan-form-usps.pdf").read_bytes().startswith(b"%PDF")
+    usps = [line for line in planned if line["carrier"] == "usps"]
+    rest = desk.run("labels", "scan-form", "--carrier", "usps", "--json")
+    assert rest.summary["parcels"] == sum(len(line["package_ids"]) for line in usps) - 1
+    again = desk.run("labels", "scan-form", "--carrier", "usps")
+    assert "no label waits for a scan form" in again.stdout
+    assert desk.disagreements() == []
+    desk.run("check", "--quiet")
+
+
+def test_a_scan_form_without_a_key_tells_the_next_step(desk):
+    desk.run("print-labels", "--limit", "1", "--quiet")
+    assert "EASYPOST_API_KEY" in desk.run("labels", "scan-form", expect=4, environment={"EASYPOST_API_KEY": ""}).stderr
+    assert desk.folder.column("SELECT state FROM scan_forms") == []
 
 
 def decide_by(desk, carriers):

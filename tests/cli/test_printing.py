@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import random
 import sqlite3
 import subprocess
@@ -155,6 +156,64 @@ def test_killed_at_random_instants_no_label_is_printed_twice(held, ipp):
     labels = len(held.ledger()["purchases"])
     assert labels - len(printed(held)) == sum(job["last"] - job["first"] + 1 for job in doubtful)
     assert held.disagreements() == []
+
+
+@pytest.fixture
+def viewer(held, tmp_path):
+    """A program that opens PDFs; gives the file in which it writes down what it was asked to open."""
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    told = tmp_path / "opened"
+    (folder / "xdg-open").write_text(f'#!/bin/sh\nprintf "%s\\n" "$1" >> "{told}"\n', "utf-8")
+    (folder / "xdg-open").chmod(0o755)
+    held.folder.environment["PATH"] = f"{folder}:{held.folder.environment['PATH']}"
+    return told
+
+
+def test_what_a_viewer_shows_counts_as_printed_when_a_person_says_so(held, viewer):
+    opened = held.run("print-labels", "--printer", "open")
+    labels = len(held.ledger()["purchases"])
+    (path,) = viewer.read_text("utf-8").splitlines()
+    assert len(pages_of(path)) == labels > 10
+    assert f"B01-001..{labels:03d} is open in the viewer" in opened.stdout
+    assert "as the printer says" not in opened.stdout
+    assert printed(held) == []
+    again = held.run("print-labels", "--printer", "open", "--json")
+    assert "may or may not be on paper" in again.stderr
+    assert len(viewer.read_text("utf-8").splitlines()) == 1
+    confirmed = held.run("print-labels", "--resume-from", f"B01-{labels + 1:03d}")
+    assert f"{labels} labels count as printed" in confirmed.stdout
+    assert len(printed(held)) == labels
+    assert held.run("print-labels", "--printer", "open").stderr == ""
+    assert len(viewer.read_text("utf-8").splitlines()) == 1
+
+
+@pytest.mark.parametrize(("typed", "on_paper"), [("y", True), ("n", False), ("\x04", False)])
+def test_on_a_terminal_it_asks_whether_all_is_on_paper(held, viewer, typed, on_paper):
+    ours, theirs = os.openpty()
+    command = ("print-labels", "--limit", "2", "--yes", "--printer", "open")
+    with held.folder.start(*command, stdin=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        shown = b""
+        while b"[y/N]" not in shown:
+            shown += os.read(ours, 1000)
+        assert b"B01-001..002 is open in the viewer" in shown
+        os.write(ours, typed.encode() + (b"" if typed == "\x04" else b"\n"))
+        process.communicate(timeout=60)
+    os.close(ours)
+    assert process.returncode == 0
+    assert len(printed(held)) == 2 * on_paper
+
+
+def test_the_rest_of_a_batch_is_opened_from_the_label_after_the_last_one_on_paper(held, viewer):
+    held.run("print-labels", "--printer", "open", "--quiet")
+    labels = len(held.ledger()["purchases"])
+    line = held.run("print-labels", "--resume-from", "B01-006", "--printer", "open", "--json").of("print_job")
+    assert [(job["result"], job["cause"], job["positions"]) for job in line] == [
+        ("skipped", "to_confirm", f"B01-006..{labels:03d}")
+    ]
+    assert len(pages_of(viewer.read_text("utf-8").splitlines()[1])) == labels - 5
+    assert [row["position"] for row in printed(held)] == [1, 2, 3, 4, 5]
 
 
 def test_zpl_goes_out_on_port_9100(held):

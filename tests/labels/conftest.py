@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pypdfium2
 import pytest
@@ -14,6 +15,7 @@ from reportlab.graphics.shapes import Drawing
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
+from tests.labels.desk import Desk, opened_desk
 from tiktok_erp.model.print_job import PrintedPosition, PrintItem, PrintLine
 
 DOT_PT = 72 / 203
@@ -77,6 +79,13 @@ def as_picture(pdf: bytes, dpi: int = 203) -> bytes:
     canvas.save()
     document.close()
     return buffer.getvalue()
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    """A database with labels bought from EasyPost, which stands beside it."""
+    with opened_desk(tmp_path) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

@@ -270,10 +270,11 @@ def test_a_full_disk_leaves_the_old_file_untouched(label: Label, tmp_path: Path)
     assert [path.name for path in tmp_path.iterdir()] == ["labels.pdf"]
 
 
+@pytest.mark.parametrize(("limit", "value"), [("PAGES_PER_CHUNK", 4), ("_BYTES_PER_CHUNK", 5000)])
 def test_more_pages_than_memory_holds_at_once_come_out_in_order(
-    label: Label, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    label: Label, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, value: int
 ) -> None:
-    monkeypatch.setattr(merge, "PAGES_PER_CHUNK", 4)
+    monkeypatch.setattr(merge, limit, value)
     sources = [LabelPages(label(text=f"label-{place}"), stamp=f"B07-{place:03d}") for place in range(1, 12)]
     result = merge_labels(sources, tmp_path / "labels.pdf")
     assert result.pages == 11

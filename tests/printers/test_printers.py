@@ -21,6 +21,7 @@ from zplkit.rendering import Limits
 from tiktok_erp.errors import OutcomeUnknown, PrinterError, UsageError
 from tiktok_erp.printers.base import JobState, open_printer
 from tiktok_erp.printers.cups import CupsPrinter, queues
+from tiktok_erp.printers.viewer import opener_of
 
 NUMBERS = ("9400111206206406260787", "1Z5R89390357567127")
 LIMITS = Limits(graphic_bytes=1_000_000)  # a whole label is one picture
@@ -40,6 +41,84 @@ def test_an_address_with_a_password_is_refused_without_telling_it() -> None:
     with pytest.raises(UsageError) as caught:
         open_printer("ipp://me:hunter2@host/ipp/print")
     assert "hunter2" not in str(caught.value)
+
+
+# The program that opens PDFs
+
+
+@pytest.fixture
+def opener(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """Return a function that puts an `xdg-open` on the path, which writes down what it was asked to open."""
+
+    def make(code: int = 0) -> Path:
+        folder = tmp_path / "programs"
+        folder.mkdir()
+        told = tmp_path / "opened"
+        program = folder / "xdg-open"
+        program.write_text(f'#!/bin/sh\nprintf "%s\\n" "$1" >> "{told}"\nexit {code}\n', "utf-8")
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", str(folder))
+        return told
+
+    return make
+
+
+def test_open_shows_a_job_in_the_viewer_and_believes_nothing(
+    opener: Callable[..., Path], pages: Pages, tmp_path: Path
+) -> None:
+    told = opener()
+    printer = open_printer("open", tmp_path / "files")
+    document = pages(*NUMBERS)
+    job = printer.send(document, title="tiktok-erp B07-001..002", media=FOUR_BY_SIX)
+    assert told.read_text("utf-8") == f"{job}\n"
+    assert Path(job).read_bytes() == document
+    assert Path(job).name == "tiktok-erp-B07-001--002.pdf"
+    assert stat.S_IMODE(Path(job).stat().st_mode) == 0o600
+    assert printer.state(job) == JobState("opened")
+
+
+def test_a_viewer_that_does_not_start_leaves_the_file_and_says_where(
+    opener: Callable[..., Path], pages: Pages, tmp_path: Path
+) -> None:
+    opener(code=3)
+    with pytest.raises(PrinterError, match=r"exit code 3.*tiktok-erp-t\.pdf"):
+        open_printer("open", tmp_path / "files").send(pages("1"), title="tiktok-erp t", media=FOUR_BY_SIX)
+    assert (tmp_path / "files" / "tiktok-erp-t.pdf").exists()
+
+
+def test_where_nothing_opens_pdfs_nothing_was_printed(
+    pages: Pages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(PrinterError, match="nothing on this machine opens PDFs"):
+        open_printer("open").send(pages("1"), title="t", media=FOUR_BY_SIX)
+
+
+@pytest.mark.parametrize(
+    ("system", "release", "programs", "wanted"),
+    [
+        ("darwin", "24.1.0", (), "open"),
+        ("linux", "6.8.0-generic", ("xdg-open",), "xdg-open"),
+        ("linux", "6.8.0-generic", (), None),
+        ("linux", "5.15.153.1-microsoft-standard-WSL2", ("wslview", "cmd.exe", "xdg-open"), "wslview"),
+        ("linux", "5.15.153.1-microsoft-standard-WSL2", ("xdg-open",), "xdg-open"),
+    ],
+)
+def test_each_system_opens_files_in_its_own_way(
+    system: str, release: str, programs: tuple[str, ...], wanted: str | None
+) -> None:
+    command = opener_of(system, release, lambda name: name if name in programs else None)
+    assert (command and command(Path("/x/labels.pdf"))) == (wanted and [wanted, "/x/labels.pdf"])
+
+
+def test_windows_is_told_the_name_that_it_knows_the_file_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "wslpath"
+    program.write_text("#!/bin/sh\necho 'W:'\"$2\"\n", "utf-8")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    command = opener_of("linux", "5.15-microsoft", lambda name: name if name == "cmd.exe" else None)
+    assert command is not None
+    assert command(Path("/x/a b.pdf")) == ["cmd.exe", "/c", "start", "", "W:/x/a b.pdf"]
 
 
 # IPP

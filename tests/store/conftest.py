@@ -38,6 +38,8 @@ _WHOLE: dict[str, dict[str, Any]] = {
     "packages": {"package_id": "P000001", "channel": "tiktok", "planned_at": AT},
     "package_orders": {"package_id": "P000001", "order_id": "tiktok:1"},
     "labels": {"package_id": "P000001", "state": "intent", "source": "tiktok", "intent_at": AT},
+    "scan_forms": {"source": "easypost", "carrier": "usps", "day": "2026-11-18", "state": "intent", "intent_at": AT},
+    "scan_form_labels": {"label_id": 1, "form_id": 1},
     "stock_moves": {"sku": "MUG", "warehouse": "main", "kind": "counted", "quantity": 5, "because": "test", "at": AT},
     "reservation_parts": {"unit_id": "tiktok:11", "sku": "TEA", "quantity": 2, "is_counted": 0},
     "reservations": {"unit_id": "tiktok:11", "sku": "MUG", "warehouse": "main", "state": "held", "held_at": AT},

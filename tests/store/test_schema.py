@@ -290,6 +290,12 @@ def test_the_ledger_is_only_ever_added_to(rows: Any, store: Store, change: str) 
         ("print_jobs", {"state": "printed"}),
         ("print_jobs", {"batch_id": 9}),
         ("print_jobs", {"sent_at": None}),
+        ("scan_forms", {"state": "printed"}),
+        ("scan_forms", {"day": "today"}),
+        ("scan_forms", {"state": "sent"}),
+        ("scan_forms", {"state": "made", "sent_at": AT}),
+        ("scan_form_labels", {"label_id": 9}),
+        ("scan_form_labels", {"form_id": 9}),
         ("quotes", {"cost_minor": -1}),
         ("quotes", {"quoted_at": "today"}),
         ("cursors", {"as_of": "today"}),
@@ -331,6 +337,25 @@ def test_the_rows_that_these_tests_change_are_accepted_unchanged(
         for row in store.query("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
     }
     assert tables == set(whole_rows)
+
+
+def test_a_label_is_on_one_scan_form_and_one_that_was_taken_back_on_none(rows: Any, store: Store) -> None:
+    rows.one_of_each()
+    label, first = rows.add("labels", state="bought", bought_at=AT), rows.add("scan_forms")
+    rows.add("scan_form_labels", label_id=label, form_id=first)
+    second = rows.add("scan_forms")
+    with pytest.raises(StoreRefused):
+        rows.add("scan_form_labels", label_id=label, form_id=second)
+    store.execute("UPDATE scan_forms SET state = 'failed' WHERE form_id = ?", (first,))
+    with pytest.raises(StoreRefused):
+        store.execute("UPDATE scan_forms SET state = 'sent', sent_at = ?", (AT,))
+    store.execute("UPDATE labels SET void_sent_at = ?", (AT,))
+    with pytest.raises(StoreRefused):
+        rows.add("scan_form_labels", label_id=label, form_id=second)
+    store.execute("UPDATE labels SET void_sent_at = NULL")
+    rows.add("scan_form_labels", label_id=label, form_id=second)
+    with pytest.raises(StoreRefused):
+        store.execute("DELETE FROM scan_forms")
 
 
 def test_an_idempotency_key_names_one_effect(rows: Any) -> None:

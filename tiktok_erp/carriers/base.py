@@ -53,6 +53,20 @@ class BoughtLabel:
     is_test: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class ScanForm:
+    """One sheet whose barcode stands for many parcels. `url` leads to its PDF; empty while the source is making it.
+
+    `tracking_numbers` are those that the source says are on it; empty where it does not say.
+    """
+
+    form_id: str
+    url: str = field(default="", repr=False)
+    tracking_numbers: tuple[str, ...] = ()
+    is_failed: bool = False
+    message: str = ""
+
+
 class LabelSource(Protocol):
     """What the stages ask of a source. Every method may be called from several threads."""
 
@@ -88,6 +102,17 @@ class LabelSource(Protocol):
         """Ask for the money back and return the source's word: `submitted`, `refunded`, `rejected`, `not_applicable`."""
         ...
 
-    def scan_forms(self, quote_ids: Sequence[str]) -> tuple[str, ...]:
-        """Return addresses of forms with one barcode for all these parcels, one form a carrier that has such forms."""
+    def make_form(self, quote_ids: Sequence[str], *, subject: str) -> ScanForm:
+        """Ask for one scan form for all these quotes' parcels: one carrier's, one day's, one sender's.
+
+        Raises as `buy` does; ChannelRefused as well for a carrier that has no such forms.
+        """
+        ...
+
+    def find_form(self, quote_id: str, *, subject: str) -> ScanForm | None:
+        """Return the form that this quote's parcel is on. None where the source tells of none: no proof that none was made."""
+        ...
+
+    def fetch_form(self, form: ScanForm, *, subject: str) -> bytes:
+        """Return a form's document as PDF."""
         ...

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from tiktok_erp.carriers.base import SOURCES, BoughtLabel
+from tiktok_erp.carriers.base import SOURCES, BoughtLabel, ScanForm
 from tiktok_erp.errors import (
     ChannelDown,
     ChannelRefused,
@@ -156,16 +156,36 @@ class EasyPost:
         answer = self._write(path, endpoint="refund", body={}, subject=subject)[0]
         return str(answer.get("refund_status") or "")
 
-    def scan_forms(self, quote_ids: Sequence[str]) -> tuple[str, ...]:
-        """Make one scan form for these shipments and return its address; they must be one carrier's and one day's."""
+    def make_form(self, quote_ids: Sequence[str], *, subject: str) -> ScanForm:
+        """Ask for one scan form for these shipments; they must be one carrier's, one day's and one sender's."""
         body = {"scan_form": {"shipment": [{"id": _split(quote_id)[0]} for quote_id in quote_ids]}}
-        answer = self._write("/scan_forms", endpoint="scan_form", body=body, subject="")[0]
-        url = answer.get("form_url")
-        return (str(url),) if url else ()
+        answer = self._write("/scan_forms", endpoint="scan_form", body=body, subject=subject)[0]
+        form = read_form(answer)
+        if form is None:
+            raise OutcomeUnknown(
+                tr("EasyPost did not say whether the scan form was made"),
+                subject=subject,
+                next_step=tr("run `tiktok-erp labels scan-form` again; it asks what became of it first"),
+            )
+        return form
 
-    def fetch_form(self, url: str) -> bytes:
+    def find_form(self, quote_id: str, *, subject: str) -> ScanForm | None:
+        """Return the form that a shipment names, or that the batch names which EasyPost made of a form's shipments."""
+        form = None
+        try:
+            shipment = self._read("GET", f"/shipments/{_split(quote_id)[0]}", endpoint="read", subject=subject)
+            form = read_form(_object(shipment.get("scan_form")))
+            batch_id = shipment.get("batch_id")
+            if (form is None or not form.url) and isinstance(batch_id, str) and batch_id:
+                batch = self._read("GET", f"/batches/{batch_id}", endpoint="batch", subject=subject)
+                form = read_form(_object(batch.get("scan_form"))) or form
+        except ChannelRefused:
+            return form  # a shipment or batch that EasyPost does not show says nothing about a form
+        return form
+
+    def fetch_form(self, form: ScanForm, *, subject: str) -> bytes:
         """Return a scan form's document."""
-        return self._fetch(url, subject="")
+        return self._fetch(form.url, subject=subject)
 
     def check_key(self) -> None:
         """Ask for something small. Raises SignInError when the key is not accepted."""
@@ -288,6 +308,19 @@ def read_label(shipment: Mapping[str, Any], request_id: str = "") -> BoughtLabel
         refund=str(shipment.get("refund_status") or ""),
         request_id=request_id,
         is_test=shipment.get("mode") == "test",
+    )
+
+
+def read_form(found: Mapping[str, Any]) -> ScanForm | None:
+    """Return a scan form as EasyPost tells of it, None when what it told is none."""
+    if not isinstance(found.get("id"), str) or not found["id"]:
+        return None
+    return ScanForm(
+        form_id=found["id"],
+        url=found["form_url"] if isinstance(found.get("form_url"), str) else "",
+        tracking_numbers=tuple(code for code in _list(found.get("tracking_codes")) if isinstance(code, str)),
+        is_failed=_text(found.get("status")).casefold() == "failed" and not found.get("form_url"),
+        message=_text(found.get("message")),
     )
 
 

@@ -803,6 +803,7 @@ def _printing(findings: _Findings) -> Iterator[Point]:
     """Tell which printers the rules name, and which queues CUPS has."""
     from tiktok_erp.printers.base import open_printer
     from tiktok_erp.printers.cups import CupsPrinter, queues
+    from tiktok_erp.printers.viewer import Viewer, opener
 
     names = findings.rules.printing.printers if findings.rules is not None else ()
     if not names:
@@ -820,6 +821,9 @@ def _printing(findings: _Findings) -> Iterator[Point]:
             )
             step = tr("correct `printing.printers` in rules.yaml, or set the queue up")
             yield Point("printing", "fault", text, "no_queue", step)
+        elif isinstance(printer, Viewer) and opener() is None:
+            step = tr("install xdg-open (in WSL: wslview), or name a printer")
+            yield Point("printing", "fault", tr("nothing on this machine opens PDFs"), "no_opener", step)
         else:
             yield Point("printing", "ok", tr("labels go to {printer}", printer=name))
 

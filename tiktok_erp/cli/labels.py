@@ -1,4 +1,4 @@
-"""`labels`: list them, print held ones again, take them back, settle purchases."""
+"""`labels`: list them, print held ones again, take them back, put them on scan forms, settle purchases."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tiktok_erp.messages import tr
 from tiktok_erp.model.outcome import Outcome
 
 labels_app = typer.Typer(
-    help="List labels, print held ones again, take them back, settle purchases.",
+    help="List labels, print held ones again, take them back, make scan forms, settle purchases.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -27,12 +27,13 @@ def register(app: typer.Typer) -> None:
 
 @labels_app.command("list")
 def list_labels(context: typer.Context, ids: Ids = None, as_json: Json = False, quiet: Quiet = False) -> None:
-    """List labels: bought, on their way, refused.
+    """List labels: bought, on their way, refused, taken back with what the source says of the refund.
 
     \b
     Examples:
       tiktok-erp labels list
       tiktok-erp labels list --json | jq 'select(.state == "unknown")'
+      tiktok-erp labels list --json | jq 'select(.refund_status == "submitted")'
     """
 
     def body(session: Session) -> None:
@@ -48,7 +49,15 @@ def list_labels(context: typer.Context, ids: Ids = None, as_json: Json = False, 
 
         print_table(
             session.out,
-            [tr("package"), tr("state"), tr("carrier"), tr("tracking number"), tr("cost"), tr("position")],
+            [
+                tr("package"),
+                tr("state"),
+                tr("carrier"),
+                tr("tracking number"),
+                tr("cost"),
+                tr("position"),
+                tr("refund"),
+            ],
             [
                 [
                     row["package_id"],
@@ -57,6 +66,7 @@ def list_labels(context: typer.Context, ids: Ids = None, as_json: Json = False, 
                     row["tracking_number"],
                     f"{row['cost_minor'] / 100:.2f} {row['currency']}" if row["cost_minor"] is not None else None,
                     position_text(row["batch_id"], row["position"]) if row["position"] else None,
+                    row["refund_status"],
                 ]
                 for row in rows
             ],
@@ -78,7 +88,7 @@ def reprint(
     ] = None,
     printer: Annotated[
         str | None,
-        typer.Option("--printer", help="Print them there as well.", show_default=False),
+        typer.Option("--printer", help="Print them there as well; `open` shows them in a viewer.", show_default=False),
     ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -112,7 +122,7 @@ def reprint(
                 subject="labels reprint",
                 next_step=tr("run `tiktok-erp labels reprint ID...`"),
             )
-        printers = tuple(open_printers([printer] if printer is not None else []))
+        printers = tuple(open_printers([printer] if printer is not None else [], session.store))
         options = PrintOptions(out=existing_folder(out), paper=paper, printers=printers)
         count = write_again(session.store, session.rules(), session.out, packages, options)
         session.summary.update(printed=count.printed, pages=count.pages)
@@ -193,43 +203,141 @@ def void(
     run_command("labels", context, body, as_json=as_json, quiet=quiet, dry_run=dry_run, lock="print-labels")
 
 
+@labels_app.command("scan-form")
+def scan_form(
+    context: typer.Context,
+    ids: Ids = None,
+    out: Annotated[Path, typer.Option("--out", help="Where scan-form-CARRIER.pdf goes.")] = Path(),
+    carrier: Annotated[
+        str | None, typer.Option("--carrier", help="Only for this carrier: usps.", show_default=False)
+    ] = None,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="Ask for another form where nobody can tell whether the first one was made."),
+    ] = False,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Make scan forms: one barcode for all parcels of a carrier and day, handed over with them. For labels of EasyPost.
+
+    Packages, orders, batches (B07) or positions (B07-063..080); none: every bought label that is on no form yet and whose
+    parcel the carrier does not have. Labels that are named and on a form already get its document again. A carrier that
+    has no such forms is told; the others go on.
+
+    \b
+    Examples:
+      tiktok-erp labels scan-form --dry-run
+      tiktok-erp labels scan-form --carrier usps --out today
+      tiktok-erp labels scan-form B07
+      tiktok-erp labels scan-form --again
+    """
+
+    def body(session: Session) -> None:
+        from tiktok_erp.labels.scan_forms import FormMaker, FormOptions
+
+        packages = _at_positions(session, read_names(ids))
+        options = FormOptions(
+            out=out if dry_run else existing_folder(out),
+            carrier=carrier.strip().casefold() if carrier is not None else None,
+            again=again,
+            dry_run=dry_run,
+        )
+        maker = FormMaker(
+            session.store,
+            lambda name: session.label_source(),
+            session.rules(),
+            session.out,
+            options,
+            run_id=session.run_id,
+        )
+
+        def agree(forms: int, parcels: int) -> bool:
+            return agreed(
+                session, tr("Make {forms} scan forms for {parcels} parcels?", forms=forms, parcels=parcels), yes=yes
+            )
+
+        try:
+            maker.run(packages, agree)
+        finally:
+            count = maker.count
+            session.summary.update(
+                forms=count.made,
+                parcels=count.parcels,
+                unknown=count.unknown,
+                files=[str(path) for path in count.files],
+            )
+        if count.refused_before:
+            session.out.warn(
+                tr(
+                    "a form was refused before for {count} labels; name them to ask again, or give --carrier",
+                    count=count.refused_before,
+                )
+            )
+        if not count.files and not dry_run and not session.out.new_failures:
+            session.out.say(tr("no label waits for a scan form"))
+
+    run_command("labels", context, body, as_json=as_json, quiet=quiet, dry_run=dry_run, lock="print-labels")
+
+
 @labels_app.command("reconcile")
 def reconcile(context: typer.Context, as_json: Json = False, quiet: Quiet = False) -> None:
-    """Ask the channel what became of purchases without an answer; `print-labels` does this by itself.
+    """Ask what became of purchases without an answer, and of the money of labels that were taken back.
+
+    `print-labels` settles purchases by itself. A refund takes days or weeks; each is asked about at most once an hour.
 
     \b
     Examples:
       tiktok-erp labels reconcile
+      tiktok-erp labels reconcile --json | jq 'select(.cause == "refund_rejected")'
     """
 
     def body(session: Session) -> None:
-        from tiktok_erp.cli.label_sources import channel_reader, vendors
-        from tiktok_erp.labels.run import reconcile_labels
-        from tiktok_erp.store.labels import load_unsettled
+        from tiktok_erp.labels.refunds import follow_refunds
 
-        sources = {row["source"] for row in load_unsettled(session.store)}
-        if not sources:
-            session.out.say(tr("no purchase is without an answer"))
-            return
-        if "tiktok" in sources:
-            require_credentials_or_file(
-                session, tr("set the TIKTOK_SHOP_ settings: only the channel knows what was bought")
+        _settle_purchases(session)
+        refunds = follow_refunds(session.store, lambda name: session.label_source(), session.out, run_id=session.run_id)
+        session.summary.update(refunded=refunds.refunded, refunds_rejected=refunds.rejected, refunds_open=refunds.open)
+        if refunds.asked or refunds.open:
+            session.out.say(
+                tr(
+                    "refunds: {refunded} granted, {rejected} refused, {open} open",
+                    refunded=refunds.refunded,
+                    rejected=refunds.rejected,
+                    open=refunds.open,
+                )
             )
-        count = reconcile_labels(
-            session.store,
-            vendors(session, sources),
-            session.rules(),
-            session.out,
-            channel_reader(session),
-            run_id=session.run_id,
-        )
-        session.summary.update(bought=count.bought, unsettled=count.unsettled)
-        session.out.say(
-            tr(
-                "{bought} purchases are settled and their labels held, {open} are not",
-                bought=count.bought,
-                open=count.unsettled + count.waiting,
-            )
-        )
 
     run_command("labels", context, body, as_json=as_json, quiet=quiet, lock="print-labels")
+
+
+def _settle_purchases(session: Session) -> None:
+    from tiktok_erp.cli.label_sources import channel_reader, vendors
+    from tiktok_erp.labels.run import reconcile_labels
+    from tiktok_erp.store.labels import load_unsettled
+
+    sources = {row["source"] for row in load_unsettled(session.store)}
+    if not sources:
+        session.out.say(tr("no purchase is without an answer"))
+        return
+    if "tiktok" in sources:
+        require_credentials_or_file(
+            session, tr("set the TIKTOK_SHOP_ settings: only the channel knows what was bought")
+        )
+    count = reconcile_labels(
+        session.store,
+        vendors(session, sources),
+        session.rules(),
+        session.out,
+        channel_reader(session),
+        run_id=session.run_id,
+    )
+    session.summary.update(bought=count.bought, unsettled=count.unsettled)
+    session.out.say(
+        tr(
+            "{bought} purchases are settled and their labels held, {open} are not",
+            bought=count.bought,
+            open=count.unsettled + count.waiting,
+        )
+    )

@@ -224,6 +224,7 @@ def _close_cases(session: Session, package_id: str) -> None:
     """Close what trying again decides about; what a person has to compare stays open."""
     from tiktok_erp.allocation.run import is_ours
     from tiktok_erp.labels.journal import CAUSES as LABEL_CAUSES
+    from tiktok_erp.labels.refunds import CAUSE as REFUND_REJECTED
     from tiktok_erp.store.quarantine import resolve_cases
     from tiktok_erp.tracking.run import CAUSES as TRACKING_CAUSES
 
@@ -233,6 +234,8 @@ def _close_cases(session: Session, package_id: str) -> None:
     causes = [row[0] for row in rows if is_ours(row[0]) or row[0] in LABEL_CAUSES or row[0] in TRACKING_CAUSES]
     if causes:
         resolve_cases(session.store, package_id=package_id, causes=causes)
+    for order_id in _orders_of(session, package_id):
+        resolve_cases(session.store, order_id=order_id, causes=[REFUND_REJECTED])
 
 
 def _withdraw_refused(session: Session, package_ids: Sequence[str]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +11,7 @@ import typer
 
 from tiktok_erp.cli.options import DryRun, Ids, Json, Quiet, StaleOk, Yes, read_names
 from tiktok_erp.cli.session import Session, agreed, existing_folder, run_command
-from tiktok_erp.errors import SettingsError, SignInError, UsageError
+from tiktok_erp.errors import ErpError, SettingsError, SignInError, UsageError
 from tiktok_erp.messages import tr
 from tiktok_erp.model.outcome import Outcome
 
@@ -59,7 +61,8 @@ def print_labels(
         list[str] | None,
         typer.Option(
             "--printer",
-            help="A queue of CUPS, ipp://HOST/ipp/print, or tcp://HOST:9100 (ZPL); several share a batch.",
+            help="A queue of CUPS, ipp://HOST/ipp/print, or tcp://HOST:9100 (ZPL); several share a batch. `open` shows the"
+            " labels in the program that opens PDFs here: you print them, and say what is on paper.",
             show_default=False,
         ),
     ] = None,
@@ -93,6 +96,7 @@ def print_labels(
       tiktok-erp print-labels --from labels-1.pdf labels-2.pdf
       tiktok-erp print-labels --printer zebra --printer zebra-2
       tiktok-erp print-labels --printer tcp://192.168.1.50:9100 --station north
+      tiktok-erp print-labels --printer open
       tiktok-erp print-labels --paper letter --files-of 100
       tiktok-erp print-labels --resume-from B07-063 --printer zebra
     """
@@ -149,7 +153,9 @@ def print_labels(
             files_of=files_of,
             paper=chosen,
             station=station.strip() if station is not None else None,
-            printers=tuple(open_printers(printer or printing.printers)),
+            printers=tuple(open_printers(printer or printing.printers, session.store)),
+            # A stage of `run` does not wait for a person.
+            confirm=lambda range_: context.obj.outer is None and _is_on_paper(session, range_),
         )
 
     def _take_over(session: Session, paths: list[Path]) -> None:
@@ -237,6 +243,8 @@ def print_labels(
         )
         session.summary.update(bought=count.bought, spent_minor=count.spent_minor, unsettled=count.unsettled)
         session.out.say(tr("{count} labels bought", count=count.bought))
+        if "easypost" in names and count.stopped is None:
+            _look_at_refunds(session)
         if count.unsettled > 0:
             session.out.warn(
                 tr(
@@ -279,6 +287,23 @@ def print_labels(
     run_command("print-labels", context, body, as_json=as_json, quiet=quiet, dry_run=is_only_shown, lock=lock)
 
 
+def _look_at_refunds(session: Session) -> None:
+    """Ask about a few old refunds where labels were bought anyway: of one that is refused somebody has to hear."""
+    from tiktok_erp.labels.refunds import IN_PASSING_AFTER, MOST_IN_PASSING, follow_refunds
+
+    try:
+        follow_refunds(
+            session.store,
+            lambda name: session.label_source(),
+            session.out,
+            run_id=session.run_id,
+            not_asked_for=IN_PASSING_AFTER,
+            at_most=MOST_IN_PASSING,
+        )
+    except ErpError as error:
+        session.out.warn(tr("refunds cannot be asked about now: {reason}", reason=error.what))
+
+
 def station_key(name: str) -> str:
     """Return a station's name in the form of a file name."""
     return "".join(letter if letter.isalnum() else "_" for letter in name.strip())[:40] or "_"
@@ -292,6 +317,8 @@ def _resume(session: Session, options: PrintOptions, position: str) -> None:
 
 
 def _tell_printed(session: Session, count: PrintCount, options: PrintOptions) -> None:
+    from tiktok_erp.printers.base import VIEWER
+
     session.summary.update(
         printed=count.printed,
         pages=count.pages,
@@ -308,9 +335,24 @@ def _tell_printed(session: Session, count: PrintCount, options: PrintOptions) ->
                 batch=count.directory.name,
             )
         )
+    if count.confirmed:
+        session.out.say(tr("{count} labels count as printed, as you say", count=count.confirmed))
     if options.printers:
-        session.summary.update(on_paper=count.on_paper, doubtful=count.doubtful)
-        session.out.say(tr("{count} labels printed, as the printer says", count=count.on_paper))
+        session.summary.update(on_paper=count.on_paper, doubtful=count.doubtful, opened=count.opened)
+        if any(printer.name != VIEWER for printer in options.printers):
+            session.out.say(tr("{count} labels printed, as the printer says", count=count.on_paper))
+        elif count.on_paper:
+            session.out.say(tr("{count} labels count as printed, as you say", count=count.on_paper))
+
+
+def _is_on_paper(session: Session, positions: str) -> bool:
+    """Ask the person who prints from a viewer; where nobody can be asked, nothing is known."""
+    if session.out.as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    with suppress(typer.Abort):
+        question = tr("{range} is open in the viewer. Print it at 100 %. Is all of it on paper?", range=positions)
+        return typer.confirm(question, default=False, err=True)
+    return False
 
 
 def _show_pulls(session: Session) -> None:

@@ -24,7 +24,9 @@ from tiktok_erp.pdf import LOCK, POINTS_PER_INCH, PdfPages, draw_opened, ink_of,
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-PAGES_PER_CHUNK = 500
+# Every chunk is appended to a file that PDFium reads through once more: few chunks are fast, small ones spare memory.
+PAGES_PER_CHUNK = 1000
+_BYTES_PER_CHUNK = 64 << 20
 _OPEN_FILES = 8  # multi-page sources kept open between two of their pages
 
 _STAMP_FONT = b"Helvetica-Bold"
@@ -119,6 +121,7 @@ class _GrowingPdf:
         self._file = file
         self._chunk: Any = None  # PDFium's document: what is in the file, and the pages since then
         self._saved_pages = 0
+        self._unsaved_bytes = 0  # about what the pages since then weigh
         self._sources: dict[Path, PdfPages] = {}
         self.pages = 0
         self.unstamped: list[int] = []
@@ -132,7 +135,8 @@ class _GrowingPdf:
                 raise _no_such_page(source, missing)
             with LOCK:
                 self._add_pages(document.document, wanted, source)
-        if self.pages - self._saved_pages >= PAGES_PER_CHUNK:
+            self._unsaved_bytes += _size_of(source.source) * len(wanted) // len(document)
+        if self.pages - self._saved_pages >= PAGES_PER_CHUNK or self._unsaved_bytes >= _BYTES_PER_CHUNK:
             self.save_chunk()
 
     def save_chunk(self) -> None:
@@ -152,7 +156,7 @@ class _GrowingPdf:
         if tail.error is not None:
             raise tail.error
         self._file.flush()
-        self._saved_pages = self.pages
+        self._saved_pages, self._unsaved_bytes = self.pages, 0
 
     def close(self) -> None:
         """Free what is in memory; pages not saved yet are lost."""
@@ -200,6 +204,10 @@ class _GrowingPdf:
         for document in self._sources.values():
             document.close()
         self._sources.clear()
+
+
+def _size_of(source: bytes | Path) -> int:
+    return len(source) if isinstance(source, bytes) else source.stat().st_size
 
 
 class _Tail:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from tiktok_erp.messages import tr
@@ -15,6 +16,9 @@ _BUCKET_S = 6 * 3600
 _PARTS = re.compile(r"\d+|\D+")
 _RANGE = re.compile(r"[Bb](?P<batch>\d{1,9})(?:-(?P<first>\d{1,9})(?:\.\.(?:[Bb](?P=batch)-)?(?P<last>\d{1,9}))?)?")
 _POSITION = re.compile(r"[Bb](?P<batch>\d{1,9})-(?P<place>\d{1,9})")
+
+# EasyPost makes a batch of what is on a form, and wants batches below 1,000 shipments (carriers reference, section 1).
+MOST_ON_A_FORM = 999
 
 SkuSignature = tuple[tuple[str, int], ...]
 
@@ -83,6 +87,33 @@ def read_range(text: str) -> tuple[int, int, int | None] | None:
         return int(match["batch"]), 1, None
     first = int(match["first"])
     return int(match["batch"]), first, int(match["last"] or first)
+
+
+@dataclass(frozen=True, slots=True)
+class FormKey:
+    """What the parcels on one scan form have in common. `day` is that on which their labels were bought."""
+
+    source: str
+    carrier: str
+    day: str
+    ship_from: str | None
+
+
+def plan_forms(labels: Iterable[tuple[FormKey, int]], *, most: int = MOST_ON_A_FORM) -> list[tuple[FormKey, list[int]]]:
+    """Return the scan forms to ask for, each with the ids of its labels: one a key, or several where there are too many.
+
+    The order of `labels` plays no part.
+    """
+    groups: dict[FormKey, list[int]] = defaultdict(list)
+    for key, label_id in labels:
+        groups[key].append(label_id)
+    ordered = sorted(groups, key=lambda key: (key.source, key.carrier, key.day, key.ship_from or ""))
+    return [
+        (key, ids[start : start + most])
+        for key in ordered
+        for ids in [sorted(groups[key])]
+        for start in range(0, len(ids), most)
+    ]
 
 
 def _place(item: PrintItem) -> tuple[object, ...]:

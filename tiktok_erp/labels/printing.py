@@ -6,8 +6,9 @@ import json
 import os
 import shutil
 import sqlite3
+import sys
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,13 +17,13 @@ from zoneinfo import ZoneInfo
 from tiktok_erp.errors import ErpError, LabelFileError, StoreError, UsageError
 from tiktok_erp.labels.lists import write_bag_list, write_manifests, write_packages
 from tiktok_erp.labels.plan import next_step_for, plan_print_order, plan_runs, position_text, read_position
-from tiktok_erp.labels.spool import JOB_SIZE, Spool, batch_file
+from tiktok_erp.labels.spool import JOB_SIZE, Spool, SpoolCount, batch_file, batches_folder
 from tiktok_erp.messages import tr
 from tiktok_erp.model.moment import from_text
 from tiktok_erp.model.outcome import Outcome, Report
 from tiktok_erp.model.print_job import PrintedPosition, PrintItem, PrintLine, PulledPackage
 from tiktok_erp.model.rule import Rules
-from tiktok_erp.printers.base import Printer
+from tiktok_erp.printers.base import VIEWER, Printer
 from tiktok_erp.store.database import Store, utc_now
 from tiktok_erp.store.label_files import LabelFiles
 from tiktok_erp.store.labels import load_live, load_print_facts
@@ -49,7 +50,10 @@ _NO_STATION = "-"
 
 @dataclass(frozen=True, slots=True)
 class PrintOptions:
-    """What is wanted besides the labels. `files_of` 0: one file; `paper` None: each label at its own size."""
+    """What is wanted besides the labels. `files_of` 0: one file; `paper` None: each label at its own size.
+
+    `confirm` asks a person whether what a viewer shows is on paper.
+    """
 
     out: Path
     pick_list: bool = True
@@ -58,13 +62,15 @@ class PrintOptions:
     paper: str | None = None
     station: str | None = None
     printers: tuple[Printer, ...] = ()
+    confirm: Callable[[str], bool] = lambda range_: False
 
 
 @dataclass(slots=True)
 class PrintCount:
     """What one batch holds; `directory` is None when there was nothing to print.
 
-    `on_paper` counts what printers reported as printed, `doubtful` jobs that a person has to look at.
+    `on_paper` counts what printers reported as printed, `doubtful` jobs that a person has to look at, `opened` those that
+    a viewer shows, and `confirmed` the labels that a person says are on paper.
     """
 
     printed: int = 0
@@ -73,8 +79,15 @@ class PrintCount:
     failed: int = 0
     on_paper: int = 0
     doubtful: int = 0
+    opened: int = 0
+    confirmed: int = 0
     directory: Path | None = None
     files: tuple[Path, ...] = ()
+
+    def add(self, spooled: SpoolCount) -> None:
+        """Count what printers did."""
+        self.on_paper, self.doubtful, self.opened = spooled.printed, spooled.doubtful, spooled.opened
+        self.held_back += spooled.held_back
 
 
 def print_batch(
@@ -109,15 +122,17 @@ def print_batch(
         try:
             spool.run()
         finally:
-            count.on_paper, count.doubtful = spool.count.printed, spool.count.doubtful
-            count.held_back += spool.count.held_back
+            count.add(spool.count)
     return count
 
 
 def resume_from(
     store: Store, rules: Rules, report: Report, options: PrintOptions, position: str, *, run_id: int | None
 ) -> PrintCount:
-    """Print a batch again from one position on; what is before it is on paper, as somebody who looked at it says."""
+    """Print a batch again from one position on; what is before it is on paper, as somebody who looked at it says.
+
+    The position after the last one says that all of it is.
+    """
     try:
         batch_id, place = read_position(position)
     except ValueError as error:
@@ -127,7 +142,7 @@ def resume_from(
             next_step=tr("write it as it stands on the label: B07-063"),
         ) from error
     batch = load_batch(store, batch_id)
-    if batch is None or not batch["last"] or place > batch["last"]:
+    if batch is None or not batch["last"] or place > batch["last"] + 1:
         raise UsageError(
             tr("there is no label {position}", position=position),
             subject="--resume-from",
@@ -136,17 +151,16 @@ def resume_from(
     count = PrintCount(directory=batch_file(store, batch).parent)
     with store.transaction():
         close_jobs(store, batch_id)
-        mark_printed(store, batch_id, 1, place - 1)
+        count.confirmed = mark_printed(store, batch_id, 1, place - 1)
         if options.printers:
-            plan_jobs(store, batch_id, place, int(batch["last"]), JOB_SIZE)
+            plan_jobs(store, batch_id, place, int(batch["last"]), _job_size(options))
     if options.printers:
         spool = _spool(store, report, options, run_id, batch["station"])
         if spool is not None:
             try:
                 spool.run()
             finally:
-                count.on_paper, count.doubtful = spool.count.printed, spool.count.doubtful
-                count.held_back += spool.count.held_back
+                count.add(spool.count)
         return count
     rows = load_job_labels(store, batch_id, place, int(batch["last"]))
     good = [row for row in rows if not row["is_cancelled"] and not row["cancel_requested"]]
@@ -248,7 +262,20 @@ def _spool(
 ) -> Spool | None:
     if not options.printers:
         return None
-    return Spool(store, options.printers, report, paper=options.paper, station=station, run_id=run_id)
+    return Spool(
+        store,
+        options.printers,
+        report,
+        paper=options.paper,
+        station=station,
+        run_id=run_id,
+        confirm=options.confirm,
+    )
+
+
+def _job_size(options: PrintOptions) -> int:
+    """A person who prints from a viewer wants one window, not one for every hundred labels."""
+    return sys.maxsize if all(printer.name == VIEWER for printer in options.printers) else JOB_SIZE
 
 
 def _make_batch(
@@ -262,7 +289,7 @@ def _make_batch(
     items: Sequence[PrintItem],
     run_id: int | None,
 ) -> None:
-    base = store.path.with_name(store.path.stem + ".batches")
+    base = batches_folder(store)
     final = base / f"B{batch_id:02d}"
     part = base / f".B{batch_id:02d}.part"
     _fresh_folder(part)
@@ -293,7 +320,7 @@ def _make_batch(
             at=utc_now(),
         )
         if options.printers:
-            plan_jobs(store, batch_id, 1, len(positions), options.files_of or JOB_SIZE)
+            plan_jobs(store, batch_id, 1, len(positions), options.files_of or _job_size(options))
     count.printed = len(positions)
     count.pages = sum(len(place.pages) for place in positions)
     count.directory = final

@@ -39,11 +39,15 @@ _TELL_TROUBLE_AFTER_S = 10.0
 
 @dataclass(slots=True)
 class SpoolCount:
-    """What printers did: labels on paper, labels that were left out, and jobs that a person has to look at."""
+    """What printers did: labels on paper, labels that were left out, and jobs that a person has to look at.
+
+    `opened` counts jobs that a person has before them in a viewer, and has not confirmed.
+    """
 
     printed: int = 0
     held_back: int = 0
     doubtful: int = 0
+    opened: int = 0
 
 
 @dataclass(slots=True)
@@ -64,7 +68,7 @@ class _Line:
 
 
 class Spool:
-    """Sends the planned jobs of one station to its printers."""
+    """Sends the planned jobs of one station to its printers. `confirm` asks a person whether a range is on paper."""
 
     def __init__(
         self,
@@ -75,6 +79,7 @@ class Spool:
         paper: str | None,
         station: str | None,
         run_id: int | None,
+        confirm: Callable[[str], bool] = lambda range_: False,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -85,6 +90,7 @@ class Spool:
         self._paper = paper
         self._station = station
         self._run_id = run_id
+        self._confirm = confirm
         self._clock = clock
         self._sleep = sleep
         self._trouble: PrinterError | None = None
@@ -187,7 +193,7 @@ class Spool:
             if state.progress != "waiting":
                 del self._line.running[printer_name]
                 self._end(running.job, state, running.left_out)
-                if state.progress == "done":
+                if state.progress in ("done", "opened"):
                     self._line.idle.append(printer)
                 continue
             if waited_s > _TELL_TROUBLE_AFTER_S and not running.has_told and state.detail:
@@ -204,6 +210,11 @@ class Spool:
                 )
 
     def _end(self, job: sqlite3.Row, state: JobState, left_out: Sequence[int]) -> None:
+        if state.progress == "opened":
+            if not self._confirm(_range(job)):
+                self._leave_to_person(job)
+                return
+            state = JobState("done")
         with self._store.transaction():
             save_job(self._store, job["job_id"], state.progress, detail=state.detail or None)
             if state.progress == "done":
@@ -231,6 +242,28 @@ class Spool:
             )
         )
 
+    def _leave_to_person(self, job: sqlite3.Row) -> None:
+        with self._store.transaction():
+            save_job(self._store, job["job_id"], "unknown", detail="opened")
+        self.count.opened += 1
+        text = tr(
+            "{range} is open in the viewer: print it at 100 %. Only you can tell whether it is on paper",
+            range=_range(job),
+        )
+        step = _look(job)
+        fields = {"positions": _range(job)}
+        self._report.item(
+            Outcome(
+                "print_job",
+                _ids(job),
+                "skipped",
+                cause="to_confirm",
+                next_step=step,
+                fields=fields,
+                text=f"{text}: {step}",
+            )
+        )
+
     def _remind(self) -> None:
         for job in load_jobs(self._store, "failed", "unknown", station=self._station):
             self._report.warn(tr("{range} may or may not be on paper: {step}", range=_range(job), step=_look(job)))
@@ -243,9 +276,14 @@ class Spool:
             self._report.item(Outcome("package", ids, "skipped", cause=cause, next_step=next_step_for(cause)))
 
 
-def open_printers(names: Sequence[str]) -> list[Printer]:
+def open_printers(names: Sequence[str], store: Store) -> list[Printer]:
     """Return the printers of these names, each once. Raises UsageError for a name that is none."""
-    return [open_printer(name) for name in dict.fromkeys(names)]
+    return [open_printer(name, batches_folder(store)) for name in dict.fromkeys(names)]
+
+
+def batches_folder(store: Store) -> Path:
+    """Return where the batches of a database lie: `shop.db` keeps them in `shop.batches`."""
+    return store.path.with_name(store.path.stem + ".batches")
 
 
 def batch_file(store: Store, batch: sqlite3.Row) -> Path:
@@ -263,6 +301,8 @@ def _range(job: sqlite3.Row) -> str:
 
 def _look(job: sqlite3.Row) -> str:
     return tr(
-        "look at the last printed label and run `tiktok-erp print-labels --resume-from {position}` with the one after it",
+        "look at the last printed label and run `tiktok-erp print-labels --resume-from {position}` with the one after it"
+        " ({end} if all are on paper)",
         position=position_text(job["batch_id"], job["first"]),
+        end=position_text(job["batch_id"], job["last"] + 1),
     )

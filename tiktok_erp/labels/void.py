@@ -20,6 +20,7 @@ from tiktok_erp.model.outcome import Report
 from tiktok_erp.store.database import Store, utc_now
 from tiktok_erp.store.labels import drop_intent, end_void, load_live, mark_void_sent, save_void
 from tiktok_erp.store.packages import load_view, package_outcome
+from tiktok_erp.store.scan_forms import find_form_of
 from tiktok_erp.store.shipments import forget_quotes
 
 # Carriers reference, section 4. A carrier without a known window is asked.
@@ -68,7 +69,7 @@ def void_labels(
         count.voided += 1
         _tell(store, report, package_id, "planned" if dry_run else "done", None)
         if label is not None and not dry_run:
-            _warn(report, label)
+            _warn(store, report, label)
         report.progress(tr("labels"), number, len(package_ids))
     return count
 
@@ -153,8 +154,18 @@ def _void(store: Store, source: Callable[[str], LabelSource], label: sqlite3.Row
     return None
 
 
-def _warn(report: Report, label: sqlite3.Row) -> None:
+def _warn(store: Store, report: Report, label: sqlite3.Row) -> None:
     package_id = label["package_id"]
+    form = find_form_of(store, label["label_id"])
+    if form is not None:
+        report.warn(
+            tr(
+                "{package} is on the scan form of {carrier} of {day}: tell the carrier that this parcel does not come",
+                package=package_id,
+                carrier=form["carrier"],
+                day=form["day"],
+            )
+        )
     if label["printed_at"] and label["batch_id"]:
         place = position_text(label["batch_id"], label["position"])
         report.warn(tr("{package}: throw away the printed label {place}", package=package_id, place=place))

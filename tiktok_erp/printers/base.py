@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol
 from urllib.parse import urlsplit
 
@@ -12,8 +13,11 @@ from tiktok_erp.messages import tr
 RAW_PORT = 9100
 IPP_PORT = 631
 
-# `waiting` is anything between queued and printed: paper is out, a cover is open, other jobs come first.
-JobProgress = Literal["waiting", "done", "failed", "unknown"]
+VIEWER = "open"
+
+# `waiting` is anything between queued and printed: paper is out, a cover is open, other jobs come first. `opened`: a
+# person has it before them and prints it, or does not.
+JobProgress = Literal["waiting", "done", "failed", "unknown", "opened"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +46,15 @@ class Printer(Protocol):
         ...
 
 
-def open_printer(name: str) -> Printer:
-    """Return the printer of this name: `ipp://host/ipp/print`, `tcp://host:9100` (ZPL), or a queue of CUPS.
+def open_printer(name: str, folder: Path | None = None) -> Printer:
+    """Return the printer of this name: `ipp://host/ipp/print`, `tcp://host:9100` (ZPL), `open`, or a queue of CUPS.
 
-    Raises UsageError for an address that is none, or that holds a password.
+    `folder` is where files for a viewer go. Raises UsageError for an address that is none, or that holds a password.
     """
+    if name == VIEWER:
+        from tiktok_erp.printers.viewer import Viewer
+
+        return Viewer(name, folder)
     if "://" not in name:
         from tiktok_erp.printers.cups import CupsPrinter
 
@@ -80,6 +88,7 @@ def _no_printer(name: str) -> UsageError:
         tr("{name} is no printer", name=name or "''"),
         subject="--printer",
         next_step=tr(
-            "name a queue (`lpstat -e` lists them), ipp://HOST/ipp/print, or tcp://HOST:9100 for a ZPL printer"
+            "name a queue (`lpstat -e` lists them), ipp://HOST/ipp/print, tcp://HOST:9100 for a ZPL printer, or `open` for"
+            " the program that opens PDFs here"
         ),
     )

@@ -39,6 +39,12 @@ CHECKS = (
         " AND channel_package_id IS NOT NULL GROUP BY channel_package_id HAVING count(DISTINCT package_id) > 1",
     ),
     Check(
+        "one_scan_form_a_label",
+        deferred("no label is on two scan forms"),
+        "SELECT label_id FROM scan_form_labels JOIN scan_forms USING (form_id) WHERE state <> 'failed'"
+        " GROUP BY label_id HAVING count(*) > 1",
+    ),
+    Check(
         "stock_equals_moves",
         deferred("stock equals the sum of its moves"),
         "WITH sums AS (SELECT sku, warehouse, sum(quantity) AS pieces FROM stock_moves GROUP BY 1, 2)"

@@ -260,10 +260,38 @@ def end_void(store: Store, package_id: str, refund_status: str | None) -> None:
 def save_void(store: Store, package_id: str, refund_status: str) -> None:
     """Write that a label is void; its package waits for a decision again. Call inside a transaction."""
     store.execute(
-        "UPDATE labels SET state = 'voided', voided_at = ?, refund_status = ? WHERE package_id = ? AND state = 'bought'",
+        "UPDATE labels SET state = 'voided', voided_at = ?1, refund_status = ?2, refund_read_at = ?1"
+        " WHERE package_id = ?3 AND state = 'bought'",
         (to_text(utc_now()), refund_status, package_id),
     )
     store.execute("UPDATE packages SET allocated_at = NULL WHERE package_id = ?", (package_id,))
+
+
+# As the index `labels_refund_open` has it. `elsewhere`: the label was bought elsewhere, and so is its refund.
+_REFUND_OPEN = "l.state = 'voided' AND l.refund_status NOT IN ('refunded', 'rejected', 'not_applicable', 'elsewhere')"
+
+
+def load_open_refunds(store: Store, *, asked_before: datetime) -> list[sqlite3.Row]:
+    """Return voided labels whose refund has no end and was last asked about before then, the oldest answers first."""
+    return store.query(
+        "SELECT l.*, (SELECT min(order_id) FROM package_orders po WHERE po.package_id = l.package_id) AS order_id"
+        f" FROM labels l WHERE {_REFUND_OPEN} AND coalesce(l.refund_read_at, '') <= ?"
+        " ORDER BY coalesce(l.refund_read_at, ''), l.label_id",
+        (to_text(asked_before),),
+    )
+
+
+def count_open_refunds(store: Store) -> int:
+    """Return how many voided labels wait for their money."""
+    return int(store.scalar(f"SELECT count(*) FROM labels l WHERE {_REFUND_OPEN}"))
+
+
+def save_refund(store: Store, label_id: int, refund_status: str) -> None:
+    """Write what the source says now about a voided label's refund. Call inside a transaction."""
+    store.execute(
+        "UPDATE labels SET refund_status = ?, refund_read_at = ? WHERE label_id = ? AND state = 'voided'",
+        (refund_status, to_text(utc_now()), label_id),
+    )
 
 
 def drop_intent(store: Store, package_id: str) -> None:

@@ -112,6 +112,7 @@ def load_overview(store: Store, now: datetime, next_day: datetime) -> Overview:
             store.scalar(
                 "SELECT (SELECT count(*) FROM labels WHERE state IN ('sent', 'unknown'))"
                 " + (SELECT count(*) FROM outbox WHERE state IN ('sent', 'unknown') AND kind <> 'set_quantity')"
+                " + (SELECT count(*) FROM scan_forms WHERE state IN ('sent', 'unknown'))"
             )
         ),
         queued=queue["numbers"],

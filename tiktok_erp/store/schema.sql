@@ -430,6 +430,7 @@ CREATE TABLE labels (
   voided_at          TEXT CHECK (voided_at GLOB '????-??-??T??:??:??Z'),
   refund_status      TEXT,                       -- the source's own word: submitted, refunded, rejected, not_applicable
   page               INTEGER,                    -- the first of its pages in the batch's labels.pdf, from 1
+  refund_read_at     TEXT CHECK (refund_read_at GLOB '????-??-??T??:??:??Z'),  -- the source was last asked about the refund
   CHECK (state <> 'bought' OR bought_at IS NOT NULL),
   CHECK (state NOT IN ('sent', 'unknown') OR sent_at IS NOT NULL),
   CHECK ((cost_minor IS NULL) = (currency IS NULL))
@@ -437,6 +438,7 @@ CREATE TABLE labels (
 CREATE UNIQUE INDEX labels_one_live ON labels (package_id) WHERE state IN ('intent', 'sent', 'unknown', 'bought');
 CREATE INDEX labels_by_tracking ON labels (tracking_number) WHERE tracking_number IS NOT NULL;
 CREATE INDEX labels_to_print ON labels (package_id) WHERE state = 'bought' AND printed_at IS NULL AND sha256 IS NOT NULL;
+CREATE INDEX labels_refund_open ON labels (label_id) WHERE state = 'voided' AND refund_status NOT IN ('refunded', 'rejected', 'not_applicable', 'elsewhere');
 
 -- What a label was bought for must stay together, and nothing may slip in beside it.
 CREATE TRIGGER package_orders_stay_with_their_label BEFORE UPDATE OF package_id ON package_orders
@@ -446,6 +448,47 @@ BEGIN SELECT RAISE(ABORT, 'a package with a label keeps its orders'); END;
 
 CREATE TRIGGER labels_are_never_forgotten BEFORE DELETE ON labels
 BEGIN SELECT RAISE(ABORT, 'a label row is never deleted'); END;
+
+-- Sheets whose one barcode stands for many parcels. Written down before one is asked for.
+CREATE TABLE scan_forms (
+  form_id        INTEGER PRIMARY KEY AUTOINCREMENT,
+  source         TEXT NOT NULL,                  -- easypost
+  carrier        TEXT NOT NULL,
+  day            TEXT NOT NULL CHECK (day GLOB '????-??-??'),  -- the labels were bought then, by the shop's clock
+  ship_from      TEXT,                           -- of `senders` in rules.yaml; NULL: the shop's own
+  state          TEXT NOT NULL CHECK (state IN ('intent', 'sent', 'unknown', 'made', 'failed')),
+  source_form_id TEXT,
+  url            TEXT,                           -- of the document; NULL while the source is making it
+  sha256         TEXT,                           -- of the document in the label store
+  error_code     TEXT,                           -- refused, not_sent, dropped (never sent), given_up (by a person)
+  intent_at      TEXT NOT NULL CHECK (intent_at GLOB '????-??-??T??:??:??Z'),
+  sent_at        TEXT CHECK (sent_at GLOB '????-??-??T??:??:??Z'),
+  made_at        TEXT CHECK (made_at GLOB '????-??-??T??:??:??Z'),
+  written_at     TEXT CHECK (written_at GLOB '????-??-??T??:??:??Z'),  -- somebody has the file
+  run_id         INTEGER REFERENCES runs,
+  CHECK (state NOT IN ('sent', 'unknown', 'made') OR sent_at IS NOT NULL),
+  CHECK (state <> 'made' OR made_at IS NOT NULL)
+) STRICT;
+CREATE INDEX scan_forms_open ON scan_forms (form_id) WHERE state IN ('intent', 'sent', 'unknown') OR (state = 'made' AND written_at IS NULL);
+
+CREATE TABLE scan_form_labels (
+  label_id INTEGER NOT NULL REFERENCES labels,
+  form_id  INTEGER NOT NULL REFERENCES scan_forms,
+  PRIMARY KEY (label_id, form_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX scan_form_labels_by_form ON scan_form_labels (form_id);
+
+CREATE TRIGGER scan_form_labels_are_on_one_form BEFORE INSERT ON scan_form_labels
+BEGIN
+  SELECT RAISE(ABORT, 'a label is on one scan form') WHERE EXISTS (SELECT 1 FROM scan_form_labels o JOIN scan_forms f USING (form_id)
+    WHERE o.label_id = NEW.label_id AND f.state <> 'failed');
+  SELECT RAISE(ABORT, 'a label that was taken back is on no scan form') WHERE EXISTS (SELECT 1 FROM labels
+    WHERE label_id = NEW.label_id AND (state IN ('refused', 'voided') OR void_sent_at IS NOT NULL));
+END;
+CREATE TRIGGER scan_forms_stay_failed BEFORE UPDATE OF state ON scan_forms WHEN OLD.state = 'failed' AND NEW.state <> 'failed'
+BEGIN SELECT RAISE(ABORT, 'a scan form that failed is not used again'); END;
+CREATE TRIGGER scan_forms_are_never_forgotten BEFORE DELETE ON scan_forms
+BEGIN SELECT RAISE(ABORT, 'a scan form is never deleted'); END;
 
 -- Counted stock. Written by the triggers below alone.
 CREATE TABLE stock (
@@ -609,7 +652,7 @@ BEGIN SELECT RAISE(ABORT, 'release a reservation before it moves'); END;
 CREATE TRIGGER reservations_are_never_deleted BEFORE DELETE ON reservations
 BEGIN SELECT RAISE(ABORT, 'a reservation is never deleted; release it'); END;
 
--- Every write to the outside but label purchases (those are in labels): recorded before it is sent.
+-- Every write to the outside but label purchases and scan forms, which have tables of their own: recorded before it is sent.
 CREATE TABLE outbox (
   outbox_id       INTEGER PRIMARY KEY AUTOINCREMENT,
   kind            TEXT NOT NULL,                 -- mark_shipped, ship_package, set_quantity, answer_cancel
@@ -779,8 +822,16 @@ SELECT session_id, name, skus, started_at, ended_at FROM live_sessions;
 
 CREATE VIEW v_labels AS
 SELECT label_id, package_id, state, carrier, service_level, tracking_number, cost_minor, currency, sha256, bought_at,
-  source, channel_package_id, printed_at, batch_id, position, barcode, request_id, voided_at, refund_status
+  source, channel_package_id, printed_at, batch_id, position, barcode, request_id, voided_at, refund_status, refund_read_at,
+  (SELECT s.form_id FROM scan_form_labels s JOIN scan_forms f USING (form_id)
+     WHERE s.label_id = labels.label_id AND f.state <> 'failed') AS scan_form_id
 FROM labels;
+
+CREATE VIEW v_scan_forms AS
+SELECT form_id, source, carrier, day, ship_from, state, source_form_id, sha256, intent_at, made_at, error_code,
+  (SELECT json_group_array(package_id) FROM (SELECT l.package_id FROM scan_form_labels s JOIN labels l USING (label_id)
+     WHERE s.form_id = scan_forms.form_id ORDER BY l.label_id)) AS package_ids
+FROM scan_forms;
 
 CREATE VIEW v_runs AS
 SELECT run_id, command, started_at, ended_at, exit_code, items_done, items_failed, error FROM runs;
