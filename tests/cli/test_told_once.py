@@ -19,10 +19,21 @@ OUTAGE = {"TIKTOK_SHOP_API_URL": "http://127.0.0.1:9"}
 @pytest.fixture(scope="module")
 def held(tmp_path_factory: pytest.TempPathFactory, simulated: Callable[..., Any]) -> Iterator[Any]:
     """A shop of Seller Shipping whose labels are held and whose carriers the channel told."""
+    with simulated(tmp_path_factory.mktemp("held"), orders=40, seed=9, carrier="seller") as shop:
+        shop.allocated()
+        shop.write_tracking_list()
+        shop.call("print-labels", "--from", "tracking.csv", "--quiet")
+        yield shop
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory, simulated: Callable[..., Any]) -> Iterator[Any]:
+    """A shop of Seller Shipping whose numbers are all told. Who corrects one or has one scanned leaves it at that one."""
     with simulated(tmp_path_factory.mktemp("told"), orders=40, seed=9, carrier="seller") as shop:
         shop.allocated()
         shop.write_tracking_list()
         shop.call("print-labels", "--from", "tracking.csv", "--quiet")
+        shop.call("upload-tracking", "--quiet")
         yield shop
 
 
@@ -77,41 +88,41 @@ def test_the_life_of_a_queue(held: Any) -> None:
     assert held.ledger()["violations"] == []
 
 
-def test_a_number_is_corrected_once_and_the_story_is_told_without_the_buyer(held: Any) -> None:
-    first = held.folder.value("SELECT subject FROM outbox WHERE state = 'done' ORDER BY outbox_id LIMIT 1")
+def test_a_number_is_corrected_once_and_the_story_is_told_without_the_buyer(told: Any) -> None:
+    first = told.folder.value("SELECT subject FROM outbox WHERE state = 'done' ORDER BY outbox_id LIMIT 1")
     number = usps_number(7_700_001)
-    held.call("upload-tracking", "--correct", first, number, "--dry-run")
-    assert held.ledger().get("tracking_updates", []) == []
-    held.call("upload-tracking", "--correct", first, number)
-    again = held.call("upload-tracking", "--correct", first, number, "--json")
+    told.call("upload-tracking", "--correct", first, number, "--dry-run")
+    assert told.ledger().get("tracking_updates", []) == []
+    told.call("upload-tracking", "--correct", first, number)
+    again = told.call("upload-tracking", "--correct", first, number, "--json")
     assert again.lines[0]["cause"] == "already_told"
-    twice = held.call("upload-tracking", "--correct", first, usps_number(7_700_002), "--json", expect=3)
+    twice = told.call("upload-tracking", "--correct", first, usps_number(7_700_002), "--json", expect=3)
     assert twice.lines[0]["cause"] == "corrected_before"
-    assert [entry["tracking_number"] for entry in held.ledger()["tracking_updates"]] == [number]
-    assert held.disagreements() != []  # the first shipment's number is history in the shop's book
-    assert held.folder.value("SELECT max(tracking_number) FROM units WHERE order_id = ?", first) == number
+    assert [entry["tracking_number"] for entry in told.ledger()["tracking_updates"]] == [number]
+    assert told.disagreements() != []  # the first shipment's number is history in the shop's book
+    assert told.folder.value("SELECT max(tracking_number) FROM units WHERE order_id = ?", first) == number
 
-    story = held.call("orders", "evidence", first, "--json").of("evidence")
+    story = told.call("orders", "evidence", first, "--json").of("evidence")
     words = [line["what"] for line in story]
     for earlier, later in (("placed", "package_planned"), ("label_held", "call_sent"), ("call_sent", "call_answered")):
         assert words.index(earlier) < words.index(later)
     answered = [line["request_id"] for line in story if line["what"] == "call_answered"]
-    books = [entry["request_id"] for kind in ("shipments", "tracking_updates") for entry in held.ledger()[kind]]
+    books = [entry["request_id"] for kind in ("shipments", "tracking_updates") for entry in told.ledger()[kind]]
     assert len(answered) == 2
     assert set(answered) <= set(books)
-    held.call("orders", "evidence", first, "--offline")  # as text; the folder looks for what is private
+    told.call("orders", "evidence", first, "--offline")  # as text; the folder looks for what is private
 
 
-def test_what_is_told_and_not_scanned_is_listed_until_the_carrier_has_it(held: Any) -> None:
-    listed = held.call("orders", "list", "--not-scanned", "--json").of("package")
+def test_what_is_told_and_not_scanned_is_listed_until_the_carrier_has_it(told: Any) -> None:
+    listed = told.call("orders", "list", "--not-scanned", "--json").of("package")
     assert len(listed) > 10
     assert all(line["hours_left"] > 0 and line["scan_by_source"] == "channel" for line in listed)
-    package = held.simulator.shop.packages[listed[0]["channel_package_id"]]
-    held.simulator.shop.collect(package, int(datetime.now(UTC).timestamp()) - 2)
-    held.call("upload-tracking", "--follow")
-    after = held.call("orders", "list", "--not-scanned", "--json").of("package")
+    package = told.simulator.shop.packages[listed[0]["channel_package_id"]]
+    told.simulator.shop.collect(package, int(datetime.now(UTC).timestamp()) - 2)
+    told.call("upload-tracking", "--follow")
+    after = told.call("orders", "list", "--not-scanned", "--json").of("package")
     assert [line["package_id"] for line in after] == [line["package_id"] for line in listed[1:]]
-    assert held.folder.value("SELECT scanned_at FROM packages WHERE package_id = ?", listed[0]["package_id"])
+    assert told.folder.value("SELECT scanned_at FROM packages WHERE package_id = ?", listed[0]["package_id"])
 
 
 def test_packages_that_wait_on_the_channel_are_told_in_batches(open_shop: Callable[..., Any]) -> None:
