@@ -19,6 +19,7 @@ from tests.benchmarks.fetch import fetch, memory
 from tests.benchmarks.files import files
 from tests.benchmarks.handover import kit, outage
 from tests.benchmarks.ingest import Ingest
+from tests.benchmarks.labels import labels
 from tests.benchmarks.paper import label_files, merge_bare, merge_ours
 from tests.benchmarks.stock import Reserving, long_ledger, show_seconds, soak, timed
 from tests.benchmarks.upload import upload
@@ -200,13 +201,14 @@ BENCHMARKS: dict[str, Callable[[Path], list[Row]]] = {
     "merge": merge,
     "demo": demo,
     "kit": kit,
+    "labels": labels,
     "outage": outage,
     "stock": stock,
     "stock-soak": soak_stock,
     "upload": upload,
 }
 
-TAKES_MINUTES = ("ingest-100k", "memory", "merge", "files", "stock-soak", "upload", "kit", "outage")
+TAKES_MINUTES = ("ingest-100k", "memory", "merge", "files", "stock-soak", "upload", "kit", "labels", "outage")
 
 if __name__ == "__main__":
     main()
