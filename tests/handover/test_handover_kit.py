@@ -5,7 +5,10 @@ from __future__ import annotations
 import csv
 import json
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pypdfium2
 import pytest
@@ -22,10 +25,9 @@ from tiktok_erp.handover.returns import read_returns
 EXPORT = Path(__file__).parents[2] / "examples" / "seller-center-export.csv"
 
 
-@pytest.fixture(scope="module")
-def day(tmp_path_factory, simulated):
+@contextmanager
+def half_done(path: Path, simulated: Any) -> Iterator[Any]:
     """A day half done: some labels are printed, some own numbers are known, and a kit for three was made of it."""
-    path = tmp_path_factory.mktemp("outage")
     with simulated(path, orders=70, seed=11) as shop:
         shop.allocated()
         shop.write_tracking_list()
@@ -34,6 +36,20 @@ def day(tmp_path_factory, simulated):
         shop.call("print-labels", "--from", "tracking.csv", "--quiet")
         shop.call("print-labels", "--limit", "8", "--quiet")
         shop.call("handover", "kit", "--people", "3", "--quiet")
+        yield shop
+
+
+@pytest.fixture(scope="module")
+def day(tmp_path_factory, simulated):
+    """Such a day for tests that leave it as it is."""
+    with half_done(tmp_path_factory.mktemp("outage"), simulated) as shop:
+        yield shop
+
+
+@pytest.fixture
+def own_day(tmp_path, simulated):
+    """Such a day for a test that goes on with it."""
+    with half_done(tmp_path, simulated) as shop:
         yield shop
 
 
@@ -129,36 +145,36 @@ def test_the_template_holds_every_number_that_the_channel_lacks(day):
     assert told == due
 
 
-def test_a_rebuild_draws_nothing_again_and_leaves_everyone_their_packages(day):
-    kit = day.folder.path / "kit"
+def test_a_rebuild_draws_nothing_again_and_leaves_everyone_their_packages(own_day):
+    kit = own_day.folder.path / "kit"
     drawn = {path.relative_to(kit): path.stat().st_ino for path in kit.rglob("*.pdf")}
     before = listed(kit)
     assert drawn
-    day.call("handover", "kit", "--people", "3", "--quiet")
+    own_day.call("handover", "kit", "--people", "3", "--quiet")
     assert {path.relative_to(kit): path.stat().st_ino for path in kit.rglob("*.pdf")} == drawn
     assert listed(kit) == before
     assert not [path for path in kit.parent.iterdir() if path.name.startswith(".kit")]
 
 
-def test_downloaded_templates_are_filled_in_this_kit_and_the_next(day):
-    kit = day.folder.path / "kit"
-    template = day.folder.path / "downloaded.xlsx"
+def test_downloaded_templates_are_filled_in_this_kit_and_the_next(own_day):
+    kit = own_day.folder.path / "kit"
+    template = own_day.folder.path / "downloaded.xlsx"
     write_tracking_template(template, [])
     workbook = load_workbook(template)
     workbook["How to use it"]["A1"] = "The platform's own words"
     workbook.save(template)
-    listing = day.query(
+    listing = own_day.query(
         "SELECT l.listing_id, l.seller_sku, sum(v.available_to_sell) AS n FROM listings l JOIN v_stock v USING (sku)"
         " WHERE l.seller_sku <> '' GROUP BY 1 HAVING n > 3 ORDER BY 1 LIMIT 1"
     )[0]
     stock = Workbook()
     stock.active.append(["Seller SKU", "SKU ID", "Quantity in U.S Pickup Warehouse"])
     stock.active.append([listing["seller_sku"], listing["listing_id"], listing["n"] + 1])
-    stock.save(day.folder.path / "stock.xlsx")
-    day.call("handover", "kit", "--tracking-template", template, "--stock-template", "stock.xlsx", "--quiet")
+    stock.save(own_day.folder.path / "stock.xlsx")
+    own_day.call("handover", "kit", "--tracking-template", template, "--stock-template", "stock.xlsx", "--quiet")
     for again in (False, True):
         if again:
-            day.call("handover", "kit", "--people", "3", "--quiet")
+            own_day.call("handover", "kit", "--people", "3", "--quiet")
         filled = load_workbook(kit / "seller-center" / "tracking-upload.xlsx")
         assert filled["How to use it"]["A1"].value == "The platform's own words"
         assert filled["Shipping info"].max_row > 4
@@ -182,18 +198,22 @@ def test_another_folder_is_refused(day):
     assert [path.name for path in folder.iterdir()] == ["cat.jpg"]
 
 
-def test_what_people_wrote_is_taken_back_once_and_nothing_is_done_twice(day):
-    kit = day.folder.path / "kit"
-    rows = day.query(
+def test_what_people_wrote_is_taken_back_once_and_nothing_is_done_twice(own_day):
+    kit = own_day.folder.path / "kit"
+    rows = own_day.query(
         "SELECT p.package_id, l.tracking_number, min(o.channel_order_id) AS number FROM labels l JOIN packages p USING (package_id)"
         " JOIN package_orders po USING (package_id) JOIN orders o USING (order_id)"
         " WHERE l.state = 'bought' AND l.source <> 'channel' AND p.scanned_at IS NULL GROUP BY 1 ORDER BY 1"
     )
-    ticked, scanned, cancelled = rows[0], rows[1], next(row for row in rows[2:] if _is_untold(day, row["package_id"]))
+    ticked, scanned, cancelled = (
+        rows[0],
+        rows[1],
+        next(row for row in rows[2:] if _is_untold(own_day, row["package_id"])),
+    )
     who = listed(kit)
     own = table(kit / "buy-elsewhere.csv")[0]
     to_buy = [row for row in table(kit / "seller-center" / "buy-labels.csv") if row["do"] == "buy"][:3]
-    seller_center = SellerCenter(day.simulator)
+    seller_center = SellerCenter(own_day.simulator)
     fill(kit / f"person-{who[ticked['package_id']]}" / "list.xlsx", ticked["package_id"], packed="x")
     fill(kit / f"person-{who[cancelled['package_id']]}" / "list.xlsx", cancelled["package_id"], packed="✓")
     fill(
@@ -207,34 +227,34 @@ def test_what_people_wrote_is_taken_back_once_and_nothing_is_done_twice(day):
         scans.write(f"{scanned['tracking_number']}\n9400111206206406260787\n")
     labels = [seller_center.label_of([row["order"]]) for row in to_buy]
     (kit / "incoming" / "labels.pdf").write_bytes(joined(labels))
-    with day.simulator.shop.lock:
-        order = day.simulator.shop.orders[cancelled["number"]]
-        day.simulator.shop.cancel(
-            order, order.live_units, role="BUYER", reason="No longer needed", at=day.simulator.shop.now()
+    with own_day.simulator.shop.lock:
+        order = own_day.simulator.shop.orders[cancelled["number"]]
+        own_day.simulator.shop.cancel(
+            order, order.live_units, role="BUYER", reason="No longer needed", at=own_day.simulator.shop.now()
         )
     assert seller_center.upload_tracking(kit / "seller-center" / "tracking-upload.xlsx")[0] > 0
 
-    refused = day.call("handover", "kit", expect=2)
+    refused = own_day.call("handover", "kit", expect=2)
     assert "resume" in refused.stderr
-    content = day.folder.dump()
-    planned = day.call("resume", "kit", "--dry-run", "--json", expect=3)
-    assert day.folder.dump() == content
-    done = day.call("resume", "kit", "--json", expect=3)
+    content = own_day.folder.dump()
+    planned = own_day.call("resume", "kit", "--dry-run", "--json", expect=3)
+    assert own_day.folder.dump() == content
+    done = own_day.call("resume", "kit", "--json", expect=3)
     assert planned.summary["packed"] == done.summary["packed"] == 3
     assert done.summary["labels"] == 4
     causes = {line["cause"] for line in done.of("package", result="failed")}
     assert "packed_but_cancelled" in causes
     assert done.of("row", cause="unknown_id", result="failed")
-    assert set(day.folder.column("SELECT package_id FROM packings")) == {
+    assert set(own_day.folder.column("SELECT package_id FROM packings")) == {
         ticked["package_id"],
         scanned["package_id"],
         own["package_id"],
     }
 
-    after = day.folder.dump()
-    day.call("resume", "kit", "--quiet")
-    assert day.folder.dump() == after
-    day.call("handover", "kit", "--people", "3", "--quiet")
+    after = own_day.folder.dump()
+    own_day.call("resume", "kit", "--quiet")
+    assert own_day.folder.dump() == after
+    own_day.call("handover", "kit", "--people", "3", "--quiet")
     left = listed(kit)
     assert not {ticked["package_id"], scanned["package_id"], own["package_id"], cancelled["package_id"]} & set(left)
     assert list((kit / "taken-back").rglob("labels.pdf"))
@@ -248,12 +268,12 @@ def _is_untold(day, package_id: str) -> bool:
     )
 
 
-def test_a_kit_with_a_password_opens_with_it_alone(day, tmp_path):
+def test_a_kit_with_a_password_opens_with_it_alone(own_day, tmp_path):
     pyzipper = pytest.importorskip("pyzipper")
     target = tmp_path / "kit.zip"
-    finished = day.call("handover", "kit", "--zip", target, expect=5)
+    finished = own_day.call("handover", "kit", "--zip", target, expect=5)
     assert "TIKTOK_ERP_ZIP_PASSWORD" in finished.stderr
-    day.call("handover", "kit", "--zip", target, "--quiet", environment={"TIKTOK_ERP_ZIP_PASSWORD": "open sesame"})
+    own_day.call("handover", "kit", "--zip", target, "--quiet", environment={"TIKTOK_ERP_ZIP_PASSWORD": "open sesame"})
     assert stat.S_IMODE(target.stat().st_mode) == 0o600
     with pyzipper.AESZipFile(target) as archive:
         assert "kit/SUMMARY.txt" in archive.namelist()
