@@ -48,6 +48,8 @@ def undo(
     def body(session: Session) -> None:
         from tiktok_erp.store.undo import load_newest, load_run, load_stages
 
+        session.out.more_with_json = True
+
         found = load_run(session.store, run)
         if found is None:
             raise UsageError(
@@ -134,7 +136,7 @@ class _Undo:
                     "upload",
                     ids,
                     "told" if is_certain else "outcome_unknown",
-                    tr("{order}: the channel was told ({kind})", order=row["subject"], kind=row["kind"])
+                    tr("{order}: the channel was told already", order=row["subject"])
                     if is_certain
                     else tr("{order}: nobody knows yet whether the channel was told", order=row["subject"]),
                     self._advice(row["kind"]),

@@ -326,7 +326,8 @@ def _card(row: Row, view: View) -> str:
 _LIST_STYLE = """
 body{font:12px/1.3 system-ui,"PingFang SC","Microsoft YaHei","Noto Sans CJK SC",sans-serif;margin:10px}
 h1{font-size:16px;margin:0 0 6px}table{border-collapse:collapse;width:100%}
-th,td{border:1px solid #999;padding:3px 5px;text-align:left;vertical-align:top;overflow-wrap:break-word}td:nth-child(4){overflow-wrap:anywhere;min-width:120px}
+th,td{border:1px solid #999;padding:3px 5px;text-align:left;vertical-align:top;overflow-wrap:break-word}
+td:nth-child(4){overflow-wrap:anywhere;min-width:120px}
 thead{display:table-header-group}tr{break-inside:avoid}.late{font-weight:700}.b{width:52px}.n{white-space:nowrap}
 @media (max-width:600px){thead{display:none}tr{display:block;border:1px solid #999;margin:0 0 8px;padding:4px}td{display:block;border:0}
 td.b{width:auto}td.b:before{content:"\\2610 " attr(title)}}
