@@ -345,6 +345,30 @@ def test_header_pages_go_before_runs_and_carry_no_barcode(held):
     assert all(page[1] == [] for page in headers)
 
 
+def test_a_header_page_opens_the_file_of_its_labels(held):
+    rules = held.folder.rules.read_text("utf-8")
+    held.folder.rules.write_text(rules + "printing: {header_pages: true}\n", "utf-8")
+    held.run("print-labels", "--files-of", "1")
+    for path in held.folder.path.glob("labels-*.pdf"):
+        assert len(pages_of(path)[-1][1]) == 1, "a label, and no header, is the last page"
+
+
+@pytest.mark.parametrize("paper", ["letter", "4x6"])
+def test_the_pages_that_are_told_are_those_of_the_file(held, paper):
+    told = held.run("print-labels", "--paper", paper).stdout
+    assert f" labels on {len(pages_of(held.folder.path / 'labels.pdf'))} pages: " in told
+    told = held.run("labels", "reprint", "B01-001..3", "--paper", paper).stdout
+    assert f"3 labels on {len(pages_of(held.folder.path / 'reprint.pdf'))} pages: " in told
+
+
+def test_the_batch_folders_list_counts_the_pages_beside_it(held):
+    held.run("print-labels", "--paper", "letter")
+    folder = held.folder.path / "shop.batches" / "B01"
+    pages = pages_of(folder / "labels.pdf")
+    for row in read(folder / "packages.csv"):
+        assert row["position"] in pages[int(row["page"]) - 1][2]
+
+
 def test_positions_that_are_none_are_refused(held):
     held.run("print-labels", "--limit", "1")
     assert "B07-063" in held.run("print-labels", "--resume-from", "seven", expect=2).stderr

@@ -191,4 +191,5 @@ def test_reservations_labels_and_carriers_of_a_run_are_taken_back(open_shop: Cal
         f" AND package_id NOT IN ({labelled})"
     ) == []  # fmt: skip
     assert json.loads(shop.call("undo", "1", "--json", expect=3).stdout.splitlines()[0])["cause"] == "not_undoable"
+    assert f"{run_id} (run)" in shop.call("undo", "9999", expect=2).stderr, "whoever mistypes sees what can be undone"
     shop.call("check")

@@ -127,6 +127,13 @@ def test_a_slip_tells_order_buyer_items_and_gifts(item: Item, at_position: Place
         assert expected in text
 
 
+def test_a_slips_foot_names_the_carrier_once(item: Item, at_position: Place, tmp_path: Path) -> None:
+    for service_level in ("ground_advantage", "USPS Ground Advantage"):
+        place = at_position(item(service_level=service_level), 1)
+        render_packing_slips([place], tmp_path / "slips.pdf", fonts=_latin_fonts())
+        assert _texts(tmp_path / "slips.pdf")[0].count("USPS") == 1
+
+
 def test_the_sellers_note_stays_out_of_the_parcel_unless_asked_for(
     item: Item, at_position: Place, tmp_path: Path
 ) -> None:

@@ -49,7 +49,7 @@ def print_table(out: Output, headers: Sequence[str], rows: Sequence[Sequence[obj
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))  # 80 columns hold an order id and a number
     for index, header in enumerate(headers):
         is_number = all(isinstance(row[index], int) or row[index] is None for row in rows)
         table.add_column(header, justify="right" if is_number else "left", overflow="fold")

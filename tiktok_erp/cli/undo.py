@@ -26,7 +26,9 @@ def register(app: typer.Typer) -> None:
 
 def undo(
     context: typer.Context,
-    run: Annotated[int, typer.Argument(metavar="RUN", help="A run id: `tiktok-erp status --json`, or table runs.")],
+    run: Annotated[
+        int, typer.Argument(metavar="RUN", help="A run id: as `orders evidence` or the view v_runs shows it.")
+    ],
     yes: Yes = False,
     dry_run: DryRun = False,
     as_json: Json = False,
@@ -44,12 +46,19 @@ def undo(
     """
 
     def body(session: Session) -> None:
-        from tiktok_erp.store.undo import load_run, load_stages
+        from tiktok_erp.store.undo import load_newest, load_run, load_stages
+
+        session.out.more_with_json = True
 
         found = load_run(session.store, run)
         if found is None:
             raise UsageError(
-                tr("there is no such run"), subject=str(run), next_step=tr("see `SELECT * FROM v_runs` for the runs")
+                tr("there is no such run"),
+                subject=str(run),
+                next_step=tr(
+                    "the newest runs are {runs}; the view v_runs has them all",
+                    runs=", ".join(f"{row['run_id']} ({row['command']})" for row in load_newest(session.store)) or "-",
+                ),
             )
         question = tr("Undo run {run} ({command}, {at})?", run=run, command=found["command"], at=found["started_at"])
         if not dry_run and not agreed(session, question, yes=yes):
@@ -127,7 +136,7 @@ class _Undo:
                     "upload",
                     ids,
                     "told" if is_certain else "outcome_unknown",
-                    tr("{order}: the channel was told ({kind})", order=row["subject"], kind=row["kind"])
+                    tr("{order}: the channel was told already", order=row["subject"])
                     if is_certain
                     else tr("{order}: nobody knows yet whether the channel was told", order=row["subject"]),
                     self._advice(row["kind"]),

@@ -326,7 +326,8 @@ def _card(row: Row, view: View) -> str:
 _LIST_STYLE = """
 body{font:12px/1.3 system-ui,"PingFang SC","Microsoft YaHei","Noto Sans CJK SC",sans-serif;margin:10px}
 h1{font-size:16px;margin:0 0 6px}table{border-collapse:collapse;width:100%}
-th,td{border:1px solid #999;padding:3px 5px;text-align:left;vertical-align:top;overflow-wrap:anywhere}
+th,td{border:1px solid #999;padding:3px 5px;text-align:left;vertical-align:top;overflow-wrap:break-word}
+td:nth-child(4){overflow-wrap:anywhere;min-width:120px}
 thead{display:table-header-group}tr{break-inside:avoid}.late{font-weight:700}.b{width:52px}.n{white-space:nowrap}
 @media (max-width:600px){thead{display:none}tr{display:block;border:1px solid #999;margin:0 0 8px;padding:4px}td{display:block;border:0}
 td.b{width:auto}td.b:before{content:"\\2610 " attr(title)}}
@@ -347,7 +348,7 @@ def render_list(person: int, rows: Sequence[ListRow], made_at: datetime, zone: t
         name = "" if row.place == row.package_id else f'<br><span class="n">{_text(row.package_id)}</span>'
         cells = (
             f'<b class="n">{_text(row.place)}</b>{name}',
-            f'<span class="{row.urgency}">{_text(row.ship_by)}</span>',
+            f'<span class="n {row.urgency}">{_text(row.ship_by)}</span>',
             *(_text(step_text(row.step)), _text(row.items), str(row.pieces)),
             "<br>".join(f'<span class="n">{_text(number)}</span>' for number in row.numbers.split()),
             _text(row.carrier) + number,

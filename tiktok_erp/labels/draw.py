@@ -619,7 +619,10 @@ def _draw_slip_foot(sheet: _Sheet, words: _Words, place: PrintedPosition, number
     item = place.item
     y = sheet.margin
     service_level = item.service_level.replace("_", " ")
-    way = f"{item.carrier.upper()} {service_level} {item.tracking_number or ''}".strip()
+    carrier = item.carrier.upper()
+    if service_level.upper().startswith(f"{carrier} "):  # TikTok's own words: "USPS Ground Advantage"
+        carrier = ""
+    way = f"{carrier} {service_level} {item.tracking_number or ''}".strip()
     sheet.rule(y + 9)
     sheet.text(sheet.margin, y, f"{item.package_id}   {way}", 7)
     if pages > 1:

@@ -171,7 +171,7 @@ def resume_from(
         mark_printed(
             store, batch_id, place, int(batch["last"]), without=[row["label_id"] for row in rows if row not in good]
         )
-    count.printed, count.pages = len(good), len(pages)
+    count.printed, count.pages = len(good), _count_sheets(count.files)
     return count
 
 
@@ -230,13 +230,13 @@ def reprint(
             count.printed += 1
             fields = {"pages": list(pages), "is_reprint": True}
             report.item(Outcome("package", {"package_id": package_id}, "done", fields=fields))
-    count.pages = merged.pages
     count.directory = options.out
     if options.paper is not None:
         pdf = take_pages(target, range(merged.pages), options.paper)
         fresh = target.with_suffix(".new")
         fresh.write_bytes(pdf)
         fresh.replace(target)
+    count.pages = _count_sheets((target,))
     for printer in options.printers[:1]:
         printer.send(target.read_bytes(), title="tiktok-erp reprint", media=MEDIA[options.paper or "4x6"])
     return count
@@ -322,7 +322,7 @@ def _make_batch(
         if options.printers:
             plan_jobs(store, batch_id, 1, len(positions), options.files_of or _job_size(options))
     count.printed = len(positions)
-    count.pages = sum(len(place.pages) for place in positions)
+    count.pages = _count_sheets(count.files)
     count.directory = final
 
 
@@ -530,7 +530,7 @@ def _write_papers(
     from tiktok_erp.labels.draw import render_packing_slips, render_pick_list
     from tiktok_erp.labels.fonts import PaperFonts
 
-    write_packages(folder / "packages.csv", positions, paper=options.paper if not options.files_of else None)
+    write_packages(folder / "packages.csv", positions)
     write_manifests(folder, positions)
     write_bag_list(folder / "bags.csv", positions)
     fonts = PaperFonts([Path(path) for path in rules.printing.fonts])
@@ -600,6 +600,11 @@ def _copy_out(
         for source in sorted(batch.iterdir()):
             if source.name != "labels.pdf" or not (options.files_of or options.paper):
                 _copy(source, out)
+        if options.paper and not options.files_of:
+            # Only the copy counts sheets: whoever prints from the batch's folder has one label a page there.
+            fresh = out / ".packages.csv.new"
+            write_packages(fresh, positions, paper=options.paper)
+            fresh.replace(out / "packages.csv")
     except OSError as error:
         raise StoreError(
             tr("the batch cannot be copied ({reason}); it is whole in {folder}", reason=error.strerror, folder=batch),
@@ -609,7 +614,8 @@ def _copy_out(
     if not (options.files_of or options.paper):
         return (out / "labels.pdf",)
     size = options.files_of or len(positions)
-    starts = [0, *(place.pages[0] - 1 for place in positions[size::size])]
+    # From behind the label before, so that a header page stays with the labels it stands for.
+    starts = [0, *(place.pages[-1] for place in positions[size - 1 : -1 : size])]
     ends = [*starts[1:], max(page for place in positions for page in place.pages)]
     groups = [list(range(start, end)) for start, end in zip(starts, ends, strict=True)]
     return _copy_labels(batch / "labels.pdf", options, groups, report)
@@ -638,6 +644,12 @@ def _copy_labels(
             tr("{count} labels are larger than the paper and were made smaller: try whether they scan", count=shrunk)
         )
     return tuple(options.out / name for name in names)
+
+
+def _count_sheets(files: Sequence[Path]) -> int:
+    from tiktok_erp.labels.merge import count_pages
+
+    return sum(count_pages(path) for path in files)
 
 
 def _remove_numbered(out: Path) -> None:

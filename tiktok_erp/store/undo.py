@@ -20,6 +20,15 @@ def load_run(store: Store, run_id: int) -> sqlite3.Row | None:
     return store.query_one("SELECT * FROM runs WHERE run_id = ?", (run_id,))
 
 
+def load_newest(store: Store) -> list[sqlite3.Row]:
+    """Return the five newest runs that `undo` can do something about, newest first."""
+    return store.query(
+        "SELECT run_id, command FROM runs"
+        " WHERE command IN ('run', 'reserve-stock', 'allocate', 'print-labels', 'upload-tracking')"
+        " ORDER BY run_id DESC LIMIT 5"
+    )
+
+
 def load_stages(store: Store, run: sqlite3.Row) -> list[sqlite3.Row]:
     """Return the runs of the stages of a run of `run`, newest first; any other run is its own only stage.
 
