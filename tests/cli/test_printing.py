@@ -345,6 +345,19 @@ def test_header_pages_go_before_runs_and_carry_no_barcode(held):
     assert all(page[1] == [] for page in headers)
 
 
+def test_header_pages_go_to_the_printer_and_into_what_is_left_of_a_batch(held, ipp):
+    rules = held.folder.rules.read_text("utf-8")
+    held.folder.rules.write_text(rules + "printing: {header_pages: true}\n", "utf-8")
+    held.run("print-labels", "--printer", ipp.uri, "--files-of", "4")
+    batch = held.folder.path / "shop.batches" / "B01" / "labels.pdf"
+    whole = [page[2] for page in pages_of(batch)]
+    assert len(whole) > len(printed(held))
+    assert [page[2] for job in ipp.jobs for page in pages_of(job.document)] == whole
+    held.run("print-labels", "--resume-from", "B01-001")
+    assert [page[2] for page in pages_of(held.folder.path / "labels.pdf")] == whole
+    assert not (held.folder.path / "header-pages.csv").exists()
+
+
 def test_a_header_page_opens_the_file_of_its_labels(held):
     rules = held.folder.rules.read_text("utf-8")
     held.folder.rules.write_text(rules + "printing: {header_pages: true}\n", "utf-8")

@@ -29,7 +29,16 @@ def register(app: typer.Typer) -> None:
 def handover(
     context: typer.Context,
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the kit goes; a kit that is there is replaced.")],
-    people: Annotated[int, typer.Option("--people", min=1, max=50, help="Share the work among so many people.")] = 1,
+    people: Annotated[
+        int | None,
+        typer.Option(
+            "--people",
+            min=1,
+            max=50,
+            help="Share the work among so many people.  [default: `handover.people` in the rules]",
+            show_default=False,
+        ),
+    ] = None,
     tracking_template: Annotated[
         Path | None,
         typer.Option(
@@ -74,7 +83,7 @@ def handover(
         count = build(
             session,
             folder,
-            people=people,
+            people=people or session.rules().handover.people,
             tracking_template=tracking_template,
             stock_template=stock_template,
             dry_run=dry_run,

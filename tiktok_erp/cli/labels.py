@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tiktok_erp.cli.options import DryRun, Ids, Json, Quiet, Yes, read_names
+from tiktok_erp.cli.options import DryRun, Ids, Json, NamedIds, Quiet, Yes, read_names
 from tiktok_erp.cli.session import Session, agreed, existing_folder, require_credentials_or_file, run_command
 from tiktok_erp.errors import UsageError
 from tiktok_erp.messages import tr
@@ -78,7 +78,7 @@ def list_labels(context: typer.Context, ids: Ids = None, as_json: Json = False, 
 @labels_app.command("reprint")
 def reprint(
     context: typer.Context,
-    ids: Ids = None,
+    ids: NamedIds = None,
     out: Annotated[Path, typer.Option("--out", help="Where reprint.pdf goes.")] = Path(),
     paper: Annotated[
         str | None,
@@ -157,7 +157,7 @@ def _at_positions(session: Session, names: list[str] | None) -> list[str] | None
 @labels_app.command("void")
 def void(
     context: typer.Context,
-    ids: Ids = None,
+    ids: NamedIds = None,
     yes: Yes = False,
     dry_run: DryRun = False,
     as_json: Json = False,

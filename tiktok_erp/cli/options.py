@@ -24,15 +24,16 @@ Json = Annotated[
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print failures only.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask, and do not stop where a person should look first.")]
 StaleOk = Annotated[bool, typer.Option("--stale-ok", help="Work on data older than `freshness` in rules.yaml allows.")]
+_NAMES = (
+    "Package ids, order ids or the channel's order ids; `-` reads them from standard input (one a line, or"
+    " JSON lines of another command)."
+)
 Ids = Annotated[
     list[str] | None,
-    typer.Argument(
-        metavar="[ID]...",
-        help="Package ids, order ids or the channel's order ids; `-` reads them from standard input (one a line, or"
-        " JSON lines of another command). None: everything due.",
-        show_default=False,
-    ),
+    typer.Argument(metavar="[ID]...", help=f"{_NAMES} None: everything due.", show_default=False),
 ]
+# For commands that do nothing by themselves.
+NamedIds = Annotated[list[str] | None, typer.Argument(metavar="ID...", help=_NAMES, show_default=False)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from tiktok_erp.labels.paper import sheet_of
 from tiktok_erp.model.print_job import PrintedPosition
+
+HEADER_PAGES = "header-pages.csv"
 
 
 def write_packages(path: Path, positions: Sequence[PrintedPosition], *, paper: str | None = None) -> None:
@@ -32,6 +35,26 @@ def write_packages(path: Path, positions: Sequence[PrintedPosition], *, paper: s
             for place in positions
         ),
     )
+
+
+def write_header_pages(folder: Path, pages: Mapping[int, int]) -> None:
+    """Write by place the page (from 1) that goes before the labels from there on, for whoever prints a part of the batch."""
+    if pages:
+        _write(folder / HEADER_PAGES, ["position", "page"], sorted(pages.items()))
+
+
+def label_pages(folder: Path, labels: Sequence[sqlite3.Row]) -> list[int]:
+    """Return the pages (from 0) of these labels of a batch, each header page before the label that it was made for."""
+    headers: dict[int, int] = {}
+    if (folder / HEADER_PAGES).exists():
+        with (folder / HEADER_PAGES).open(encoding="utf-8", newline="") as file:
+            headers = {int(row["position"]): int(row["page"]) - 1 for row in csv.DictReader(file)}
+    pages: list[int] = []
+    for label in labels:
+        if label["position"] in headers:
+            pages.append(headers[label["position"]])
+        pages += range(label["page"] - 1, label["page"] - 1 + (label["pages"] or 1))
+    return pages
 
 
 def write_manifests(folder: Path, positions: Sequence[PrintedPosition]) -> list[Path]:

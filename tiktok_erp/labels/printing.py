@@ -15,7 +15,14 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from tiktok_erp.errors import ErpError, LabelFileError, StoreError, UsageError
-from tiktok_erp.labels.lists import write_bag_list, write_manifests, write_packages
+from tiktok_erp.labels.lists import (
+    HEADER_PAGES,
+    label_pages,
+    write_bag_list,
+    write_header_pages,
+    write_manifests,
+    write_packages,
+)
 from tiktok_erp.labels.plan import next_step_for, plan_print_order, plan_runs, position_text, read_position
 from tiktok_erp.labels.spool import JOB_SIZE, Spool, SpoolCount, batch_file, batches_folder
 from tiktok_erp.messages import tr
@@ -165,7 +172,7 @@ def resume_from(
     rows = load_job_labels(store, batch_id, place, int(batch["last"]))
     good = [row for row in rows if not row["is_cancelled"] and not row["cancel_requested"]]
     count.held_back = len(rows) - len(good)
-    pages = _pages_of(good)
+    pages = label_pages(batch_file(store, batch).parent, good)
     count.files = _copy_labels(batch_file(store, batch), options, [pages], report) if pages else ()
     with store.transaction():
         mark_printed(
@@ -458,6 +465,9 @@ def _write_labels(
                         count=len(merged.unstamped),
                     )
                 )
+            write_header_pages(
+                folder, {number: merged.pages_of_source[of_item[number - 1] - 1][0] for number in headers}
+            )
             return [
                 PrintedPosition(position_text(batch_id, number), merged.pages_of_source[of_item[number - 1]], item)
                 for number, item in enumerate(good, start=1)
@@ -568,10 +578,6 @@ def _write_papers(
         )
 
 
-def _pages_of(rows: Sequence[sqlite3.Row]) -> list[int]:
-    return [page for row in rows for page in range(row["page"] - 1, row["page"] - 1 + (row["pages"] or 1))]
-
-
 def _fresh_folder(folder: Path) -> None:
     try:
         if folder.exists():
@@ -598,7 +604,8 @@ def _copy_out(
         out.mkdir(parents=True, exist_ok=True)
         _remove_numbered(out)
         for source in sorted(batch.iterdir()):
-            if source.name != "labels.pdf" or not (options.files_of or options.paper):
+            is_laid_out_anew = source.name == "labels.pdf" and bool(options.files_of or options.paper)
+            if source.name != HEADER_PAGES and not is_laid_out_anew:
                 _copy(source, out)
         if options.paper and not options.files_of:
             # Only the copy counts sheets: whoever prints from the batch's folder has one label a page there.

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tiktok_erp.errors import ErpError, LabelFileError, OutcomeUnknown, PrinterError
+from tiktok_erp.labels.lists import label_pages
 from tiktok_erp.labels.paper import MEDIA, take_pages
 from tiktok_erp.labels.plan import next_step_for, position_text
 from tiktok_erp.messages import tr
@@ -151,8 +152,8 @@ class Spool:
             self._line.idle.append(printer)
             return
         try:
-            pages = [page for row in good for page in range(row["page"] - 1, row["page"] - 1 + (row["pages"] or 1))]
-            pdf = take_pages(self._store.path.parent / job["directory"] / "labels.pdf", pages, self._paper)
+            folder = self._store.path.parent / job["directory"]
+            pdf = take_pages(folder / "labels.pdf", label_pages(folder, good), self._paper)
         except ErpError:
             self._put_back(job)
             raise
