@@ -87,7 +87,10 @@ def read_order(raw: bytes, *, as_of: datetime) -> OrderFacts:
     items = _objects(wire.line_items)
     # Where a line names its package, a line that names none is in none: a part of the order is still to ship.
     lines_tell = any(text(item.get("package_id")) for item in items)
-    only_package = packages[0] if len(packages) == 1 and not lines_tell else None
+    # Where a part has left and a part has not, nobody can tell which lines the only package holds.
+    states = {text(item.get("display_status")) or status for item in items} - {"CANCELLED"}
+    is_divided = "AWAITING_SHIPMENT" in states and len(states) > 1
+    only_package = packages[0] if len(packages) == 1 and not lines_tell and not is_divided else None
     units = tuple(_read_unit(item, currency, status, only_package) for item in items)
     return OrderFacts(
         channel="tiktok",
