@@ -88,7 +88,13 @@ def read_order(raw: bytes, *, as_of: datetime) -> OrderFacts:
     # Where a line names its package, a line that names none is in none: a part of the order is still to ship.
     lines_tell = any(text(item.get("package_id")) for item in items)
     only_package = packages[0] if len(packages) == 1 and not lines_tell else None
-    units = tuple(_read_unit(item, currency, status, only_package) for item in items)
+    # Where a part has left, the only package is that part's: what still waits is in none yet.
+    states = [text(item.get("display_status")) or status for item in items]
+    is_divided = len(set(states) - {"CANCELLED", "AWAITING_SHIPMENT"}) > 0
+    units = tuple(
+        _read_unit(item, currency, status, None if is_divided and state == "AWAITING_SHIPMENT" else only_package)
+        for item, state in zip(items, states, strict=True)
+    )
     return OrderFacts(
         channel="tiktok",
         channel_order_id=text(wire.id) or "",

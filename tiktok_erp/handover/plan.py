@@ -23,7 +23,9 @@ WORK = (PACK, PRINT, BUY, BUY_ELSEWHERE, LOOK)
 
 # Packages that are packed alike stay with one person, but not so many that the others stand idle.
 _BLOCK = 20
-_STOPPING_CASES = frozenset({"barcode_contradiction", "other_tracking_number", "packed_but_cancelled"})
+_STOPPING_CASES = frozenset(
+    {"barcode_contradiction", "left_out", "other_tracking_number", "packed_but_cancelled", "same_label"}
+)
 
 
 @dataclass(frozen=True, slots=True)

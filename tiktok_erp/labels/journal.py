@@ -45,10 +45,13 @@ from tiktok_erp.store.labels import (
     drop_intent,
     intend,
     load_candidates,
+    load_left_out,
     load_live,
+    load_twins,
     load_unsettled,
     mark_sent,
     save_document,
+    save_left_out,
     save_purchase,
     save_quote,
     save_refused_choice,
@@ -57,7 +60,7 @@ from tiktok_erp.store.labels import (
     spent_since,
 )
 from tiktok_erp.store.orders import without_recipient
-from tiktok_erp.store.packages import load_choice, load_fallbacks, package_outcome
+from tiktok_erp.store.packages import load_choice, load_fallbacks, load_order_ids, package_outcome
 from tiktok_erp.store.quarantine import open_case, resolve_cases
 
 ORDERS_A_CHECK = 50
@@ -230,7 +233,7 @@ class LabelBuyer:
         self._per_run = max_cost or rules.spending.max_cost_per_run
         self._waiting: set[str] = set()
         self._flight = _Flight()
-        self._to_confirm: list[str] = []
+        self._to_confirm: dict[str, Task] = {}
         self._stop: ErpError | None = None
         self._interrupted = False
         self._total = 0
@@ -606,7 +609,7 @@ class LabelBuyer:
             )
         except ChannelRefused as refusal:
             if self._vendor.never_a_document(refusal):
-                self._to_confirm.append(task.order_id)
+                self._to_confirm[task.package_id] = task
                 self._save_document(task, None, None, None)
             self._waiting.add(task.package_id)
             self._fail(task, refusal)
@@ -624,9 +627,13 @@ class LabelBuyer:
     def _keep(self, task: Task, document: HeldDocument, inspection: LabelInspection) -> None:
         sha256 = self._files.keep(document.data)
         self._save_document(task, document, inspection, sha256)
-        self._to_confirm.append(task.order_id)
+        self._to_confirm[task.package_id] = task
         if inspection.verdict == "contradiction":
             self._fail(task, _contradiction(task))
+            return
+        twins = load_twins(self._store, task.package_id)
+        if twins:
+            self._fail(task, _same_label(task, twins))
             return
         self.count.bought += 1
         if inspection.verdict in ("unreadable", "unknown_form"):
@@ -660,13 +667,26 @@ class LabelBuyer:
         """Read the orders of this run back: their numbers, states and stock follow from what the channel now says."""
         if self._to_confirm and self._vendor.tells_channel:
             try:
-                self._read_back(self._to_confirm)
+                told = self._read_back(load_order_ids(self._store, list(self._to_confirm)))
+                self._tell_left_out(set(told))
             except ErpError as error:
                 self._report.warn(
                     tr("the bought orders could not be read back ({reason}); `sync` will do it", reason=error.what)
                 )
-        self._to_confirm = []
+        self._to_confirm = {}
         self.count.unsettled = len(load_unsettled(self._store, self._vendor.name)) - self.count.waiting
+
+    def _tell_left_out(self, told: Collection[str]) -> None:
+        """Name the orders that the channel did not take into the parcel that they were bought in."""
+        for row in load_left_out(self._store, list(self._to_confirm)):
+            if row["order_id"] not in told:
+                continue
+            with self._store.transaction():
+                save_left_out(self._store, row["package_id"], row["order_id"])
+            task = self._to_confirm[row["package_id"]]
+            channel_order_id = row["order_id"].partition(":")[2]
+            left_out = replace(task, order_id=row["order_id"], channel_order_id=channel_order_id)
+            self._fail(left_out, _left_out(left_out))
 
     def _raise_if_stopped(self) -> None:
         if self._interrupted:
@@ -769,6 +789,24 @@ def _too_dear(task: Task, cost: Money, cap: Money) -> ErpError:
     )
     error.exit_code = 3
     return error
+
+
+def _same_label(task: Task, others: Sequence[str]) -> ErpError:
+    return LabelFileError(
+        tr("its label is the one that {packages} has; it is not printed", packages=", ".join(others)),
+        subject=task.channel_order_id,
+        next_step=tr("look in Seller Center which orders this parcel has: they leave together, under one label"),
+        cause="same_label",
+    )
+
+
+def _left_out(task: Task) -> ErpError:
+    return LabelFileError(
+        tr("TikTok shipped a part of this package only, and this order is not in it; the label is not printed"),
+        subject=task.channel_order_id,
+        next_step=tr("ship the rest of the order in Seller Center, then run `tiktok-erp sync`"),
+        cause="left_out",
+    )
 
 
 def _contradiction(task: Task) -> LabelFileError:

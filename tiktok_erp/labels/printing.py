@@ -344,6 +344,8 @@ def _collect(
             cause = (
                 "barcode_contradiction"
                 if row["barcode"] == "contradiction"
+                else row["stop"]
+                if row["stop"]
                 else "order_cancelled"
                 if row["is_cancelled"]
                 else "cancel_requested"
@@ -366,7 +368,11 @@ def _collect(
         )
     for row, cause in held_back:
         count.held_back += 1
-        step = tr("look at `tiktok-erp quarantine`") if cause == "barcode_contradiction" else next_step_for(cause)
+        step = (
+            tr("look at `tiktok-erp quarantine`")
+            if row["stop"] or cause == "barcode_contradiction"
+            else next_step_for(cause)
+        )
         report.item(Outcome("package", {"package_id": row["package_id"]}, "skipped", cause=cause, next_step=step))
     chosen = tuple(item for item in items if item.package_id in wanted)
     return batch_id, [row for row in rows if row["package_id"] in wanted], chosen

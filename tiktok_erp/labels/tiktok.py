@@ -19,6 +19,7 @@ from tiktok_erp.model.money import Money
 from tiktok_erp.model.rule import Rules
 from tiktok_erp.model.shipment import Quote
 from tiktok_erp.store.database import Store
+from tiktok_erp.store.labels import load_sharers
 
 if TYPE_CHECKING:
     from tiktok_erp.channels.tiktok import TikTokShop
@@ -72,6 +73,11 @@ class TikTokLabels:
         if row["channel_packages"] > 1:
             raise _not_together(
                 tr("TikTok has made a package of its own for each of these orders, and sells a label for one only"), row
+            )
+        sharers = load_sharers(self._store, row["package_id"])
+        if sharers:
+            raise _not_together(
+                tr("TikTok has made one package of this and of {packages}", packages=", ".join(sharers)), row
             )
         is_part = row["other_units"] and len(channel_order_ids) == 1
         return Task(

@@ -118,6 +118,8 @@ def load_half_short(store: Store) -> list[tuple[str, str]]:
         f" WHERE o.is_open = 1 AND o.base_state = 'open' AND NOT o.cancel_requested AND {_WITHOUT_LABEL}"
         " AND NOT EXISTS (SELECT 1 FROM package_orders x WHERE x.package_id = p.package_id AND x.order_id <> o.order_id)"
         " AND NOT EXISTS (SELECT 1 FROM units u WHERE u.package_id = p.package_id AND u.channel_unit_id IS NULL)"
+        # A package that the channel has made leaves as a whole.
+        " AND po.channel_package_id IS NULL"
         " AND EXISTS (SELECT 1 FROM units u JOIN reservations r USING (unit_id) WHERE u.package_id = p.package_id"
         "   AND u.state = 'open' AND r.state = 'short')"
         " AND EXISTS (SELECT 1 FROM units u LEFT JOIN reservations r USING (unit_id) WHERE u.package_id = p.package_id"

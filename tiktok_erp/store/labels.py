@@ -319,6 +319,48 @@ def load_live(store: Store, package_id: str) -> sqlite3.Row | None:
     return store.query_one(f"SELECT * FROM labels WHERE package_id = ? AND state IN {LIVE}", (package_id,))
 
 
+def load_sharers(store: Store, package_id: str) -> list[str]:
+    """Return the other packages that are the same package on the channel as this one."""
+    rows = store.query(
+        "SELECT DISTINCT x.package_id FROM package_orders po JOIN package_orders x"
+        " ON x.channel_package_id = po.channel_package_id AND x.package_id <> po.package_id"
+        " JOIN packages p ON p.package_id = x.package_id WHERE po.package_id = ? AND p.cancelled_at IS NULL ORDER BY 1",
+        (package_id,),
+    )
+    return [row[0] for row in rows]
+
+
+def load_twins(store: Store, package_id: str) -> list[str]:
+    """Return the other packages with a held document that is of the same purchase or has the same number as this one's."""
+    is_twin = "x.package_id <> l.package_id AND x.state = 'bought' AND x.sha256 IS NOT NULL"
+    rows = store.query(
+        f"SELECT x.package_id FROM labels l JOIN labels x ON x.tracking_number = l.tracking_number AND {is_twin}"
+        f" WHERE l.package_id = ?1 AND l.state IN {LIVE} UNION"
+        f" SELECT x.package_id FROM labels l JOIN labels x ON x.channel_package_id = l.channel_package_id AND {is_twin}"
+        f" AND x.source = l.source WHERE l.package_id = ?1 AND l.state IN {LIVE} ORDER BY 1",
+        (package_id,),
+    )
+    return [row[0] for row in rows]
+
+
+def load_left_out(store: Store, package_ids: Sequence[str]) -> list[sqlite3.Row]:
+    """Return (package, order) where the channel shipped a part of what its label was bought for, and not that order's."""
+    return store.query(
+        "SELECT DISTINCT u.package_id, u.order_id FROM json_each(?) j JOIN labels l ON l.package_id = j.value"
+        " AND l.state = 'bought' AND l.source = 'tiktok' JOIN units u ON u.package_id = l.package_id AND u.state = 'open'"
+        " WHERE EXISTS (SELECT 1 FROM units s WHERE s.package_id = l.package_id AND s.state = 'shipped') ORDER BY 1, 2",
+        (json.dumps(list(package_ids)),),
+    )
+
+
+def save_left_out(store: Store, package_id: str, order_id: str) -> None:
+    """Write that the channel has not shipped an order with the label of its package. Call inside a transaction."""
+    store.execute(
+        "UPDATE package_orders SET uploaded_at = NULL, channel_package_id = NULL WHERE package_id = ? AND order_id = ?",
+        (package_id, order_id),
+    )
+
+
 def spent_since(store: Store, since: datetime, *, fallback_minor: int) -> int:
     """Return what the journal says was spent on purchases since `since`, in minor units.
 

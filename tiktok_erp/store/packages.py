@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 
+from tiktok_erp.messages import tr
 from tiktok_erp.model.carrier import carrier_code
 from tiktok_erp.model.moment import to_text
 from tiktok_erp.model.order_change import OrderChange, Shipment
@@ -54,6 +55,9 @@ def save_shipments(store: Store, changes: Sequence[OrderChange], run_id: int | N
         for shipment in change.shipments:
             if _save_shipment(store, change.order_id, shipment, run_id):
                 failed.append((shipment.package_id, "other_tracking_number"))
+            if shipment.adopt and _tell_other_parcel(store, change.order_id, shipment, run_id):
+                failed.append((shipment.package_id, "in_other_parcel"))
+            _close_left_out(store, shipment.package_id)
         for package_id in change.cancelled_packages:
             _cancel_if_empty(store, package_id, to_text(change.facts.cancelled_at or change.facts.as_of))
     return failed
@@ -93,6 +97,41 @@ def _save_shipment(store: Store, order_id: str, shipment: Shipment, run_id: int 
         order_id=order_id,
         run_id=run_id,
     )
+
+
+def _tell_other_parcel(store: Store, order_id: str, shipment: Shipment, run_id: int | None) -> bool:
+    """Open a case where the channel put an order into a parcel that we bought for others: nobody would pack it."""
+    other = store.query_one(
+        f"SELECT package_id FROM labels WHERE channel_package_id = ? AND package_id <> ? AND {_IS_LIVE} AND source = 'tiktok'"
+        " ORDER BY label_id LIMIT 1",
+        (shipment.channel_package_id, shipment.package_id),
+    )
+    if other is None:
+        return False
+    return open_case(
+        store,
+        cause="in_other_parcel",
+        detail=tr("TikTok has put this order into the parcel of {package}, whose label was bought", package=other[0]),
+        next_step=tr("pack it together with {package}; if that has left, write to TikTok's support", package=other[0]),
+        package_id=shipment.package_id,
+        order_id=order_id,
+        run_id=run_id,
+    )
+
+
+def _close_left_out(store: Store, package_id: str) -> None:
+    """Close the case of a label that did not ship all of its package, once all of it has left."""
+    if not store.scalar("SELECT EXISTS (SELECT 1 FROM units WHERE package_id = ? AND state = 'open')", (package_id,)):
+        resolve_cases(store, package_id=package_id, causes=["left_out"])
+
+
+def load_order_ids(store: Store, package_ids: Sequence[str]) -> list[str]:
+    """Return the orders of these packages."""
+    rows = store.query(
+        "SELECT DISTINCT po.order_id FROM json_each(?) j JOIN package_orders po ON po.package_id = j.value ORDER BY 1",
+        (json.dumps(list(package_ids)),),
+    )
+    return [row[0] for row in rows]
 
 
 def _adopt_number(store: Store, shipment: Shipment, at: str) -> None:

@@ -16,6 +16,9 @@ _IN_A_JOB = (
     " AND j.state <> 'done')"
 )
 
+# What is wrong with the parcel itself: the label is not put on anything before somebody has looked.
+_STOPS = "q.cause IN ('left_out', 'other_tracking_number', 'same_label')"
+
 
 def load_to_print(store: Store, *, only: Sequence[str] | None = None) -> list[sqlite3.Row]:
     """Return bought labels with a document that were never printed and are in no job of a printer.
@@ -27,7 +30,8 @@ def load_to_print(store: Store, *, only: Sequence[str] | None = None) -> list[sq
         where = " AND l.package_id IN (SELECT value FROM json_each(?))"
         values = (json.dumps(list(only)),)  # type: ignore[assignment]
     return store.query(
-        "SELECT l.*, max(o.base_state = 'cancelled') AS is_cancelled, max(o.cancel_requested) AS cancel_requested"
+        "SELECT l.*, max(o.base_state = 'cancelled') AS is_cancelled, max(o.cancel_requested) AS cancel_requested,"
+        f" (SELECT min(q.cause) FROM quarantine q WHERE q.package_id = l.package_id AND q.resolved_at IS NULL AND {_STOPS}) AS stop"
         " FROM labels l JOIN package_orders po USING (package_id) JOIN orders o USING (order_id)"
         " WHERE l.state = 'bought' AND l.sha256 IS NOT NULL AND l.printed_at IS NULL AND l.void_sent_at IS NULL"
         f" AND NOT {_IN_A_JOB}{where} GROUP BY l.label_id",

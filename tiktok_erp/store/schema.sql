@@ -191,6 +191,7 @@ CREATE TABLE package_orders (
   PRIMARY KEY (package_id, order_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX package_orders_by_order ON package_orders (order_id);
+CREATE INDEX package_orders_by_channel_package ON package_orders (channel_package_id) WHERE channel_package_id IS NOT NULL;
 
 -- Orders the seller keeps back, whatever the rules say.
 CREATE TABLE holds (
@@ -437,6 +438,7 @@ CREATE TABLE labels (
 ) STRICT;
 CREATE UNIQUE INDEX labels_one_live ON labels (package_id) WHERE state IN ('intent', 'sent', 'unknown', 'bought');
 CREATE INDEX labels_by_tracking ON labels (tracking_number) WHERE tracking_number IS NOT NULL;
+CREATE INDEX labels_by_channel_package ON labels (channel_package_id) WHERE channel_package_id IS NOT NULL;
 CREATE INDEX labels_to_print ON labels (package_id) WHERE state = 'bought' AND printed_at IS NULL AND sha256 IS NOT NULL;
 CREATE INDEX labels_refund_open ON labels (label_id) WHERE state = 'voided' AND refund_status NOT IN ('refunded', 'rejected', 'not_applicable', 'elsewhere');
 

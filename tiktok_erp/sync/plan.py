@@ -290,10 +290,40 @@ def _place_open(
             layout.new.append(home)
         for index in homeless:
             layout.package_of[index] = home
+    _part_as_the_channel(facts, states, layout, known, free_package_ids)
     for index, state in enumerate(states):
         package_id, channel_id = layout.package_of[index], facts.units[index].channel_package_id
         if state == "open" and package_id and channel_id:
             layout.channel_packages[package_id] = channel_id
+
+
+def _part_as_the_channel(
+    facts: OrderFacts,
+    states: Sequence[str],
+    layout: _Layout,
+    known: Sequence[KnownPackage],
+    free_package_ids: Iterator[str],
+) -> None:
+    """Plan a package for each that the channel has made of what was one of ours: it sells a label for each, and ships each.
+
+    What has a label, or is about to get one, stays together.
+    """
+    fixed = {package.package_id for package in known if package.label_state is not None or package.is_uploaded}
+    fixed |= {shipment.package_id for shipment in layout.shipments}
+    before = {package.package_id: package.channel_package_id for package in known}
+    parts: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for index, state in enumerate(states):
+        package_id, channel_id = layout.package_of[index], facts.units[index].channel_package_id
+        if state == "open" and package_id is not None and channel_id is not None and package_id not in fixed:
+            parts[package_id][channel_id].append(index)
+    for package_id, by_channel_id in parts.items():
+        keeps = before.get(package_id)
+        staying = keeps if keeps in by_channel_id else min(by_channel_id)
+        for channel_id in sorted(by_channel_id.keys() - {staying}):
+            own = next(free_package_ids)
+            layout.new.append(own)
+            for index in by_channel_id[channel_id]:
+                layout.package_of[index] = own
 
 
 def _emptied_packages(units: Sequence[UnitChange], known: KnownOrder | None) -> tuple[str, ...]:

@@ -252,6 +252,8 @@ class TrackingUploader:
         if not rows:
             return revived
         deadline = max(from_text(row["sent_at"]) for row in rows) + self._rules.labels.settle_after
+        # A clock that was set back must not make us wait for hours: what we sent, we sent before now.
+        deadline = min(deadline, utc_now() + self._rules.labels.settle_after)
         while True:
             late = utc_now() >= deadline
             told = read_back(sorted({row["subject"] for row in rows}))
@@ -532,16 +534,28 @@ def tell_all(shop: TikTokShop, calls: Sequence[tuple[Upload, str]]) -> list[Told
         return [_answer(shop, upload, provider_id) for upload, provider_id in calls]
     except ErpError as error:
         return [error for call in calls]
+    is_vague = not refused.keys() <= {package_id for package_id, number, provider_id in numbers}
     answers: list[Told | ErpError] = []
     for upload, provider_id in calls:
         refusal = refused.get(upload.number.channel_package_id or "")
-        if refusal is None:
+        if refusal is None and is_vague:
+            # A refusal that names none of these packages may be meant for any of them.
+            answers.append(_in_doubt(upload))
+        elif refusal is None:
             answers.append(Told(upload.number.channel_package_id, None, request_id))
         elif refusal.code == WRONG_ENDPOINT:
             answers.append(_answer(shop, replace(upload, kind="mark_shipped"), provider_id))
         else:
             answers.append(refusal)
     return answers
+
+
+def _in_doubt(upload: Upload) -> OutcomeUnknown:
+    return OutcomeUnknown(
+        tr("the channel refused a package of this call and did not say which"),
+        subject=upload.number.channel_order_id,
+        next_step=tr("run this again; what was sent is read back before anything is repeated"),
+    )
 
 
 def _answer(shop: TikTokShop, upload: Upload, provider_id: str) -> Told | ErpError:
