@@ -51,6 +51,11 @@ _FAST_LABELS = "labels: {seller_shipping: file, quote_first: false, settle_after
 _FAST_CHANNELS = "channels: {tiktok: {start_rate: 1000, max_rate: 1000}}\n"
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One worker more than processors: a good part of the time a command waits for a shop that answers late."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the longest tests first."""
     items.sort(key=lambda item: item.path.name not in _BEGUN_FIRST)
@@ -455,6 +460,13 @@ def shop(open_shop: OpenShop) -> SimulatedShop:
 def wait_until_() -> Callable[[subprocess.Popen[str], Callable[[], bool]], None]:
     """Wait for something that a process does."""
     return wait_until
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _end_of_the_starter() -> Iterator[None]:
+    yield
+    if _starter.cache_info().currsize:
+        _starter().close()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from tiktok_erp.simulator.calls import ConnectionLost
 
-KILLS = 26
+KILLS = 16
 # Longer than a run without a kill takes, shorter than one that has much to settle.
 LONGEST_S = 0.9
 
