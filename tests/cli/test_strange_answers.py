@@ -89,7 +89,10 @@ def test_a_clock_that_was_set_back_does_not_keep_an_upload_waiting_for_hours(ope
     shop.call("upload-tracking", "--quiet", expect=(0, 3))
 
 
-def test_an_order_that_the_platform_left_out_of_a_combined_parcel_is_told_and_the_label_waits(open_shop, monkeypatch):
+@pytest.mark.parametrize("end", ["shipped", "cancelled"])
+def test_an_order_that_the_platform_left_out_of_a_combined_parcel_is_told_and_the_label_waits(
+    open_shop, monkeypatch, end
+):
     shop = open_shop(orders=150, seed=5, carrier="tiktok")
     shop.allocated()
     together = {
@@ -118,12 +121,20 @@ def test_an_order_that_the_platform_left_out_of_a_combined_parcel_is_told_and_th
     monkeypatch.setattr(purchases, "_buy", buy)
     platform = shop.simulator.shop
     order = platform.orders[missing.partition(":")[2]]
-    platform.ship([order], order.open_units, platform.now(), tag="COMBINE", planned=platform.packages[
-        shop.ledger()["purchases"][0]["package_id"]
-    ])  # fmt: skip
+    if end == "cancelled":
+        platform.cancel(order, order.live_units, role="BUYER", reason="changed mind", at=platform.now())
+    else:
+        planned = platform.packages[shop.ledger()["purchases"][0]["package_id"]]
+        platform.ship([order], order.open_units, platform.now(), tag="COMBINE", planned=planned)
     shop.call("sync", "--quiet")
     assert causes(shop, package_id) == []
-    shop.call("print-labels", package_id, "--yes", "--quiet")
+    after = shop.call("print-labels", package_id, "--yes", "--json")
+    if end == "cancelled":
+        (held,) = after.of("package", cause="order_cancelled")
+        assert f"labels reprint {package_id}" in held["next_step"]
+        shop.call("labels", "reprint", package_id, "--quiet")
+        assert (shop.folder.path / "reprint.pdf").exists()
+        return
     assert printed(shop, package_id)
 
 

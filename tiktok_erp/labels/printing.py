@@ -368,11 +368,16 @@ def _collect(
         )
     for row, cause in held_back:
         count.held_back += 1
-        step = (
-            tr("look at `tiktok-erp quarantine`")
-            if row["stop"] or cause == "barcode_contradiction"
-            else next_step_for(cause)
-        )
+        if row["stop"] or cause == "barcode_contradiction":
+            step = tr("look at `tiktok-erp quarantine`")
+        elif cause == "order_cancelled" and row["orders_left"]:
+            step = tr(
+                "the other orders of this parcel still have to leave: `tiktok-erp labels reprint {package}` prints its label;"
+                " leave out what was cancelled",
+                package=row["package_id"],
+            )
+        else:
+            step = next_step_for(cause)
         report.item(Outcome("package", {"package_id": row["package_id"]}, "skipped", cause=cause, next_step=step))
     chosen = tuple(item for item in items if item.package_id in wanted)
     return batch_id, [row for row in rows if row["package_id"] in wanted], chosen

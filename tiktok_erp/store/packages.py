@@ -57,9 +57,9 @@ def save_shipments(store: Store, changes: Sequence[OrderChange], run_id: int | N
                 failed.append((shipment.package_id, "other_tracking_number"))
             if shipment.adopt and _tell_other_parcel(store, change.order_id, shipment, run_id):
                 failed.append((shipment.package_id, "in_other_parcel"))
-            _close_left_out(store, shipment.package_id)
         for package_id in change.cancelled_packages:
             _cancel_if_empty(store, package_id, to_text(change.facts.cancelled_at or change.facts.as_of))
+    _close_left_out(store)
     return failed
 
 
@@ -119,10 +119,14 @@ def _tell_other_parcel(store: Store, order_id: str, shipment: Shipment, run_id: 
     )
 
 
-def _close_left_out(store: Store, package_id: str) -> None:
-    """Close the case of a label that did not ship all of its package, once all of it has left."""
-    if not store.scalar("SELECT EXISTS (SELECT 1 FROM units WHERE package_id = ? AND state = 'open')", (package_id,)):
-        resolve_cases(store, package_id=package_id, causes=["left_out"])
+def _close_left_out(store: Store) -> None:
+    """Close the cases of labels that did not ship all of their package, where nothing of it waits any more."""
+    rows = store.query(
+        "SELECT DISTINCT package_id FROM quarantine q WHERE q.cause = 'left_out' AND q.resolved_at IS NULL"
+        " AND NOT EXISTS (SELECT 1 FROM units u WHERE u.package_id = q.package_id AND u.state = 'open')"
+    )
+    for row in rows:
+        resolve_cases(store, package_id=row["package_id"], causes=["left_out"])
 
 
 def load_order_ids(store: Store, package_ids: Sequence[str]) -> list[str]:

@@ -31,6 +31,7 @@ def load_to_print(store: Store, *, only: Sequence[str] | None = None) -> list[sq
         values = (json.dumps(list(only)),)  # type: ignore[assignment]
     return store.query(
         "SELECT l.*, max(o.base_state = 'cancelled') AS is_cancelled, max(o.cancel_requested) AS cancel_requested,"
+        " sum(o.base_state <> 'cancelled') AS orders_left,"
         f" (SELECT min(q.cause) FROM quarantine q WHERE q.package_id = l.package_id AND q.resolved_at IS NULL AND {_STOPS}) AS stop"
         " FROM labels l JOIN package_orders po USING (package_id) JOIN orders o USING (order_id)"
         " WHERE l.state = 'bought' AND l.sha256 IS NOT NULL AND l.printed_at IS NULL AND l.void_sent_at IS NULL"
