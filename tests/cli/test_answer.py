@@ -16,6 +16,7 @@ import pytest
 import stamina
 
 from tiktok_erp.channels.tiktok import TikTokShop
+from tiktok_erp.channels.tiktok_reasons import REJECT_REASONS
 from tiktok_erp.config.tokens import TokenFile
 from tiktok_erp.errors import ChannelDown, ChannelRefused, Interrupted, NotSent, OutcomeUnknown
 from tiktok_erp.model.credentials import TikTokCredentials
@@ -23,13 +24,15 @@ from tiktok_erp.model.outcome import Outcome
 from tiktok_erp.model.rule import Rules
 from tiktok_erp.model.secret import Secret
 from tiktok_erp.store import outbox
-from tiktok_erp.store.database import Store, open_store
+from tiktok_erp.store.database import Store, open_store, utc_now
+from tiktok_erp.store.packages import find_packages
+from tiktok_erp.store.packings import save_packing
 from tiktok_erp.sync.answer import APPROVE, REJECT, Answer, CancelAnswerer
 from tiktok_erp.sync.run import OrderWriter, sync_channel
 from tiktok_erp.transport.client import HttpClient
 from tiktok_erp.transport.pace import Pace
 
-PACKED = "seller_reject_apply_product_has_been_packed"
+PACKED = REJECT_REASONS["packed"]
 
 
 class Told:
@@ -115,6 +118,7 @@ class Desk:
             Answer(word, reason if word == REJECT else ""),
             run_id=None,
             read_back=self.read_back,
+            reasons=REJECT_REASONS,
             dry_run=dry_run,
         )
         due = answerer.find(order_ids)
@@ -557,7 +561,7 @@ def test_the_command_takes_ids_from_a_list_and_answers_each_once(open_shop: Call
     shown = shop.run("orders", "show", asked[0])
     assert re.search(r"time left to answer: 4[78] h", shown.stdout)
     assert "cancel_requested" in shown.stdout
-    answered = shop.run("orders", "answer", "-", "reject", "--json", stdin=listed.stdout)
+    answered = shop.run("orders", "answer", "-", "reject", "--reason", "agreed", "--json", stdin=listed.stdout)
     assert {line["result"] for line in answered.of("order")} == {"done"}
     assert answered.summary["answered"] == len(listed.of("order"))
     again = shop.run("orders", "answer", asked[0], "reject")
@@ -566,6 +570,24 @@ def test_the_command_takes_ids_from_a_list_and_answers_each_once(open_shop: Call
     assert "rejected or withdrawn before" in other.stderr
     assert shop.run("orders", "answer", "-", "approve", stdin="").stdout == ""
     assert not any(shop.ledger()["orders"][order_id]["cancel_request"] for order_id in asked)
+
+
+def test_a_rejection_without_a_reason_is_sent_only_where_a_reason_is_known_to_be_true(
+    open_shop: Callable[..., Any],
+) -> None:
+    shop = open_shop()
+    packed, waiting = requests(shop, 2)
+    shop.run("sync", "--quiet")
+    with open_store(shop.folder.db) as store, store.transaction():
+        for package_id in find_packages(store, packed):
+            save_packing(store, package_id, "north", utc_now())
+    answered = shop.run("orders", "answer", "-", "reject", "--json", stdin=f"{packed}\n{waiting}\n", expect=3)
+    results = {line["channel_order_id"]: line for line in answered.of("order")}
+    assert (results[packed]["result"], results[waiting]["cause"]) == ("done", "no_reason")
+    assert "packed, delivered, invalid, agreed" in results[waiting]["next_step"]
+    payloads = shop.folder.column("SELECT payload FROM outbox WHERE kind = 'answer_cancel'")
+    assert [json.loads(payload)["reason"] for payload in payloads] == [PACKED]
+    assert shop.ledger()["orders"][waiting]["cancel_request"]
 
 
 def test_a_missing_scope_is_named(open_shop: Callable[..., Any]) -> None:

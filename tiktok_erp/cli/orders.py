@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from tiktok_erp.sync.answer import OpenRequest
 
 _WIDTH_WITH_STATUS = 100
-# One of the four reasons that US sellers may give (TikTok reference, section 4.11).
-_USUAL_REASON = "seller_reject_apply_product_has_been_packed"
 
 orders_app = typer.Typer(
     help="List orders, show one, keep one back, try one again, answer a buyer who asks to cancel.",
@@ -67,7 +65,7 @@ def list_orders(
     \b
     Examples:
       tiktok-erp orders list --state open
-      tiktok-erp orders list --cancel-requested --json | tiktok-erp orders answer - reject
+      tiktok-erp orders list --cancel-requested --json | jq -r .order_id
       tiktok-erp orders list --not-scanned
     """
 
@@ -163,7 +161,10 @@ def answer(
     reason: Annotated[
         str | None,
         typer.Option(
-            "--reason", help=f"The channel's code for why you reject.  [default: {_USUAL_REASON}]", show_default=False
+            "--reason",
+            help="Why you reject: packed, delivered, invalid, agreed (with the buyer), or the channel's own code."
+            "  [default: what is known to be true of the order]",
+            show_default=False,
         ),
     ] = None,
     yes: Yes = False,
@@ -174,15 +175,18 @@ def answer(
     """Answer a buyer who asks to cancel an order: approve cancels and refunds it, reject lets it stand.
 
     The request is read from the channel just before. An answer is given once, whatever breaks off, and it cannot be
-    changed. An order without a request, or answered otherwise before, fails (exit code 3).
+    changed. An order without a request, or answered otherwise before, fails (exit code 3). A rejection needs a reason that
+    is true: without --reason only orders that are packed, with the carrier or delivered are rejected, for that reason.
 
     \b
     Examples:
       tiktok-erp orders answer 576461413038785752 approve
-      tiktok-erp orders list --cancel-requested --json | tiktok-erp orders answer - reject
+      tiktok-erp orders answer 576461413038785752 reject --reason agreed
+      tiktok-erp orders list --cancel-requested
     """
 
     def body(session: Session) -> None:
+        from tiktok_erp.channels.tiktok_reasons import REJECT_REASONS
         from tiktok_erp.sync.answer import Answer, CancelAnswerer
 
         chosen = Answer(word.value, _reason(word, reason))
@@ -200,6 +204,7 @@ def answer(
                 chosen,
                 run_id=session.run_id,
                 read_back=session.read_back,
+                reasons=REJECT_REASONS,
                 dry_run=dry_run,
             )
             due = answerer.find(order_ids)
@@ -216,16 +221,16 @@ def answer(
 
 
 def _reason(word: _Word, reason: str | None) -> str:
-    if word is _Word.REJECT:
-        chosen = _USUAL_REASON if reason is None else reason.strip()
-        if chosen:
-            return chosen
-    elif reason is None:
+    from tiktok_erp.channels.tiktok_reasons import REJECT_REASONS
+
+    if reason is None:
         return ""
+    if word is _Word.REJECT and reason.strip():
+        return REJECT_REASONS.get(reason.strip(), reason.strip())
     raise UsageError(
         tr("a rejection has a reason, and an approval has none"),
         subject="--reason",
-        next_step=tr("leave --reason out, or name one of the channel's codes for a rejection"),
+        next_step=tr("leave --reason out, or name why you reject: {reasons}", reasons=", ".join(REJECT_REASONS)),
     )
 
 

@@ -27,6 +27,12 @@ CANCEL_STATUSES = (
     "CANCELLATION_REQUEST_COMPLETE",
 )
 
+_POPUP = "order_manage_list_action_respond_popup_reject_reason_"
+_REJECT_REASONS = (
+    "seller_reject_apply_product_has_been_packed",
+    *(_POPUP + end for end in ("invalid_cancellation_reason", "delivered", "buyer_agree")),
+)
+
 
 def search(shop: Shop, call: Call) -> Json:
     """Search Cancellations; oldest first by default."""
@@ -136,7 +142,7 @@ def approve(shop: Shop, call: Call) -> Json:
 def reject(shop: Shop, call: Call) -> Json:
     """Reject Cancellation."""
     request = _pending(shop, call)
-    if not call.body_text("reject_reason").startswith("seller_reject_apply_"):
+    if call.body_text("reject_reason") not in _REJECT_REASONS:
         raise ApiError(25001014, "the reject reason is not known")
     shop.answer_request(request, granted=False, at=call.now)
     return {}

@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from tiktok_erp.model.moment import to_text
 from tiktok_erp.store.database import Store, utc_now
@@ -113,6 +113,21 @@ def load_orders_to_ask_about(store: Store, channel: str) -> list[str]:
         (channel,),
     )
     return [row[0] for row in rows]
+
+
+def load_reason_not_to_cancel(store: Store, order_id: str) -> Literal["delivered", "packed"] | None:
+    """Return what is known to stand against cancelling an order: it was delivered, or all of it is packed or with the carrier."""
+    row = store.query_one(
+        "SELECT o.delivered_at IS NOT NULL AS is_delivered, o.collected_at IS NOT NULL OR (EXISTS (SELECT 1 FROM package_orders"
+        " po JOIN packages p USING (package_id) WHERE po.order_id = o.order_id AND p.cancelled_at IS NULL) AND NOT EXISTS"
+        " (SELECT 1 FROM package_orders po JOIN packages p USING (package_id) WHERE po.order_id = o.order_id"
+        " AND p.cancelled_at IS NULL AND p.package_id NOT IN (SELECT package_id FROM packings))) AS is_packed"
+        " FROM orders o WHERE o.order_id = ?",
+        (order_id,),
+    )
+    if row is None:
+        return None
+    return "delivered" if row["is_delivered"] else "packed" if row["is_packed"] else None
 
 
 def load_pending(store: Store, order_ids: Sequence[str]) -> list[sqlite3.Row]:

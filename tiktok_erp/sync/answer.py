@@ -30,6 +30,7 @@ from tiktok_erp.store.cancellations import (
     GRANTED,
     REJECTED,
     load_labels_of,
+    load_reason_not_to_cancel,
     place_restocking,
     save_cancellations,
 )
@@ -53,7 +54,10 @@ ReadBack = Callable[[Sequence[str]], Collection[str]]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the seller says. `word` is approve or reject; `reason`, the channel's code, goes with a rejection."""
+    """What the seller says. `word` is approve or reject; `reason`, the channel's code, goes with a rejection.
+
+    A rejection without a reason takes the one that is true of its order, where what was packed or delivered shows one.
+    """
 
     word: str
     reason: str = ""
@@ -77,6 +81,7 @@ class OpenRequest:
 
     order_id: str
     request: Cancellation
+    answer: Answer
     labels: tuple[sqlite3.Row, ...] = ()
 
     def refund(self) -> Money | None:
@@ -106,6 +111,8 @@ class _Sent:
 class CancelAnswerer:
     """Gives one answer to the requests of some orders. `read_back` writes what orders are now and returns those told.
 
+    `reasons` are the channel's codes by our words: `packed` and `delivered` are given where they are true.
+
     Several of them may work on one database at a time: the channel takes the first answer, and the others read it.
     """
 
@@ -118,12 +125,14 @@ class CancelAnswerer:
         *,
         run_id: int | None,
         read_back: ReadBack,
+        reasons: Mapping[str, str],
         dry_run: bool = False,
     ) -> None:
         self._store = store
         self._shop = shop
         self._report = report
         self._answer = answer
+        self._reasons = reasons
         self._run_id = run_id
         self._read_back = read_back
         self._dry_run = dry_run
@@ -236,7 +245,12 @@ class CancelAnswerer:
             return []
         if pending:
             labels = tuple(load_labels_of(self._store, [order_id]))
-            return [OpenRequest(order_id, row, labels) for row in pending if self._is_free(order_id, row)]
+            answer = self._answer_to(order_id, pending[0])
+            return [
+                OpenRequest(order_id, row, answer, labels)
+                for row in pending
+                if answer is not None and self._is_free(order_id, row, answer)
+            ]
         over = [row for row in shown if _is_wish_of_the_buyer(row)]
         if not over:
             self._failed(
@@ -251,9 +265,28 @@ class CancelAnswerer:
         self._tell_over(order_id, latest, is_ours=latest.cancel_id in unsettled and not self._dry_run)
         return []
 
-    def _is_free(self, order_id: str, request: Cancellation) -> bool:
+    def _answer_to(self, order_id: str, request: Cancellation) -> Answer | None:
+        """Return the answer to one order's request; None, reported, where a rejection has no reason that is known to be true."""
+        if self._answer.word == APPROVE or self._answer.reason:
+            return self._answer
+        fact = load_reason_not_to_cancel(self._store, order_id)
+        if fact is not None:
+            return Answer(REJECT, self._reasons[fact])
+        self._failed(
+            order_id,
+            request,
+            "no_reason",
+            tr(
+                "order {order}: it is not packed and not delivered as far as is known, so there is no reason to give",
+                order=request.channel_order_id,
+            ),
+            tr("name the true reason with --reason: {reasons}", reasons=", ".join(self._reasons)),
+        )
+        return None
+
+    def _is_free(self, order_id: str, request: Cancellation, answer: Answer) -> bool:
         """Tell whether nobody of us is answering this request, or has just answered it; reports when somebody is or has."""
-        key = self._answer.key(request.cancel_id)
+        key = answer.key(request.cancel_id)
         for entry in outbox.load_entries(self._store, key_prefix(request.cancel_id)):
             if entry["sent_at"] is None or utc_now() - from_text(entry["sent_at"]) > _SETTLES_WITHIN:
                 continue
@@ -320,8 +353,8 @@ class CancelAnswerer:
                     request_id = self._shop.answer_cancellation(
                         request.cancel_id,
                         approve=self._answer.word == APPROVE,
-                        reason=self._answer.reason,
-                        idempotency_key=self._answer.key(request.cancel_id),
+                        reason=target.answer.reason,
+                        idempotency_key=target.answer.key(request.cancel_id),
                     )
             except OutcomeUnknown as error:
                 self._settle(outbox_id, "unknown")
@@ -360,11 +393,11 @@ class CancelAnswerer:
                 self._store,
                 kind=ANSWER_CANCEL,
                 subject=target.order_id,
-                idempotency_key=self._answer.key(request.cancel_id),
+                idempotency_key=target.answer.key(request.cancel_id),
                 payload={
                     "cancel_id": request.cancel_id,
                     "answer": self._answer.word,
-                    "reason": self._answer.reason,
+                    "reason": target.answer.reason,
                 },
                 run_id=self._run_id,
             )
