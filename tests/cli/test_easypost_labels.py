@@ -216,6 +216,8 @@ def test_an_order_that_was_cancelled_since_the_last_look_gets_no_label(desk):
 def test_a_test_key_is_refused_on_a_real_shops_database(desk):
     with sqlite3.connect(desk.folder.db) as connection:
         connection.execute("UPDATE meta SET value = '7495' WHERE key = 'shop'")
+    rules = desk.folder.rules.read_text("utf-8")
+    desk.folder.rules.write_text(rules.replace("100 Main St", "77 Kiln Yard"), "utf-8")
     environment = {name: "" for name in desk.folder.environment if name.startswith("TIKTOK_SHOP_")}
     refused = desk.run("print-labels", "--stale-ok", expect=5, environment=environment)
     assert "test key" in refused.stderr

@@ -194,8 +194,6 @@ def _not_enabled(rules: Rules, names: dict[str, list[str]]) -> list[str]:
 
 
 def _senders(findings: Findings) -> Iterator[Point]:
-    from tiktok_erp.config.rules_notes import is_example_sender
-
     if findings.rules is None:
         yield skipped("senders", findings)
         return
@@ -205,7 +203,7 @@ def _senders(findings: Findings) -> Iterator[Point]:
             level = "fault" if findings.rules.labels.seller_shipping == "easypost" else "warning"
             step = tr("add `ship_from` to `shop` in rules.yaml")
             yield Point("senders", level, tr("no sender is set"), "no_sender", step)
-        elif is_example_sender(sender):
+        elif sender.is_example:
             level = "fault" if findings.rules.labels.seller_shipping == "easypost" else "warning"
             text = tr("`{name}` is still the example's address", name=name)
             yield Point("senders", level, text, "example_sender", tr("put in where you send from"))

@@ -210,8 +210,7 @@ def _sqlite(findings: _Findings) -> Iterator[Point]:
 
 
 def _database(findings: _Findings) -> Iterator[Point]:
-    from tiktok_erp.cli.session import SIMULATED
-    from tiktok_erp.store.database import open_store
+    from tiktok_erp.store.database import SIMULATED, open_store
 
     path = findings.options.db
     fields: dict[str, object] = {"file": str(path)}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
@@ -14,7 +13,7 @@ import typer
 
 from tiktok_erp.cli import order_decisions, order_story
 from tiktok_erp.cli.options import DryRun, Json, Quiet, Yes, read_names
-from tiktok_erp.cli.session import Session, require_credentials_or_file, run_command
+from tiktok_erp.cli.session import Session, can_ask, require_credentials_or_file, run_command
 from tiktok_erp.errors import UsageError
 from tiktok_erp.messages import tr
 from tiktok_erp.model.outcome import Outcome
@@ -235,7 +234,7 @@ def _reason(word: _Word, reason: str | None) -> str:
 
 
 def _confirmed(session: Session, due: Sequence[OpenRequest], *, yes: bool) -> bool:
-    if yes or not due or session.out.as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if yes or not due or not can_ask(session):
         return True
     refunds = [target.refund() for target in due]
     known = [refund for refund in refunds if refund is not None]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tiktok_erp.cli.options import DryRun, Ids, Json, Quiet, StaleOk, Yes, read_names
-from tiktok_erp.cli.session import Session, agreed, existing_folder, run_command
+from tiktok_erp.cli.session import Session, agreed, can_ask, existing_folder, run_command
 from tiktok_erp.errors import ErpError, SettingsError, SignInError, UsageError
 from tiktok_erp.messages import tr
 from tiktok_erp.model.outcome import Outcome
@@ -169,6 +168,11 @@ def print_labels(
 
     def _buy(session: Session, only: list[str] | None, cap: Money | None) -> None:
         from tiktok_erp.cli.label_sources import channel_reader, vendors
+        from tiktok_erp.labels.first_spend import (
+            require_purchase_by_hand,
+            require_real_sender,
+            save_purchase_by_hand,
+        )
         from tiktok_erp.labels.run import buy_labels, list_own_labels, plan_purchases, reconcile_labels
         from tiktok_erp.store.database import utc_now
         from tiktok_erp.store.labels import load_unsettled
@@ -206,13 +210,24 @@ def print_labels(
                     count=sum(row["shipping_type"] == "TIKTOK" for row in purchase.due),
                 )
             )
-        if "easypost" in names and not buys_own:
-            # What was bought there before the rules changed is settled, and nothing is bought.
-            names.remove("easypost")
+        only_settled = {"easypost"} if "easypost" in names and not buys_own else set()
+        try:
+            if "easypost" in names - only_settled:
+                require_real_sender(session.store, rules)
+        except SettingsError as error:
+            only_settled, session.stopped = {"easypost"}, error
+        try:
+            if purchase.due and context.obj.outer is not None:
+                require_purchase_by_hand(session.store, len(purchase.due))
+        except SettingsError as error:
+            only_settled, session.stopped = set(names), error
+        # What was bought there before is settled, and nothing is bought.
+        if to_settle := only_settled & {row["source"] for row in load_unsettled(session.store)}:
             reader = channel_reader(session)
             reconcile_labels(
-                session.store, vendors(session, {"easypost"}), rules, session.out, reader, run_id=session.run_id
+                session.store, vendors(session, to_settle), rules, session.out, reader, run_id=session.run_id
             )
+        names -= only_settled
         if not names:
             return
         sources = []
@@ -243,6 +258,8 @@ def print_labels(
         )
         session.summary.update(bought=count.bought, spent_minor=count.spent_minor, unsettled=count.unsettled)
         session.out.say(tr("{count} labels bought", count=count.bought))
+        if count.bought and context.obj.outer is None and (yes or can_ask(session)):
+            save_purchase_by_hand(session.store, utc_now())
         if "easypost" in names and count.stopped is None:
             _look_at_refunds(session)
         if count.unsettled > 0:
@@ -347,7 +364,7 @@ def _tell_printed(session: Session, count: PrintCount, options: PrintOptions) ->
 
 def _is_on_paper(session: Session, positions: str) -> bool:
     """Ask the person who prints from a viewer; where nobody can be asked, nothing is known."""
-    if session.out.as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not can_ask(session):
         return False
     with suppress(typer.Abort):
         question = tr("{range} is open in the viewer. Print it at 100 %. Is all of it on paper?", range=positions)

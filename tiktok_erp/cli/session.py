@@ -40,10 +40,6 @@ if TYPE_CHECKING:
     from tiktok_erp.store.database import Store
     from tiktok_erp.transport.pace import Pace
 
-# The simulated shop says so in its shop code; no real shop has this one.
-_SIMULATED_CODE = "SIMULATED"
-SIMULATED = "simulated"
-
 
 @dataclass(slots=True)
 class Session:
@@ -441,7 +437,7 @@ def _connect_labels(session: Session) -> EasyPost:
     limits = ChannelRules()
     pace = _pace_of(f"{credentials.api_url}/{credentials.api_key.reveal()}", limits)
     source = EasyPost(credentials.api_key, credentials.api_url, http, pace, concurrency=limits.concurrency)
-    is_simulated = session.store.meta("shop") == SIMULATED
+    is_simulated = session.store.is_simulated
     if source.is_test and not is_simulated:
         raise SettingsError(
             tr("EASYPOST_API_KEY is a test key: its labels carry no postage, and this database is a real shop's"),
@@ -483,6 +479,8 @@ def _which_shop(
     import hashlib
     import json
 
+    from tiktok_erp.cli.sign_in import stamp_of
+
     key = "shop/" + hashlib.sha256(f"{app_key}/{cipher}".encode()).hexdigest()[:16]
     kept = tokens.recall(key)
     if kept is not None:
@@ -496,8 +494,7 @@ def _which_shop(
             raise
         return "cipher-" + hashlib.sha256(cipher.encode()).hexdigest()[:12], "", "", cipher
     chosen = _choose_shop(shops, cipher, session.store.meta("shop"))
-    is_simulated = chosen.code == _SIMULATED_CODE
-    facts = (SIMULATED if is_simulated else chosen.shop_id, chosen.name, chosen.kind, chosen.cipher.reveal())
+    facts = (stamp_of(chosen), chosen.name, chosen.kind, chosen.cipher.reveal())
     if not session.dry_run:
         tokens.remember(key, json.dumps(facts))
     return facts
@@ -535,9 +532,14 @@ def require_credentials_or_file(session: Session, alternative: str) -> None:
 
 def agreed(session: Session, question: str, *, yes: bool) -> bool:
     """Ask a person at a terminal; elsewhere, and with `yes`, there is nobody to ask."""
-    if yes or session.out.as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if yes or not can_ask(session):
         return True
     return typer.confirm(question, default=False, err=True)
+
+
+def can_ask(session: Session) -> bool:
+    """Tell whether a person sits at a terminal who reads our questions."""
+    return not session.out.as_json and sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def existing_folder(path: Path) -> Path:

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 from tiktok_erp.channels.base import ShopFacts, TokenSource
 from tiktok_erp.channels.tiktok import TikTokShop
-from tiktok_erp.cli.session import SIMULATED, shared_pace
+from tiktok_erp.cli.session import shared_pace
 from tiktok_erp.config.settings import TIKTOK_CONSENT_URLS, Settings
 from tiktok_erp.errors import ChannelDown, ErpError, SettingsError, SignInError, UsageError
 from tiktok_erp.messages import tr
@@ -94,6 +94,8 @@ def open_client(
 
 def stamp_of(shop: ShopFacts) -> str:
     """Return the word that a database of `shop` is stamped with."""
+    from tiktok_erp.store.database import SIMULATED
+
     # The simulated shop says so in its shop code; no real shop has this one.
     return SIMULATED if shop.code == SIMULATED.upper() else shop.shop_id
 

@@ -10,9 +10,7 @@ from tiktok_erp.config.checked_yaml import Group, Node, Source
 from tiktok_erp.messages import tr
 from tiktok_erp.model.carrier_rule import CarrierRule
 from tiktok_erp.model.condition import Band, Condition
-from tiktok_erp.model.rule import Rules, ShipFrom, Shop
-
-_EXAMPLE_SENDER = ShipFrom("Warehouse", "100 Main St", "Ontario", "CA", "91761", "US", "9095550100")
+from tiktok_erp.model.rule import Rules, Shop
 
 
 def note_whole(file: Source, sections: Group, rules: Rules) -> None:
@@ -39,15 +37,10 @@ def note_whole(file: Source, sections: Group, rules: Rules) -> None:
         _note_sender(file, sections, rules.shop)
 
 
-def is_example_sender(sender: ShipFrom) -> bool:
-    """Tell whether an address is the one that the shipped rules have as an example."""
-    return sender == _EXAMPLE_SENDER
-
-
 def _note_sender(file: Source, sections: Group, shop: Shop) -> None:
     if shop.ship_from is None:
         file.note(sections.keys["labels"], tr("labels from easypost need a sender: add `ship_from` to `shop`"))
-    elif is_example_sender(shop.ship_from):
+    elif shop.ship_from.is_example:
         file.note(sections.keys["shop"], tr("`shop.ship_from` is still the example's; put in where you send from"))
 
 

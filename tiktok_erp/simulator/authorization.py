@@ -155,7 +155,7 @@ def authorized_shops(shops: Sequence[Shop], ciphers: Sequence[str]) -> Json:
                 "region": "US",
                 "seller_type": shop.options.seller_type,
                 "cipher": cipher,
-                "code": "SIMULATED",
+                "code": shop.options.shop_code,
             }
             for shop, cipher in zip(shops, ciphers, strict=True)
         ]

@@ -50,6 +50,7 @@ class SimulatorOptions:
     `rate_limit` is requests a second and endpoint (0: no limit). `time_scale` divides the shop's own waits (arrivals,
     payment, hold, documents); every timestamp on the wire stays wall-clock, and so do published deadlines.
     `shops` are opened by one token: the first has the orders, the others are empty. `scopes` is a comma list or `all`.
+    A shop with another `shop_code` passes for a real one: what is asked before money is spent is asked there too.
     """
 
     port: int = 0
@@ -75,6 +76,7 @@ class SimulatorOptions:
     sandbox_quota: int = 0
     shops: int = 1
     scopes: str = ALL_SCOPES
+    shop_code: str = "SIMULATED"
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:

@@ -22,6 +22,7 @@ _HERE = Path(__file__).parent
 _MIGRATION_NAME = re.compile(r"^(\d{4})_(\w+)\.sql$")
 # Our own writes take milliseconds; whoever holds the file longer than this is somebody else.
 BUSY_TIMEOUT_S = 10.0
+SIMULATED = "simulated"  # the id of the shop, in `meta`, of every simulated one
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +147,11 @@ class Store:
         """Return one fact about the file itself, or None."""
         value = self.scalar("SELECT value FROM meta WHERE key = ?", (key,))
         return None if value is None else str(value)
+
+    @property
+    def is_simulated(self) -> bool:
+        """Tell whether the database belongs to a simulated shop: nothing in it costs money."""
+        return self.meta("shop") == SIMULATED
 
     def set_meta(self, key: str, value: str) -> None:
         """Write one fact about the file itself."""
