@@ -12,8 +12,11 @@ import math
 import random
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 
-from tiktok_erp.model.safety_stock import SafetyRule, SalesView, plan_safety_stock
+import tiktok_erp.config
+from tiktok_erp.config.rules_file import load_rules
+from tiktok_erp.model.safety_stock import Live, SafetyRule, SalesView, fast_sellers, plan_safety_stock
 from tiktok_erp.stock.plan import ListingState, share_pools
 
 PIECES = 1000
@@ -23,14 +26,16 @@ PLATFORM_S, AGE_S, PUSH_S, EVERY_S = 30, 60, 30, 60
 BLIND_S = PLATFORM_S + AGE_S + PUSH_S
 LOOK_BACK_S = 3600
 STREAM_S = 5400
+SHIPPED = Path(tiktok_erp.config.__file__).with_name("default_rules.yaml")
 
 RULES = {
     "nothing kept back": (SafetyRule("*", units=0),),
     "5 pieces": (SafetyRule("*", units=5),),
-    "20 % (flat, as shipped)": (SafetyRule("*", percent=Decimal(20)),),
+    "20 % (flat)": (SafetyRule("*", percent=Decimal(20)),),
     "auto, factor 1": (SafetyRule("*", is_auto=True, factor=Decimal(1)),),
     "auto, factor 1.5": (SafetyRule("*", is_auto=True, factor=Decimal("1.5")),),
     "auto, factor 2 (the default)": (SafetyRule("*", is_auto=True),),
+    "as shipped (auto in a stream, else 20 %)": load_rules(SHIPPED).safety_stock,
 }
 
 
@@ -79,9 +84,12 @@ def play(rules: tuple[SafetyRule, ...], seed: int) -> Evening:
 
 def _wanted(rules: tuple[SafetyRule, ...], known: list[int], now: int) -> dict[str, int]:
     free = PIECES - len(known)
+    sales = {"HOT": [(at, 1) for at in known if at > now - LOOK_BACK_S]}
+    live = Live()
     view = SalesView(
         channels=CHANNELS,
-        sales={"HOT": [(at, 1) for at in known if at > now - LOOK_BACK_S]},
+        live_skus=fast_sellers(sales, int(live.quiet_after.total_seconds()), live.enough_units),
+        sales=sales,
         blind_s=BLIND_S,
     )
     kept = plan_safety_stock(rules, [("HOT", "main", max(0, free))], view)[0].kept.quantity

@@ -120,3 +120,13 @@ def test_runways_know_what_is_short_and_what_was_meant_to_be(store: Store, rows:
     (runway,) = load_runways(store, timedelta(hours=1), NOW)
     assert (runway.short, runway.by_intent, runway.units_sold, runway.minutes_left) == (2, 1, 2, 0)
     assert load_pace(store, NOW - timedelta(hours=1)) == (2, 0, 0)
+
+
+def test_a_sku_that_sells_fast_is_in_a_stream_wherever_it_is_sold_and_silence_does_not_end_it(
+    store: Store, rows: Any
+) -> None:
+    for number in range(5):
+        sell(rows, number, "TEA", minutes_ago=30 + number)
+        sell(rows, 10 + number, "CUP", minutes_ago=5 + 10 * number)
+    assert [sku for sku in ("TEA", "CUP") if view(store).is_live(sku)] == ["TEA"]
+    assert not view(store, with_sales=False).is_live("TEA")

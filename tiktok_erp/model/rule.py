@@ -276,8 +276,8 @@ def shipped_channels() -> dict[str, ChannelRules]:
 
 
 def shipped_safety_stock() -> tuple[SafetyRule, ...]:
-    """Return the brief's policy: of 100 pieces that are free, 80 are shown."""
-    return (SafetyRule("*", percent=Decimal(20)),)
+    """Return the shipped policy: in a stream by the speed of sales, else of 100 pieces that are free 80 are shown."""
+    return (SafetyRule("*", live=True, is_auto=True), SafetyRule("*", percent=Decimal(20)))
 
 
 @dataclass(frozen=True, slots=True)

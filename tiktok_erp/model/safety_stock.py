@@ -144,7 +144,7 @@ class SalesView:
     enough_units: int = 5
 
     def is_live(self, sku: str) -> bool:
-        """Tell whether the SKU is in a stream now, by a session that was started or by where its units were sold."""
+        """Tell whether the SKU is in a stream now, by a session that was started, or by where or how fast it is sold."""
         if sku in self.live_skus:
             return True
         return any(_glob(glob).fullmatch(sku) is not None for glob in self.live_globs)
@@ -174,6 +174,16 @@ def busiest_stretch(sales: Sequence[tuple[int, int]], window_s: int) -> Speed:
         first = bisect_left(times, second - window_s + 1, 0, index + 1)
         busiest = max(busiest, sums[index + 1] - sums[first])
     return Speed(sums[-1], busiest, window_s)
+
+
+def fast_sellers(sales: Mapping[str, Sequence[tuple[int, int]]], window_s: int, enough_units: int) -> frozenset[str]:
+    """Return the SKUs of which at least `enough_units` pieces were sold within some `window_s` seconds, as in a stream.
+
+    `sales` is (second, pieces) per SKU, in order of time. A stream is noticed so on channels that do not say where an order
+    was placed; and silence after it does not end it, since what is held back at nothing cannot be sold.
+    """
+    least = max(1, enough_units)
+    return frozenset(sku for sku, sold in sales.items() if busiest_stretch(sold, window_s).busiest >= least)
 
 
 def kept_back_of(

@@ -12,7 +12,7 @@ from tiktok_erp.model.bundle import pieces_of
 from tiktok_erp.model.moment import from_text, to_text
 from tiktok_erp.model.order_state import CHANNEL_FULFILLMENT
 from tiktok_erp.model.runway import Runway, plan_runway
-from tiktok_erp.model.safety_stock import Live, SalesView
+from tiktok_erp.model.safety_stock import Live, SalesView, fast_sellers
 from tiktok_erp.store.bundles import load_own_bundles, load_unit_components
 from tiktok_erp.store.database import Store
 
@@ -74,10 +74,11 @@ def load_sales_view(
     )
     globs = tuple(glob for row in rows for glob in (json.loads(row["skus"]) or ["*"]))
     sales = load_sales(store, now - live.look_back, now) if with_sales else {}
+    quiet_s = int(live.quiet_after.total_seconds())
     return SalesView(
         channels=tuple(sorted({*names, *channels})) or ("tiktok",),
         live_globs=globs,
-        live_skus=_skus_in_rooms(store, now - live.quiet_after),
+        live_skus=_skus_in_rooms(store, now - live.quiet_after) | fast_sellers(sales, quiet_s, live.enough_units),
         sales=sales,
         blind_s=blind_time_s(store, live, every=every, now=now) if with_sales else _STEP_S,
         enough_units=live.enough_units,
