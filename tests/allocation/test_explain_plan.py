@@ -54,6 +54,9 @@ USES = st.builds(
     st.sampled_from([None, Money(700, "USD")]),
 )
 
+# Choices are the subject there, not whose labels TikTok takes.
+ANY_LABELS = "channels: {tiktok: {own_labels_by: any}}\n"
+
 
 @st.composite
 def rule_files(draw: st.DrawFn) -> Rules:
@@ -116,11 +119,11 @@ PARCELS = st.builds(
 )
 
 
-@given(rule_files(), PARCELS, st.booleans())
+@given(rule_files(), PARCELS)
 @settings(max_examples=600)
-def test_explaining_agrees_with_allocating(rules: Rules, parcel: Parcel, cross_border: bool) -> None:
-    decision = plan_allocation(parcel, rules, cross_border=cross_border)
-    explained = explain(parcel, rules, cross_border=cross_border)
+def test_explaining_agrees_with_allocating(rules: Rules, parcel: Parcel) -> None:
+    decision = plan_allocation(parcel, rules)
+    explained = explain(parcel, rules)
     assert explained.decision == decision
     assert [answer.rule for answer in explained.answers] == [rule.name for rule in rules.carriers]
     deciding = [answer for answer in explained.answers if answer.decides]
@@ -136,10 +139,10 @@ def test_explaining_agrees_with_allocating(rules: Rules, parcel: Parcel, cross_b
     assert all(answer.answer in ("misses", "passed_over", "adds") for answer in explained.answers[:ended])
 
 
-@given(rule_files(), PARCELS, st.booleans())
+@given(rule_files(), PARCELS)
 @settings(max_examples=300)
-def test_each_package_gets_one_carrier_or_one_cause(rules: Rules, parcel: Parcel, cross_border: bool) -> None:
-    carrier, service_level, rule, cause = result_of(plan_allocation(parcel, rules, cross_border=cross_border))
+def test_each_package_gets_one_carrier_or_one_cause(rules: Rules, parcel: Parcel) -> None:
+    carrier, service_level, rule, cause = result_of(plan_allocation(parcel, rules))
     assert (carrier is None) == (service_level is None) == (cause is not None)
     if carrier is not None:
         chosen = next(one for one in rules.carriers if one.name == rule)
@@ -150,7 +153,7 @@ def test_each_package_gets_one_carrier_or_one_cause(rules: Rules, parcel: Parcel
 @given(rule_files(), PARCELS)
 @settings(max_examples=300)
 def test_an_own_label_never_goes_where_its_carrier_does_not(rules: Rules, parcel: Parcel) -> None:
-    decision = plan_allocation(parcel, rules, cross_border=False)
+    decision = plan_allocation(parcel, rules)
     if not isinstance(decision, Allocation) or parcel.shipping_type == "TIKTOK":
         return
     if decision.carrier in ("ups", "fedex"):
@@ -167,7 +170,7 @@ def test_an_explanation_names_the_condition_that_failed_and_what_it_saw() -> Non
         "  - {name: c, use: {carrier: usps, service_level: ground_advantage}}\n"
     )
     parcel = Parcel(package_id="P1", state="NY", country="US", weight_g=120, has_gift=False, shipping_type="TIKTOK")
-    answers = explain(parcel, rules, cross_border=False).answers
+    answers = explain(parcel, rules).answers
     assert [(one.answer, one.condition, one.seen, one.decides) for one in answers] == [
         ("misses", "any (state CA | weight_g over 900)", "state NY, weight_g 120", False),
         ("adds", None, None, False),
@@ -196,9 +199,9 @@ def test_the_cheapest_and_the_fastest_of_a_list(use: str, rates: str, expected: 
         choice = (a if name == "RA" else b).strip("{}")
         lines.append(f"{{{choice}, cost: {cost} USD{f', transit_days: {days[0]}' if days else ''}}}")
     text = use.replace("A,", f"{a},").replace("B]", f"{b}]")
-    rules = load_rules_text(f"carriers: [{{name: all, use: {text}}}]\nrates: [{', '.join(lines)}]\n")
+    rules = load_rules_text(f"carriers: [{{name: all, use: {text}}}]\nrates: [{', '.join(lines)}]\n" + ANY_LABELS)
     parcel = Parcel(package_id="P1", state="NY", country="US", shipping_type="SELLER", has_phone=True)
-    decision = plan_allocation(parcel, rules, cross_border=False)
+    decision = plan_allocation(parcel, rules)
     if isinstance(decision, NotAllocated):
         assert decision.cause == expected
     else:
@@ -211,13 +214,13 @@ def test_a_price_that_depends_on_an_unknown_weight_is_no_price() -> None:
         "carriers: [{name: all, use: {cheapest: [{carrier: ups, service_level: ground}]}}]\n"
         "rates: [{carrier: ups, service_level: ground, when: {weight_g: {up_to: 900}}, cost: 9 USD}]\n"
     )
-    decision = plan_allocation(Parcel(package_id="P1", shipping_type="SELLER"), rules, cross_border=False)
+    decision = plan_allocation(Parcel(package_id="P1", shipping_type="SELLER"), rules)
     assert isinstance(decision, NotAllocated) and decision.cause == "unknown_weight"
 
 
 def test_where_tiktok_chooses_a_missing_price_stops_nothing() -> None:
     rules = load_rules_text("carriers: [{name: all, use: {cheapest: [{carrier: ups, service_level: ground}]}}]\n")
-    decision = plan_allocation(Parcel(package_id="P1", shipping_type="TIKTOK"), rules, cross_border=False)
+    decision = plan_allocation(Parcel(package_id="P1", shipping_type="TIKTOK"), rules)
     assert isinstance(decision, Allocation)
     assert "TikTok Shipping chooses the carrier itself" in decision.notes[0]
 
@@ -225,32 +228,34 @@ def test_where_tiktok_chooses_a_missing_price_stops_nothing() -> None:
 def test_a_list_of_preference_takes_the_first_that_can_go_there() -> None:
     rules = load_rules_text(
         "carriers: [{name: all, use: [{carrier: ups, service_level: ground}, {carrier: usps, service_level: priority_mail}]}]\n"
+        + ANY_LABELS
     )
     to_a_box = Parcel(package_id="P1", state="NY", country="US", shipping_type="SELLER", is_po_box=True, has_phone=True)
-    decision = plan_allocation(to_a_box, rules, cross_border=False)
+    decision = plan_allocation(to_a_box, rules)
     assert isinstance(decision, Allocation) and decision.carrier == "usps"
     only_ups = load_rules_text("carriers: [{name: all, use: {carrier: ups, service_level: ground}}]\n")
-    decision = plan_allocation(to_a_box, only_ups, cross_border=False)
+    decision = plan_allocation(to_a_box, only_ups)
     assert isinstance(decision, NotAllocated) and decision.cause == "po_box"
 
 
 def test_what_no_first_choice_can_take_goes_by_then() -> None:
     rules = load_rules_text(
         "carriers: [{name: all, use: {carrier: ups, service_level: ground}, then: {carrier: usps, service_level: priority_mail}}]\n"
+        + ANY_LABELS
     )
     to_a_box = Parcel(package_id="P1", state="NY", country="US", shipping_type="SELLER", is_po_box=True, has_phone=True)
-    decision = plan_allocation(to_a_box, rules, cross_border=False)
+    decision = plan_allocation(to_a_box, rules)
     assert isinstance(decision, Allocation) and decision.carrier == "usps"
     home = Parcel(package_id="P1", state="NY", country="US", shipping_type="SELLER", has_phone=True)
-    decision = plan_allocation(home, rules, cross_border=False)
+    decision = plan_allocation(home, rules)
     assert isinstance(decision, Allocation)
     assert (decision.carrier, decision.fallbacks) == ("ups", (Choice("usps", "priority_mail"),))
 
 
-def test_a_cross_border_shop_leaves_usps_out_of_a_list() -> None:
+def test_a_list_leaves_out_what_the_channel_does_not_take() -> None:
     rules = load_rules_text(
         "carriers: [{name: all, use: [{carrier: usps, service_level: priority_mail}, {carrier: ups, service_level: ground}]}]\n"
     )
     own = Parcel(package_id="P1", channel="tiktok", state="NY", country="US", shipping_type="SELLER", has_phone=True)
-    decision = plan_allocation(own, rules, cross_border=True)
+    decision = plan_allocation(own, rules)
     assert isinstance(decision, Allocation) and decision.carrier == "ups"

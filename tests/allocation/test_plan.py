@@ -19,6 +19,7 @@ from tiktok_erp.model.rule import Rules
 from tiktok_erp.model.us_states import US_STATE_NAMES
 
 SHIPPED = load_rules_text(default_rules_text())
+BY_POST = replace(SHIPPED, carriers=SHIPPED.carriers[1:])  # without the rule for labels of one's own
 
 
 def order(cents: int | None, state: str | None, **facts: object) -> Parcel:
@@ -46,20 +47,20 @@ def rules(text: str) -> Rules:
     ],
 )
 def test_the_shipped_policy_at_its_ends(cents: int, state: str, carrier: str, service_level: str, because: str) -> None:
-    planned = plan_allocation(order(cents, state), SHIPPED, cross_border=False)
+    planned = plan_allocation(order(cents, state), SHIPPED)
     assert planned == Allocation("P000001", carrier, service_level, because)
 
 
 def test_the_examples_in_the_shipped_rules_hold() -> None:
     assert SHIPPED.tests
     for example in SHIPPED.tests:
-        planned = plan_allocation(example.parcel, SHIPPED, cross_border=False)
+        planned = plan_allocation(example.parcel, SHIPPED)
         assert isinstance(planned, Allocation)
         assert (planned.carrier, planned.service_level) == (example.expect.carrier, example.expect.service_level)
 
 
 def test_an_unknown_amount_never_falls_to_the_next_rule() -> None:
-    planned = plan_allocation(order(None, "CA"), SHIPPED, cross_border=False)
+    planned = plan_allocation(order(None, "CA"), SHIPPED)
     assert isinstance(planned, NotAllocated)
     assert planned.cause == "unknown_order_total"
     assert "small orders by post" in planned.detail
@@ -67,14 +68,14 @@ def test_an_unknown_amount_never_falls_to_the_next_rule() -> None:
 
 def test_an_amount_in_another_currency_is_not_compared() -> None:
     euros = replace(order(None, "NY"), order_total=Money(800, "EUR"))
-    planned = plan_allocation(euros, SHIPPED, cross_border=False)
+    planned = plan_allocation(euros, SHIPPED)
     assert isinstance(planned, NotAllocated)
     assert planned.cause == "unknown_order_total"
     assert "8.00 EUR" in planned.detail
 
 
 def test_an_unknown_fact_does_not_matter_after_a_rule_that_covers() -> None:
-    planned = plan_allocation(order(800, None), SHIPPED, cross_border=False)
+    planned = plan_allocation(order(800, None), SHIPPED)
     assert isinstance(planned, Allocation)
 
 
@@ -84,7 +85,7 @@ def test_an_unknown_fact_does_not_matter_to_a_rule_that_is_missed_anyway() -> No
         "  - {name: a, when: {weight_g: {up_to: 450}, state: CA}, use: {carrier: ups, service_level: ground}}\n"
         "  - {name: b, use: {carrier: usps, service_level: priority_mail}}\n"
     )
-    planned = plan_allocation(order(800, "NY", weight_g=None), both, cross_border=False)
+    planned = plan_allocation(order(800, "NY", weight_g=None), both)
     assert isinstance(planned, Allocation)
     assert planned.because == "b"
 
@@ -108,7 +109,7 @@ def test_an_unknown_fact_does_not_matter_to_a_rule_that_is_missed_anyway() -> No
 )
 def test_each_unknown_fact_has_a_cause_of_its_own_and_a_next_step(condition: str, cause: str) -> None:
     one = rules(f"carriers:\n  - {{name: a, when: {{{condition}}}, use: {{carrier: ups, service_level: ground}}}}\n")
-    planned = plan_allocation(Parcel(package_id="P1"), one, cross_border=False)
+    planned = plan_allocation(Parcel(package_id="P1"), one)
     assert isinstance(planned, NotAllocated)
     assert planned.cause == cause
     assert "tiktok-erp" in planned.next_step
@@ -118,75 +119,102 @@ def test_an_unknown_weight_is_told_how_to_become_known() -> None:
     one = rules(
         "carriers:\n  - {name: a, when: {weight_g: {up_to: 450}}, use: {carrier: ups, service_level: ground}}\n"
     )
-    planned = plan_allocation(order(800, "CA", weight_g=None), one, cross_border=False)
+    planned = plan_allocation(order(800, "CA", weight_g=None), one)
     assert isinstance(planned, NotAllocated)
     assert "stock set" in planned.next_step
 
 
 def test_a_package_that_no_rule_covers_is_not_given_a_carrier() -> None:
     one = rules("carriers:\n  - {name: a, when: {state: CA}, use: {carrier: ups, service_level: ground}}\n")
-    planned = plan_allocation(order(1340, "PR", weight_g=1340), one, cross_border=False)
+    planned = plan_allocation(order(1340, "PR", weight_g=1340), one)
     assert isinstance(planned, NotAllocated)
     assert planned.cause == "no_rule"
     assert planned.detail == "no carrier rule covers this package: 1340 g, 13.40 USD, PR, US"
 
 
 def test_without_any_rule_nothing_is_given_a_carrier() -> None:
-    planned = plan_allocation(order(800, "CA"), Rules(carriers=()), cross_border=False)
+    planned = plan_allocation(order(800, "CA"), Rules(carriers=()))
     assert isinstance(planned, NotAllocated)
     assert planned.cause == "no_rule"
 
 
 def test_the_detail_of_a_case_names_no_buyer_and_no_whole_zip_code() -> None:
     one = rules('carriers:\n  - {name: a, when: {zip: "021"}, use: {carrier: ups, service_level: ground}}\n')
-    planned = plan_allocation(order(800, "CA", zip="90210-1234"), one, cross_border=False)
+    planned = plan_allocation(order(800, "CA", zip="90210-1234"), one)
     assert isinstance(planned, NotAllocated)
     assert "90210" not in planned.detail
 
 
-def test_a_cross_border_shop_with_own_labels_passes_over_usps_and_says_so() -> None:
-    planned = plan_allocation(order(800, "CA", shipping_type="SELLER"), SHIPPED, cross_border=True)
+def test_an_own_label_on_tiktok_passes_over_usps_and_says_so() -> None:
+    planned = plan_allocation(order(800, "CA", shipping_type="SELLER"), BY_POST)
     assert isinstance(planned, Allocation)
     assert (planned.carrier, planned.because) == ("ups", "California by UPS")
     assert len(planned.notes) == 1
     assert "small orders by post" in planned.notes[0]
 
 
-def test_a_cross_border_shop_with_own_labels_and_only_usps_rules_left_gets_no_carrier() -> None:
-    planned = plan_allocation(order(800, "NY", shipping_type="SELLER"), SHIPPED, cross_border=True)
+def test_an_own_label_on_tiktok_with_only_usps_rules_left_gets_no_carrier() -> None:
+    planned = plan_allocation(order(800, "NY", shipping_type="SELLER"), BY_POST)
     assert isinstance(planned, NotAllocated)
     assert planned.cause == "no_rule"
     assert "small orders by post" in planned.detail
 
 
 def test_a_usps_rule_that_would_be_passed_over_may_ask_for_unknown_facts() -> None:
-    planned = plan_allocation(order(None, "CA", shipping_type="SELLER"), SHIPPED, cross_border=True)
+    planned = plan_allocation(order(None, "CA", shipping_type="SELLER"), BY_POST)
     assert isinstance(planned, Allocation)
     assert (planned.because, planned.notes) == ("California by UPS", ())
 
 
-def test_a_cross_border_shop_keeps_usps_on_labels_bought_from_tiktok() -> None:
-    planned = plan_allocation(order(800, "CA", shipping_type="TIKTOK"), SHIPPED, cross_border=True)
+def test_usps_stays_on_labels_bought_from_tiktok() -> None:
+    planned = plan_allocation(order(800, "CA", shipping_type="TIKTOK"), BY_POST)
     assert isinstance(planned, Allocation)
     assert (planned.carrier, planned.notes) == ("usps", ())
 
 
-def test_a_local_shop_keeps_usps_on_its_own_labels() -> None:
-    planned = plan_allocation(order(800, "CA", shipping_type="SELLER"), SHIPPED, cross_border=False)
+def test_a_shop_that_lifts_the_policy_keeps_usps_on_its_own_labels() -> None:
+    lifted = load_rules_text("channels: {tiktok: {own_labels_by: any}}\n").channels
+    planned = plan_allocation(order(800, "CA", shipping_type="SELLER"), replace(BY_POST, channels=lifted))
     assert isinstance(planned, Allocation)
     assert planned.carrier == "usps"
 
 
-def test_a_cross_border_shop_guesses_no_shipping_type() -> None:
-    planned = plan_allocation(order(800, "CA", shipping_type=None), SHIPPED, cross_border=True)
+def test_whether_a_label_is_ones_own_is_not_guessed() -> None:
+    planned = plan_allocation(replace(order(800, "CA", shipping_type=None), order_ids=("tiktok:1",)), BY_POST)
     assert isinstance(planned, NotAllocated)
     assert planned.cause == "unknown_shipping_type"
 
 
 def test_tiktoks_restriction_on_usps_is_no_matter_of_other_channels() -> None:
-    planned = plan_allocation(order(800, "CA", channel="shopify", shipping_type=None), SHIPPED, cross_border=True)
+    planned = plan_allocation(order(800, "CA", channel="shopify", shipping_type=None), BY_POST)
     assert isinstance(planned, Allocation)
     assert planned.carrier == "usps"
+
+
+def test_the_shipped_rules_send_every_own_label_on_tiktok_by_ups() -> None:
+    planned = plan_allocation(order(800, "NY", shipping_type="SELLER"), SHIPPED)
+    assert planned == Allocation("P000001", "ups", "ground", "labels of one's own on TikTok by UPS")
+
+
+@pytest.mark.parametrize("facts", [{"is_po_box": True}, {"is_military": True}, {"state": "PR"}, {"has_phone": False}])
+def test_where_only_usps_delivers_the_next_step_names_no_usps_label_that_tiktok_would_refuse(
+    facts: dict[str, object],
+) -> None:
+    planned = plan_allocation(order(800, **({"state": "NY", "shipping_type": "SELLER"} | facts)), SHIPPED)  # type: ignore[arg-type]
+    assert isinstance(planned, NotAllocated)
+    assert "TikTok Shipping" in planned.next_step and "add a USPS" not in planned.next_step
+
+
+@pytest.mark.parametrize("use", ["cheapest: ", "fastest: "])
+def test_a_price_never_wins_for_a_carrier_that_tiktok_does_not_take(use: str) -> None:
+    usps, ups = "carrier: usps, service_level: ground_advantage", "carrier: ups, service_level: ground"
+    one = rules(
+        f"carriers: [{{name: all, use: {{{use}[{{{usps}}}, {{{ups}}}]}}, then: {{carrier: usps, service_level: priority_mail}}}}]\n"
+        f"rates: [{{{usps}, cost: 1 USD, transit_days: 1}}, {{{ups}, cost: 9 USD, transit_days: 5}}]\n"
+    )
+    planned = plan_allocation(order(800, "NY", shipping_type="SELLER"), one)
+    assert isinstance(planned, Allocation)
+    assert (planned.carrier, planned.fallbacks) == ("ups", ())
 
 
 AMOUNTS = st.none() | st.builds(Money, st.integers(0, 20_000), st.sampled_from(["USD", "USD", "USD", "EUR"]))
@@ -213,7 +241,7 @@ MANY = rules(
 
 
 def planned_for(parcels: Sequence[Parcel], by: Rules) -> dict[str, Allocation | NotAllocated]:
-    return {one.package_id: plan_allocation(one, by, cross_border=False) for one in parcels}
+    return {one.package_id: plan_allocation(one, by) for one in parcels}
 
 
 @given(st.lists(PARCELS, max_size=12, unique_by=lambda one: one.package_id), st.randoms(use_true_random=False))
@@ -228,19 +256,19 @@ def test_the_order_of_the_input_never_changes_the_plan(parcels: list[Parcel], di
 def test_with_a_rule_for_everything_only_unknown_facts_leave_a_package_without_a_carrier(
     one: Parcel, by: Rules
 ) -> None:
-    planned = plan_allocation(one, by, cross_border=False)
+    planned = plan_allocation(one, by)
     assert isinstance(planned, Allocation) or planned.cause.startswith("unknown_") or planned.cause == "territory"
 
 
 @given(PARCELS)
-def test_a_cross_border_shop_never_gets_usps_on_its_own_labels(one: Parcel) -> None:
-    planned = plan_allocation(replace(one, channel="tiktok", shipping_type="SELLER"), SHIPPED, cross_border=True)
+def test_no_label_of_ones_own_on_tiktok_is_one_of_usps(one: Parcel) -> None:
+    planned = plan_allocation(replace(one, channel="tiktok", shipping_type="SELLER"), SHIPPED)
     assert isinstance(planned, NotAllocated) or planned.carrier != "usps"
 
 
-@given(PARCELS, st.sampled_from([SHIPPED, MANY]), st.booleans())
-def test_a_plan_names_a_rule_of_the_file(one: Parcel, by: Rules, cross_border: bool) -> None:
-    planned = plan_allocation(one, by, cross_border=cross_border)
+@given(PARCELS, st.sampled_from([SHIPPED, MANY]))
+def test_a_plan_names_a_rule_of_the_file(one: Parcel, by: Rules) -> None:
+    planned = plan_allocation(one, by)
     if isinstance(planned, Allocation):
         chosen = next(rule for rule in by.carriers if rule.name == planned.because)
         assert (planned.carrier, planned.service_level) in chosen.choices

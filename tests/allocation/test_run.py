@@ -387,7 +387,7 @@ def test_an_order_that_may_not_go_leaves_the_package_and_the_others_go(store: St
     assert store.query("SELECT package_id FROM package_orders WHERE order_id = 'tiktok:2'")[0][0] == "P000003"
 
 
-# Changed addresses and cross-border shops
+# Changed addresses and labels that the channel does not take
 
 
 def test_a_decision_is_taken_back_when_the_address_changes(store: Store, told: Told) -> None:
@@ -409,14 +409,14 @@ def test_a_label_that_was_bought_keeps_its_decision(store: Store, told: Told) ->
     assert "P000001" in decisions(store)
 
 
-def test_the_channels_word_on_the_kind_of_shop_outweighs_the_rules(store: Store, told: Told) -> None:
-    add(store, 1, total=500, state="CA", shipping_type="SELLER")
-    add(store, 2, total=500, state="NY", shipping_type="SELLER")
-    store.set_meta("shop_kind", "cross_border")
+def test_a_decision_for_a_carrier_that_is_no_longer_taken_is_made_anew(store: Store, told: Told) -> None:
+    package_id = add(store, 1, total=500, state="NY", shipping_type="SELLER")
     run(store, told)
-    assert decisions(store) == {"P000001": ("ups", "ground", "California by UPS")}
-    assert cases(store) == {"P000002": "no_rule"}
-    assert any("cross-border" in warning for warning in told.warnings)
+    store.execute(
+        "UPDATE packages SET carrier = 'usps', service_level = 'ground_advantage' WHERE package_id = ?", (package_id,)
+    )
+    assert run(store, told).allocated == 1
+    assert decisions(store)[package_id][:2] == ("ups", "ground")
 
 
 def test_the_most_urgent_package_is_decided_first(store: Store, told: Told) -> None:
@@ -640,6 +640,7 @@ def test_an_order_that_the_seller_keeps_back_gets_no_carrier(store: Store, told:
 def test_the_choice_that_was_refused_is_not_taken_again(store: Store, told: Told) -> None:
     rules = load_rules_text(
         "carriers: [{name: all, use: {carrier: ups, service_level: ground}, then: {carrier: usps, service_level: priority_mail}}]\n"
+        "channels: {tiktok: {own_labels_by: any}}\n"
     )
     add(store, 1, shipping_type="SELLER")
     run(store, told, rules)

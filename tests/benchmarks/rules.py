@@ -86,7 +86,7 @@ def rules(medians: Medians, folder: Path) -> list[Row]:
             some = parcels(packages, shipping_type)
             deciding, floor = medians(
                 [
-                    lambda some=some, table=table: [plan_allocation(one, table, cross_border=False) for one in some],
+                    lambda some=some, table=table: [plan_allocation(one, table) for one in some],
                     lambda some=some, decide=decide: [decide(one) for one in some],
                 ],
                 3,

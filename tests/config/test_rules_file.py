@@ -47,11 +47,16 @@ def only_fault(text: str) -> tuple[int, str]:
     return int(match[1]), match[3]
 
 
+def notes_of(text: str) -> tuple[str, ...]:
+    """Return the remarks on `text` but those on whose labels TikTok takes, which have tests of their own."""
+    return tuple(note for note in load_rules_text(text).notes if "own_labels_by" not in note)
+
+
 def only_note(text: str) -> tuple[int, str]:
-    rules = load_rules_text(text)
-    assert len(rules.notes) == 1, rules.notes
-    match = PLACE.fullmatch(rules.notes[0])
-    assert match is not None, rules.notes[0]
+    notes = notes_of(text)
+    assert len(notes) == 1, notes
+    match = PLACE.fullmatch(notes[0])
+    assert match is not None, notes[0]
     return int(match[1]), match[3]
 
 
@@ -436,7 +441,7 @@ def test_a_rule_that_can_be_reached_is_not_remarked_on(earlier: str, later: str)
         f"  - {{name: b, when: {later}, use: {{carrier: fedex, service_level: ground}}}}\n"
         "  - {name: c, use: {carrier: usps, service_level: ground_advantage}}\n"
     )
-    assert load_rules_text(text).notes == ()
+    assert notes_of(text) == ()
 
 
 def test_bands_that_reach_into_each_other_are_remarked_on() -> None:
@@ -456,7 +461,7 @@ def test_bands_that_only_touch_are_not_remarked_on() -> None:
         "  - {name: b, when: {weight_g: {over: 450}}, use: {carrier: fedex, service_level: ground}}\n"
         "  - {name: c, when: {state: CA}, use: {carrier: usps, service_level: ground_advantage}}\n"
     )
-    notes = [note.split(": ", 1)[1] for note in load_rules_text(text).notes]
+    notes = [note.split(": ", 1)[1] for note in notes_of(text)]
     assert notes == [
         "no rule covers everything: what none of them covers is quarantined",
         "`c` is never reached: the rules above cover every `weight_g`",
@@ -468,23 +473,64 @@ def test_a_gap_between_bands_is_remarked_on_where_no_rule_covers_everything() ->
         "carriers:\n  - {name: a, when: {order_total: {under: 10 USD}}, use: {carrier: ups, service_level: ground}}\n"
         "  - {name: b, when: {order_total: {over: 10 USD}}, use: {carrier: fedex, service_level: ground}}\n"
     )
-    notes = load_rules_text(text).notes
+    notes = notes_of(text)
     assert [note.split(": ", 1)[1] for note in notes] == [
         "no rule covers everything: what none of them covers is quarantined",
         "no rule covers `order_total at_least 10.00 USD up_to 10.00 USD`",
     ]
 
 
-def test_a_cross_border_shop_is_told_which_rules_are_passed_over() -> None:
-    text = "shop: {kind: cross_border}\n" + rule("{state: CA}")
-    line, note = only_note(text)
-    assert line == 6
-    assert "`everything else` is passed over" in note
+def own_label_notes(text: str) -> list[str]:
+    return [note for note in load_rules_text(text).notes if "own_labels_by" in note]
 
 
-def test_a_cross_border_shop_without_own_labels_is_told_nothing() -> None:
-    text = "shop: {kind: cross_border}\nlabels: {seller_shipping: off}\n" + rule("{state: CA}")
-    assert load_rules_text(text).notes == ()
+def test_rules_that_own_labels_on_tiktok_pass_over_are_remarked_on() -> None:
+    (note,) = own_label_notes(rule("{state: CA}"))
+    assert note.startswith("rules.yaml:") and "`everything else` is passed over" in note
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "labels: {seller_shipping: off}\n",
+        "channels: {tiktok: {own_labels_by: any}}\n",
+        "channels: {tiktok: {own_labels_by: [ups, usps]}}\n",
+        "shop: {ship_from: {name: W, street1: 1 Low Rd, city: Leeds, state: W, zip: LS1, country: GB}}\n",
+    ],
+)
+def test_where_no_own_label_of_usps_is_refused_nothing_is_remarked_on(rest: str) -> None:
+    assert own_label_notes(rest + rule("{state: CA}")) == []
+
+
+def test_nothing_is_remarked_on_below_a_rule_for_all_own_labels_on_tiktok() -> None:
+    assert own_label_notes(rule("{channel: tiktok, shipping_type: SELLER}")) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "taken", "closed"),
+    [
+        ("any", ("usps", "ups"), ()),
+        ("[any]", ("usps",), ()),
+        ("[ups, fedex]", ("ups", "fedex"), ("usps", "dhl")),
+        ("ups", ("ups",), ("usps", "fedex")),
+        ("[not usps]", ("ups", "uniuni", "my_own"), ("usps",)),
+        ("not usps", ("ups",), ("usps",)),
+    ],
+)
+def test_whose_labels_a_channel_takes_is_data(value: str, taken: tuple[str, ...], closed: tuple[str, ...]) -> None:
+    policy = load_rules_text(f"channels: {{tiktok: {{own_labels_by: {value}}}}}\n").channels["tiktok"].own_labels_by
+    assert all(policy.takes(carrier) for carrier in taken)
+    assert not any(policy.takes(carrier) for carrier in closed)
+
+
+@pytest.mark.parametrize("value", ["[]", "[upss]", "[ups, not usps]", "[not uspz]"])
+def test_a_policy_that_cannot_be_read_is_a_fault(value: str) -> None:
+    assert len(faults(f"channels: {{tiktok: {{own_labels_by: {value}}}}}\n")) == 1
+
+
+def test_only_tiktok_and_only_in_the_united_states_refuses_labels_as_shipped() -> None:
+    assert not Rules().takes_own_label("tiktok", "usps")
+    assert all(Rules().takes_own_label(channel, "usps") for channel in ("shopify", "ebay", "amazon"))
 
 
 def test_amounts_in_several_currencies_are_remarked_on() -> None:

@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tiktok_erp.config.rules_file import load_rules_text
+from tiktok_erp.model.rule import Rules
 from tiktok_erp.tracking.plan import (
     Correction,
     NotUploaded,
@@ -23,6 +25,8 @@ from tiktok_erp.tracking.plan import (
 )
 
 NOON = datetime(2026, 11, 18, 12, tzinfo=UTC)
+# Numbers are the subject here, not whose labels TikTok takes.
+ANY_LABELS = load_rules_text("channels: {tiktok: {own_labels_by: any}}\n")
 UPS = "1Z999AA10123456784"  # the carrier's own published example
 
 
@@ -56,13 +60,13 @@ def number(**values: Any) -> UntoldNumber:
 
 
 def told(**values: Any) -> Upload:
-    planned = plan_upload(number(**values), NOON)
+    planned = plan_upload(number(**values), NOON, ANY_LABELS)
     assert isinstance(planned, Upload), planned
     return planned
 
 
 def refused(**values: Any) -> NotUploaded:
-    planned = plan_upload(number(**values), NOON)
+    planned = plan_upload(number(**values), NOON, ANY_LABELS)
     assert isinstance(planned, NotUploaded), planned
     return planned
 
@@ -173,7 +177,7 @@ def test_nothing_is_told_for_an_order_in_doubt(
         source=source,
         is_split=is_split,
     )
-    planned = plan_upload(asked, NOON)
+    planned = plan_upload(asked, NOON, ANY_LABELS)
     may_be_told = (
         base_state == "open"
         and not cancel_requested
@@ -225,7 +229,10 @@ def test_two_that_mean_the_carrier_equally_are_none() -> None:
 
 
 def batch(*numbers: UntoldNumber) -> list[str]:
-    return [decision.cause if isinstance(decision, NotUploaded) else "told" for decision in plan_batch(numbers, NOON)]
+    return [
+        decision.cause if isinstance(decision, NotUploaded) else "told"
+        for decision in plan_batch(numbers, NOON, ANY_LABELS)
+    ]
 
 
 def test_one_number_on_two_packages_is_told_for_neither() -> None:
@@ -234,7 +241,7 @@ def test_one_number_on_two_packages_is_told_for_neither() -> None:
 
 
 def test_a_number_that_another_label_carries_is_not_told() -> None:
-    decision = plan_batch([number(used_by="P000009")], NOON)[0]
+    decision = plan_batch([number(used_by="P000009")], NOON, ANY_LABELS)[0]
     assert isinstance(decision, NotUploaded)
     assert decision.cause == "number_used"
     assert "P000001, P000009" in decision.what
@@ -296,8 +303,8 @@ def told_number(**values: Any) -> ToldNumber:
 
 def test_a_number_is_corrected_by_order_and_of_a_split_order_by_package() -> None:
     whole, part = (
-        plan_correction(told_number(), usps(8), NOON),
-        plan_correction(told_number(is_split=True), usps(8), NOON),
+        plan_correction(told_number(), usps(8), NOON, ANY_LABELS),
+        plan_correction(told_number(is_split=True), usps(8), NOON, ANY_LABELS),
     )
     assert isinstance(whole, Correction)
     assert isinstance(part, Correction)
@@ -306,7 +313,7 @@ def test_a_number_is_corrected_by_order_and_of_a_split_order_by_package() -> Non
 
 
 def test_the_carrier_follows_a_number_that_only_one_can_have() -> None:
-    decision = plan_correction(told_number(), UPS, NOON)
+    decision = plan_correction(told_number(), UPS, NOON, ANY_LABELS)
     assert isinstance(decision, Correction)
     assert decision.carrier == "ups"
 
@@ -329,11 +336,28 @@ def test_the_carrier_follows_a_number_that_only_one_can_have() -> None:
     ],
 )
 def test_what_the_platform_would_refuse_is_refused_here(values: dict[str, Any], wanted: str, cause: str) -> None:
-    decision = plan_correction(told_number(**values), wanted, NOON)
+    decision = plan_correction(told_number(**values), wanted, NOON, ANY_LABELS)
     assert isinstance(decision, tuple)
     assert decision[0] == cause
 
 
 def test_a_new_label_that_is_held_may_be_told_in_place_of_the_old_one() -> None:
     held = told_number(has_document=True, tracking_number=usps(8))
-    assert isinstance(plan_correction(held, usps(8), NOON), Correction)
+    assert isinstance(plan_correction(held, usps(8), NOON, ANY_LABELS), Correction)
+
+
+def test_a_usps_number_that_tiktok_did_not_sell_is_not_sent_as_shipped() -> None:
+    planned = plan_upload(number(), NOON, Rules())
+    assert isinstance(planned, NotUploaded)
+    assert (planned.cause, planned.is_fault) == ("carrier_not_taken", True)
+    assert isinstance(plan_upload(number(carrier="ups", tracking_number=UPS), NOON, Rules()), Upload)
+
+
+def test_the_carrier_of_a_number_without_one_counts_as_well() -> None:
+    planned = plan_upload(number(carrier=None), NOON, Rules())
+    assert isinstance(planned, NotUploaded) and planned.cause == "carrier_not_taken"
+
+
+def test_a_number_is_not_corrected_to_one_of_usps() -> None:
+    refused = plan_correction(told_number(carrier="ups", tracking_number=UPS, told_number=UPS), usps(8), NOON, Rules())
+    assert isinstance(refused, tuple) and refused[0] == "carrier_not_taken"

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tiktok_erp.allocation.plan import (
-    RESTRICTED_CARRIER,
     Allocation,
     Decision,
     Held,
     NotAllocated,
     Prices,
-    is_restricted,
+    is_closed_rule,
     plan_allocation,
 )
 from tiktok_erp.model.carrier_rule import CarrierRule, Choice, Missed, Price, Unknown
@@ -25,7 +24,7 @@ class RuleAnswer:
     """What one rule says of a package.
 
     `answer`: `covers`, `misses` (a condition asked for something else than `seen`), `unknown` (a fact is not known),
-    `passed_over` (USPS is closed to it), or `adds` (it covers the package and leaves the choice to the rules below).
+    `passed_over` (the channel takes no own label of its carriers), or `adds` (it covers the package and leaves the choice to the rules below).
     """
 
     rule: str
@@ -44,32 +43,31 @@ class Explanation:
     prices: tuple[Price, ...]
 
 
-def explain(parcel: Parcel, rules: Rules, *, cross_border: bool, prices: Prices | None = None) -> Explanation:
+def explain(parcel: Parcel, rules: Rules, *, prices: Prices | None = None) -> Explanation:
     """Return what `plan_allocation` decides about `parcel`, and how each rule answered on its own."""
-    restricted = is_restricted(parcel, cross_border=cross_border)
     answers: list[RuleAnswer] = []
     is_over = False
     for rule in rules.carriers:
-        answer = _answer(parcel, rule, restricted=restricted)
+        answer = _answer(parcel, rule, rules)
         ends = not is_over and answer.answer in ("covers", "unknown")
         answers.append(RuleAnswer(answer.rule, answer.answer, answer.condition, answer.seen, ends))
         is_over = is_over or ends
-    decision = plan_allocation(parcel, rules, cross_border=cross_border, prices=prices)
+    decision = plan_allocation(parcel, rules, prices=prices)
     return Explanation(tuple(answers), decision, tuple(_prices(parcel, rules, decision, prices)))
 
 
-def _answer(parcel: Parcel, rule: CarrierRule, *, restricted: bool) -> RuleAnswer:
-    only_usps = rule.use is not None and all(choice.carrier == RESTRICTED_CARRIER for choice in rule.choices)
+def _answer(parcel: Parcel, rule: CarrierRule, rules: Rules) -> RuleAnswer:
+    is_closed = is_closed_rule(rule, parcel, rules)
     verdict = rule.verdict(parcel)
     if isinstance(verdict, Missed):
         wanted = next(str(one) for one in rule.conditions if one.answer(parcel) is False)
         return RuleAnswer(rule.name, "misses", wanted, verdict.seen)
-    if restricted and only_usps and parcel.shipping_type is not None:
+    if is_closed and parcel.shipping_type is not None:
         return RuleAnswer(rule.name, "passed_over")
     if isinstance(verdict, Unknown):
         wanted = next(str(one) for one in rule.conditions if one.answer(parcel) is None)
         return RuleAnswer(rule.name, "unknown", wanted, verdict.seen)
-    if restricted and only_usps:
+    if is_closed:
         return RuleAnswer(rule.name, "unknown", "shipping_type", "")
     return RuleAnswer(rule.name, "covers" if _ends(parcel, rule) else "adds")
 

@@ -16,12 +16,11 @@ from tiktok_erp.model.carrier_rule import (
     Unknown,
     Use,
 )
+from tiktok_erp.model.own_label import CARRIER_NOT_TAKEN, CHANNEL_NAMES, not_taken
 from tiktok_erp.model.parcel import Parcel
 from tiktok_erp.model.rule import Box, Rules
 from tiktok_erp.model.us_states import TERRITORIES, state_code
 
-# USPS labels of cross-border sellers come from TikTok Shipping alone (TikTok reference, section 7, notice of 2025-10-27).
-RESTRICTED_CARRIER = "usps"
 # Carriers that need a telephone number, and the one that goes where the others do not (carriers reference, section 9).
 _NEED_A_PHONE = frozenset({"ups", "fedex"})
 _GOES_EVERYWHERE = "usps"
@@ -76,26 +75,35 @@ class Refusal:
     next_step: str
 
 
-def is_restricted(parcel: Parcel, *, cross_border: bool) -> bool:
-    """Tell whether USPS is closed to the package, or may be: then it is closed unless the label is TikTok's own."""
-    return cross_border and parcel.channel in ("tiktok", None) and parcel.shipping_type != "TIKTOK"
+def is_closed(carrier: str, parcel: Parcel, rules: Rules) -> bool:
+    """Tell whether the channel takes no own label of `carrier`, if the package gets an own label or may get one.
+
+    An example in rules.yaml that leaves the kind of label open is about a label of the channel's.
+    """
+    if parcel.shipping_type == "TIKTOK" or (parcel.shipping_type is None and not parcel.order_ids):
+        return False
+    return not rules.takes_own_label(parcel.channel, carrier)
 
 
-def plan_allocation(parcel: Parcel, rules: Rules, *, cross_border: bool, prices: Prices | None = None) -> Decision:
+def is_closed_rule(rule: CarrierRule, parcel: Parcel, rules: Rules) -> bool:
+    """Tell whether all that `rule` has to choose from is closed to the package."""
+    return rule.use is not None and all(is_closed(choice.carrier, parcel, rules) for choice in rule.choices)
+
+
+def plan_allocation(parcel: Parcel, rules: Rules, *, prices: Prices | None = None) -> Decision:
     """Return what the first rule, top to bottom, that covers `parcel` says; nothing falls through to a default carrier.
 
-    A rule whose answer depends on an unknown fact ends the search: the next rule might be the wrong one. With
-    `cross_border`, a rule that has only USPS is passed over for TikTok orders with own labels. `prices` are what the label
-    source asks for this parcel; None where it was not asked, then the `rates` table is used.
+    A rule whose answer depends on an unknown fact ends the search: the next rule might be the wrong one. A rule that has
+    only carriers whose own labels the channel does not take is passed over. `prices` are what the label source asks for
+    this parcel; None where it was not asked, then the `rates` table is used.
     """
-    restricted = is_restricted(parcel, cross_border=cross_border)
     extras = NO_EXTRAS
     notes: tuple[str, ...] = ()
     for rule, is_sure in rules.table.candidates(parcel):
         use = rule.use
-        if restricted and use is not None and all(choice.carrier == RESTRICTED_CARRIER for choice in rule.choices):
+        if is_closed_rule(rule, parcel, rules):
             if parcel.shipping_type is not None:
-                notes = (*notes, _passed_over(rule)) if is_sure else notes
+                notes = (*notes, _passed_over(rule, parcel)) if is_sure else notes
                 continue
             if is_sure:
                 return _not_known(parcel, rule, Unknown("shipping_type"))
@@ -114,7 +122,7 @@ def plan_allocation(parcel: Parcel, rules: Rules, *, cross_border: bool, prices:
         if is_plain and parcel.shipping_type == "TIKTOK" and not parcel.refused:
             choice = use.choices[0]
             return Allocation(parcel.package_id, choice.carrier, choice.service_level, rule.name, notes, extras)
-        return _choose(parcel, rule, use, rules, restricted, prices, notes, extras)
+        return _choose(parcel, rule, use, rules, prices, notes, extras)
     return _no_rule(parcel, notes)
 
 
@@ -123,7 +131,6 @@ def _choose(
     rule: CarrierRule,
     use: Use,
     rules: Rules,
-    restricted: bool,
     prices: Prices | None,
     notes: tuple[str, ...],
     extras: Extras,
@@ -134,9 +141,9 @@ def _choose(
     if not wanted and not following:
         return _all_refused(parcel, rule)
     everyone = [*wanted, *following]
-    if restricted and parcel.shipping_type is None and any(one.carrier == RESTRICTED_CARRIER for one in everyone):
+    if parcel.shipping_type is None and any(is_closed(one.carrier, parcel, rules) for one in everyone):
         return _not_known(parcel, rule, Unknown("shipping_type"))
-    refusals = {choice: _refusal(choice, parcel, rules, restricted) for choice in everyone}
+    refusals = {choice: _refusal(choice, parcel, rules) for choice in everyone}
     possible = [choice for choice in wanted if refusals[choice] is None]
     reserve = [choice for choice in following if refusals[choice] is None]
     if not possible and not reserve:
@@ -193,12 +200,12 @@ def rank(
     return sorted(within, key=lambda price: (price.transit_days or 0, price.cost.minor))
 
 
-def _refusal(choice: Choice, parcel: Parcel, rules: Rules, restricted: bool) -> Refusal | None:
+def _refusal(choice: Choice, parcel: Parcel, rules: Rules) -> Refusal | None:
     """Return why this carrier cannot take the package, or None. TikTok Shipping sees to its own labels."""
-    if restricted and choice.carrier == RESTRICTED_CARRIER:
+    if is_closed(choice.carrier, parcel, rules):
         return Refusal(
-            "cross_border_usps",
-            tr("a cross-border shop may not use USPS with its own labels"),
+            CARRIER_NOT_TAKEN,
+            not_taken(parcel.channel, choice.carrier),
             tr("add another carrier to the rule's `use`, then run `tiktok-erp allocate`"),
         )
     if parcel.shipping_type == "TIKTOK":
@@ -209,9 +216,14 @@ def _refusal(choice: Choice, parcel: Parcel, rules: Rules, restricted: bool) -> 
 
 def _refusals(choice: Choice, parcel: Parcel, rules: Rules) -> Iterator[Refusal]:
     carrier = choice.carrier
-    other = tr(
-        "add a USPS service level to the rule's `use`, or a rule for such addresses above it, then run `tiktok-erp allocate`"
-    )
+    other = without_phone = _by_channel_alone(parcel)
+    if not is_closed(_GOES_EVERYWHERE, parcel, rules):
+        other = tr(
+            "add a USPS service level to the rule's `use`, or a rule for such addresses above it, then run `tiktok-erp allocate`"
+        )
+        without_phone = tr(
+            "ask the buyer, or add a USPS service level to the rule's `use`, then run `tiktok-erp allocate`"
+        )
     if carrier != _GOES_EVERYWHERE and carrier in _KNOWN_CARRIERS:
         if parcel.is_military:
             yield Refusal("military", tr("only USPS delivers to military addresses"), other)
@@ -223,7 +235,7 @@ def _refusals(choice: Choice, parcel: Parcel, rules: Rules) -> Iterator[Refusal]
         yield Refusal(
             "no_phone",
             tr("{carrier} needs a telephone number, and the order has none", carrier=carrier),
-            tr("ask the buyer, or add a USPS service level to the rule's `use`, then run `tiktok-erp allocate`"),
+            without_phone,
         )
     limit = rules.addresses.line_length.get(carrier)
     if limit is not None and parcel.longest_line is not None and parcel.longest_line > limit:
@@ -304,10 +316,20 @@ def _takes(box: Box, content_g: int | None, sizes: Sequence[Size | None]) -> boo
     return sum(a * b * c for a, b, c in known) <= inner[0] * inner[1] * inner[2]
 
 
-def _passed_over(rule: CarrierRule) -> str:
+def _by_channel_alone(parcel: Parcel) -> str:
+    """What is left where only USPS delivers, and the channel takes no own label of USPS."""
     return tr(
-        "`{rule}` was passed over: a cross-border shop may not use USPS with its own labels",
+        "{channel} takes no USPS label of your own: ask the buyer for another address, or choose TikTok Shipping for the"
+        " order in Seller Center; then run `tiktok-erp sync` and `tiktok-erp allocate`",
+        channel=CHANNEL_NAMES.get(parcel.channel or "tiktok", parcel.channel or ""),
+    )
+
+
+def _passed_over(rule: CarrierRule, parcel: Parcel) -> str:
+    return tr(
+        "`{rule}` was passed over: {why}",
         rule=rule.name,
+        why=not_taken(parcel.channel, rule.choices[0].carrier),
     )
 
 

@@ -12,7 +12,7 @@ from itertools import islice
 from tiktok_erp.allocation.explain_plan import Explanation, explain, result_of
 from tiktok_erp.allocation.parcels import Surroundings, address_of, content_of, parcel_of
 from tiktok_erp.allocation.plan import Decision, plan_allocation
-from tiktok_erp.allocation.run import decide, is_cross_border, surroundings
+from tiktok_erp.allocation.run import decide, surroundings
 from tiktok_erp.messages import tr
 from tiktok_erp.model.carrier_rule import Choice, Price
 from tiktok_erp.model.moment import from_text
@@ -39,7 +39,7 @@ def run_tests(rules: Rules) -> list[TestResult]:
     """Return what the rules make of each of their own examples."""
     results = []
     for test in rules.tests:
-        decision = plan_allocation(test.parcel, rules, cross_border=rules.shop.kind == "cross_border")
+        decision = plan_allocation(test.parcel, rules)
         carrier, service_level, rule, cause = result_of(decision)
         expect = test.expect
         pairs = (
@@ -65,7 +65,6 @@ class Explained:
 
 def explain_packages(store: Store, rules: Rules, package_ids: Sequence[str]) -> Iterator[Explained]:
     """Yield why each package gets its carrier, as of now and whatever was decided about it before."""
-    cross_border = is_cross_border(store, rules)
     rows = load_parcels_of(store, package_ids)
     known = surroundings(store, rules, rows)
     units = _units_of(store, [row["package_id"] for row in rows])
@@ -74,10 +73,8 @@ def explain_packages(store: Store, rules: Rules, package_ids: Sequence[str]) -> 
         mine = units[row["package_id"]]
         address, content = address_of(row), content_of(row, mine, rules)
         parcel = parcel_of(row, mine, content, address, now, known)
-        explanation = explain(parcel, rules, cross_border=cross_border)
-        yield Explained(
-            row, parcel, explanation, decide(parcel, row, address, content, rules, cross_border=cross_border)
-        )
+        explanation = explain(parcel, rules)
+        yield Explained(row, parcel, explanation, decide(parcel, row, address, content, rules))
 
 
 def _units_of(store: Store, package_ids: Sequence[str]) -> dict[str, list[sqlite3.Row]]:
@@ -123,7 +120,6 @@ def compare_rules(store: Store, old: Rules, new: Rules, report: Report, *, since
         replace(rules, rates=rules.rates if rules.rates.rates else other.rates)
         for rules, other in ((old, new), (new, old))
     )
-    cross_border = is_cross_border(store, old)
     ids = iterate_package_ids(store, since)
     known = None
     while batch := list(islice(ids, _PACKAGES_A_READ)):
@@ -132,7 +128,7 @@ def compare_rules(store: Store, old: Rules, new: Rules, report: Report, *, since
             known = _common(surroundings(store, old, rows), surroundings(store, new, rows))
         units = _units_of(store, batch)
         for row in rows:
-            _compare(difference, row, units[row["package_id"]], old, new, known, cross_border)
+            _compare(difference, row, units[row["package_id"]], old, new, known)
         report.progress(tr("replaying packages"), difference.packages, None)
     return difference
 
@@ -148,7 +144,6 @@ def _compare(
     old: Rules,
     new: Rules,
     known: Surroundings,
-    cross_border: bool,
 ) -> None:
     address = address_of(row)
     planned_at = from_text(row["planned_at"])
@@ -162,7 +157,7 @@ def _compare(
                 row, units, content, address, planned_at, Surroundings(history=known.history, sessions=known.sessions)
             )
         # The address itself is no matter of the rules, and that of a delivered order is masked.
-        result = result_of(plan_allocation(parcel, rules, cross_border=cross_border))
+        result = result_of(plan_allocation(parcel, rules))
         results.append(result)
         costs.append(_price(parcel, rules, result))
     difference.packages += 1

@@ -38,6 +38,7 @@ from tiktok_erp.model.condition import glob_pattern
 from tiktok_erp.model.moment import from_text, to_text
 from tiktok_erp.model.money import Money
 from tiktok_erp.model.outcome import Outcome, Report
+from tiktok_erp.model.own_label import CARRIER_NOT_TAKEN
 from tiktok_erp.model.parcel import Parcel
 from tiktok_erp.model.rule import Pickup, Rules
 from tiktok_erp.model.shipment import Quote
@@ -53,6 +54,7 @@ from tiktok_erp.store.packages import (
     load_view,
     save_allocation,
     withdraw_allocations,
+    withdraw_not_taken,
     withdraw_refused,
 )
 from tiktok_erp.store.quarantine import open_case, resolve_cases
@@ -66,7 +68,8 @@ _CAUSES = (
     "no_box",
     "all_refused",
     "quarantined_by_rule",
-    "cross_border_usps",
+    CARRIER_NOT_TAKEN,
+    "cross_border_usps",  # what the cause was called before; cases of then are closed like others
 )
 # What the seller may go on in spite of. A masked or missing address cannot be printed, whoever takes the responsibility.
 OVERRIDABLE = (
@@ -159,13 +162,13 @@ def allocate(
     the same and takes it back.
     """
     count = AllocateCount()
-    cross_border = is_cross_border(store, rules)
     offers = _fetch_offers(store, rules, report, only, ask_prices) if ask_prices is not None else {}
     batch = _Batch()
     with store.transaction(keep=not dry_run):
         now = utc_now()
         batch.moved = len(withdraw_allocations(store))
         withdraw_refused(store, REFUSALS)
+        withdraw_not_taken(store, lambda channel, carrier: not rules.takes_own_label(channel, carrier))
         if rules.split == "allow":
             _split(store, only, batch, now, run_id)
         plan = _regroup(store, rules, only, batch, now, run_id)
@@ -180,7 +183,6 @@ def allocate(
                 units,
                 known,
                 now,
-                cross_border=cross_border,
                 offers=offers.get(row["package_id"]),
                 plan=None if no_wait else plan,
                 pickups=pickups,
@@ -193,11 +195,6 @@ def allocate(
             batch.fields = {key: dict(row) for key, row in load_view(store, told).items()}
     _tell(report, batch, count, dry_run=dry_run)
     return count
-
-
-def is_cross_border(store: Store, rules: Rules) -> bool:
-    """Tell whether the shop is a cross-border one: by the channel's own word, else by the rules."""
-    return (store.meta("shop_kind") or rules.shop.kind) == "cross_border"
 
 
 def surroundings(store: Store, rules: Rules, rows: Iterable[sqlite3.Row]) -> Surroundings:
@@ -237,7 +234,6 @@ def _decide(
     known: Surroundings,
     now: datetime,
     *,
-    cross_border: bool,
     offers: Offers | None,
     plan: CombinePlan | None,
     pickups: Mapping[str, Pickup],
@@ -260,7 +256,7 @@ def _decide(
     address, content = address_of(row), content_of(row, units, rules)
     parcel = parcel_of(row, units, content, address, now, known)
     prices = None if offers is None else _prices(offers)
-    decision = decide(parcel, row, address, content, rules, cross_border=cross_border, prices=prices)
+    decision = decide(parcel, row, address, content, rules, prices=prices)
     if isinstance(decision, NotAllocated):
         is_new = open_case(
             store,
@@ -317,14 +313,13 @@ def decide(
     content: Content,
     rules: Rules,
     *,
-    cross_border: bool,
     prices: Prices | None = None,
 ) -> Decision:
     """Return what becomes of one package: a fault of its address, what the rules say, or that the rule's box is too small."""
     fault = address_fault(row, address, rules)
     if fault is not None:
         return NotAllocated(parcel.package_id, fault.cause, fault.detail, fault.next_step)
-    decision = plan_allocation(parcel, rules, cross_border=cross_border, prices=prices)
+    decision = plan_allocation(parcel, rules, prices=prices)
     if isinstance(decision, Allocation) and rules.boxes and _box_of(decision, content, rules) is None:
         return NotAllocated(
             parcel.package_id,

@@ -160,7 +160,9 @@ def print_labels(
     def _take_over(session: Session, paths: list[Path]) -> None:
         from tiktok_erp.labels.own import LabelImporter
 
-        importer = LabelImporter(session.store, session.out, run_id=session.run_id, dry_run=plan or dry_run)
+        importer = LabelImporter(
+            session.store, session.out, rules=session.rules(), run_id=session.run_id, dry_run=plan or dry_run
+        )
         importer.import_files(paths)
         count = importer.count
         session.summary.update(taken=count.taken, already_held=count.held)
@@ -195,7 +197,7 @@ def print_labels(
         if plan or dry_run:
             _show_plan(session, purchase)
             return
-        list_own_labels(session.store, session.out, only=only, buys_own=buys_own)
+        list_own_labels(session.store, session.rules(), session.out, only=only, buys_own=buys_own)
         for row in purchase.skipped:
             if not purchase.due:
                 _tell_skipped(session, row["package_id"], row["obstacle"])

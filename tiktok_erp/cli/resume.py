@@ -118,7 +118,14 @@ def _take_back(session: Session, kit: Kit, returns: Returns) -> None:
             number = numbers[line - 2] if path == written else None
             return (path, line) if number is None else (number.file, number.line)
 
-        importer = LabelImporter(session.store, session.out, run_id=session.run_id, dry_run=False, place_of=place_of)
+        importer = LabelImporter(
+            session.store,
+            session.out,
+            rules=session.rules(),
+            run_id=session.run_id,
+            dry_run=False,
+            place_of=place_of,
+        )
         if numbers:
             write_tracking_list(written, numbers)
         for path in [*([written] if numbers else []), *returns.lists, *returns.pdfs]:
@@ -156,10 +163,15 @@ def _tell(session: Session, count: ResumeCount, labels: int, told: int) -> None:
     from tiktok_erp.tracking.plan import Upload, plan_upload
     from tiktok_erp.tracking.run import to_number
 
+    rules = session.rules()
     left = {
-        "to_buy": sum(row["obstacle"] is None for row in load_candidates(session.store)),
+        "to_buy": sum(
+            row["obstacle"] is None for row in load_candidates(session.store, closed=rules.closed_own_labels())
+        ),
         "to_print": len(load_to_print(session.store)),
-        "to_tell": sum(isinstance(plan_upload(to_number(row), utc_now()), Upload) for row in load_due(session.store)),
+        "to_tell": sum(
+            isinstance(plan_upload(to_number(row), utc_now(), rules), Upload) for row in load_due(session.store)
+        ),
     }
     session.summary.update(
         packed=count.packed,

@@ -236,7 +236,7 @@ def _answer_text(answer: RuleAnswer) -> str:
     elif answer.answer == "unknown":
         text = tr("{rule}: asks for {condition}, which is not known", rule=answer.rule, condition=answer.condition)
     elif answer.answer == "passed_over":
-        text = tr("{rule}: passed over, USPS is closed to a cross-border shop's own labels", rule=answer.rule)
+        text = tr("{rule}: passed over, the channel takes no own label of its carriers", rule=answer.rule)
     elif answer.answer == "adds":
         text = tr("{rule}: yes, and adds to it", rule=answer.rule)
     else:

@@ -62,6 +62,7 @@ from tiktok_erp.model.rule import (
     Freshness,
     Handover,
     Labels,
+    OwnLabels,
     Pickup,
     Printing,
     Rules,
@@ -192,7 +193,8 @@ def _rules(file: Source, root: Node) -> Rules | None:
     shipped = Rules()
     shop = sections.get("shop", _shop, shipped.shop)
     file.home = shop.ship_from.country if shop.ship_from is not None else "US"
-    channels = sections.get("channels", _channels, shipped.channels)
+    in_us = file.home == "US" or shop.kind == "cross_border"
+    channels = sections.get("channels", partial(_channels, in_us), shipped_channels(is_us=in_us))
     file.carriers = frozenset(SERVICE_LEVELS).union(*(channel.carrier_names for channel in channels.values()))
     boxes = sections.get("boxes", _boxes, shipped.boxes)
     senders = sections.get("senders", _senders, shipped.senders)
@@ -452,29 +454,59 @@ def _alert_url(file: Source, node: Node, name: str) -> str | None:
     return None
 
 
-def _channels(file: Source, node: Node, name: str) -> Mapping[str, ChannelRules] | None:
+def _channels(in_us: bool, file: Source, node: Node, name: str) -> dict[str, ChannelRules] | None:
     keys = read_group(file, node, name, CHANNELS)
     if keys is None:
         return None
-    channels: dict[str, ChannelRules] = shipped_channels()
+    channels: dict[str, ChannelRules] = shipped_channels(is_us=in_us)
     for channel, value in keys.values.items():
-        fields = ("start_rate", "max_rate", "creep_after", "concurrency", "ship_batch", "carrier_names")
+        fields = (
+            "start_rate",
+            "max_rate",
+            "creep_after",
+            "concurrency",
+            "ship_batch",
+            "carrier_names",
+            "own_labels_by",
+        )
         entry = read_group(file, value, f"{name}.{channel}", fields)
         if entry is None:
             continue
         shipped = channels[channel]
+        names = {**CARRIER_NAMES[channel], **entry.get("carrier_names", _carrier_names, {})}
+        carriers = frozenset(SERVICE_LEVELS) | frozenset(names)
         rules = ChannelRules(
             start_rate=entry.get("start_rate", read_rate, shipped.start_rate),
             max_rate=entry.get("max_rate", read_rate, shipped.max_rate),
             creep_after=entry.get("creep_after", SOME_TIME, shipped.creep_after),
             concurrency=entry.get("concurrency", whole(1, 64), shipped.concurrency),
             ship_batch=entry.get("ship_batch", whole(1, 100), shipped.ship_batch),
-            carrier_names={**CARRIER_NAMES[channel], **entry.get("carrier_names", _carrier_names, {})},
+            carrier_names=names,
+            own_labels_by=entry.get("own_labels_by", partial(_own_labels, carriers), shipped.own_labels_by),
         )
         if rules.max_rate < rules.start_rate:
             file.fault(value, tr("`{name}`: max_rate is below start_rate", name=entry.name))
         channels[channel] = rules
     return channels
+
+
+def _own_labels(carriers: frozenset[str], file: Source, node: Node, name: str) -> OwnLabels | None:
+    """Read whose labels a channel takes: `any`, a list of carriers, or of those it does not take, `[not usps]`."""
+    words = one_or_more(read_text)(file, node, name)
+    if words is None:
+        return None
+    if words == ("any",):
+        return OwnLabels()
+    without = {word.removeprefix("not ").strip() for word in words if word.startswith("not ")}
+    only = {word for word in words if not word.startswith("not ")}
+    if only and without:
+        file.fault(node, tr("`{name}`: write the carriers that are taken, or with `not` those that are not", name=name))
+        return None
+    for word in sorted(only | without):
+        if word not in carriers:
+            file.unknown_word(node, tr("unknown carrier `{carrier}`", carrier=word), word, carriers | {"any"})
+            return None
+    return OwnLabels(frozenset(only) if only else None, frozenset(without))
 
 
 def _carrier_names(file: Source, node: Node, name: str) -> dict[str, str] | None:

@@ -10,6 +10,7 @@ from tiktok_erp.config.checked_yaml import Group, Node, Source
 from tiktok_erp.messages import tr
 from tiktok_erp.model.carrier_rule import CarrierRule
 from tiktok_erp.model.condition import Band, Condition
+from tiktok_erp.model.own_label import not_taken
 from tiktok_erp.model.rule import Rules, Shop
 
 
@@ -54,25 +55,38 @@ def _note_carriers(file: Source, section: Node, rules: Rules) -> None:
     if all(rule.conditions for _node, rule in deciding):
         file.note(section, tr("no rule covers everything: what none of them covers is quarantined"))
         _note_gaps(file, deciding)
-    if rules.shop.kind == "cross_border" and rules.labels.seller_shipping != "off":
+    if rules.labels.seller_shipping != "off":
         for node, rule in pairs:
-            carriers = {choice.carrier for choice in rule.choices}
-            if carriers == {"usps"}:
-                file.note(
-                    node,
-                    tr(
-                        "a cross-border shop may not use USPS with its own labels: `{rule}` is passed over for those",
-                        rule=rule.name,
-                    ),
-                )
-            elif "usps" in carriers:
-                file.note(
-                    node,
-                    tr(
-                        "a cross-border shop may not use USPS with its own labels: `{rule}` leaves it out for those",
-                        rule=rule.name,
-                    ),
-                )
+            _note_closed(file, node, rule, rules)
+            if rule.decides and all(_covers_own(condition) for condition in rule.conditions):
+                break  # no own label on TikTok comes further down
+
+
+def _note_closed(file: Source, node: Node, rule: CarrierRule, rules: Rules) -> None:
+    """Remark on a rule that may choose a carrier whose own labels a channel does not take."""
+    if any(
+        condition.key == "shipping_type" and condition.wanted == frozenset({"TIKTOK"}) for condition in rule.conditions
+    ):
+        return
+    named = {channel for one in rule.conditions if one.key == "channel" for channel in _words(one)}
+    for channel in sorted(named or {"tiktok"}):
+        closed = [choice.carrier for choice in rule.choices if not rules.takes_own_label(channel, choice.carrier)]
+        if not closed:
+            continue
+        why = not_taken(channel, closed[0])
+        if len(closed) == len(rule.choices):
+            file.note(node, tr("{why}: `{rule}` is passed over for those", why=why, rule=rule.name))
+        else:
+            file.note(node, tr("{why}: `{rule}` leaves it out for those", why=why, rule=rule.name))
+
+
+def _covers_own(condition: Condition) -> bool:
+    """Tell whether every package with an own label on TikTok meets the condition."""
+    return {"channel": "tiktok", "shipping_type": "SELLER"}.get(condition.key, "") in _words(condition)
+
+
+def _words(condition: Condition) -> frozenset[str]:
+    return condition.wanted if isinstance(condition.wanted, frozenset) else frozenset()
 
 
 def _note_never(file: Source, pairs: Sequence[tuple[Node, CarrierRule]]) -> None:

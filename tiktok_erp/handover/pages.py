@@ -108,6 +108,9 @@ def advice(step: str, why: str) -> str:
         "short": tr("not enough stock"),
         "waiting": tr("waits for more orders of the same buyer"),
         "unknown_shipping_type": tr("look in Seller Center how it is to be shipped"),
+        "carrier_not_taken": tr(
+            "TikTok takes no such label of your own: run `tiktok-erp allocate`, or choose TikTok Shipping in Seller Center"
+        ),
         "unknown_status": tr("its status means nothing to us: look in Seller Center"),
         "fulfilled_by_channel": tr("the platform ships it"),
         "label_voided": tr("its label is being refunded: do not use it"),

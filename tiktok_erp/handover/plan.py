@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from operator import attrgetter
 
 from tiktok_erp.labels.plan import deadline_bucket, plan_print_order, sku_signature
+from tiktok_erp.model.own_label import CARRIER_NOT_TAKEN
 from tiktok_erp.model.print_job import PrintItem
 
 PACK = "pack"  # its label is on paper
@@ -64,6 +65,7 @@ class PackageFacts:
     is_being_voided: bool = False
     bought_at: datetime | None = None
     barcode: str | None = None
+    is_taken: bool = True  # the channel takes an own label of the carrier that was decided on
 
 
 def plan_step(facts: PackageFacts, now: datetime) -> tuple[str, str]:
@@ -88,7 +90,7 @@ def plan_step(facts: PackageFacts, now: datetime) -> tuple[str, str]:
     if kinds == {"TIKTOK"}:
         return BUY, ""
     if kinds == {"SELLER"}:
-        return BUY_ELSEWHERE, ""
+        return (BUY_ELSEWHERE, "") if facts.is_taken else (WAIT, CARRIER_NOT_TAKEN)
     return WAIT, "unknown_shipping_type"
 
 

@@ -79,7 +79,7 @@ class KitCount:
     missing_labels: int = 0
 
 
-def load_kit_work(store: Store, now: datetime) -> list[Work]:
+def load_kit_work(store: Store, rules: Rules, now: datetime) -> list[Work]:
     """Return every package that is somebody's work, or must not leave, or is done today."""
     rows = load_work(store, now)
     ids = [row["package_id"] for row in rows]
@@ -87,7 +87,7 @@ def load_kit_work(store: Store, now: datetime) -> list[Work]:
     units: dict[str, list[sqlite3.Row]] = defaultdict(list)
     for unit in load_package_units(store, ids):
         units[unit["package_id"]].append(unit)
-    return [_work(row, units[row["package_id"]], slips[row["package_id"]], now) for row in rows]
+    return [_work(row, units[row["package_id"]], slips[row["package_id"]], now, rules) for row in rows]
 
 
 def write_kit(
@@ -95,7 +95,7 @@ def write_kit(
 ) -> KitCount:
     """Write everything but Seller Center's templates, which their own stages fill."""
     now = now or utc_now()
-    everything = load_kit_work(store, now)
+    everything = load_kit_work(store, rules, now)
     by_id = {work.item.package_id: work for work in everything}
     todo = [work for work in everything if work.step in WORK]
     before = {}
@@ -181,7 +181,7 @@ def write_kit(
 # Reading
 
 
-def _work(row: sqlite3.Row, units: Sequence[sqlite3.Row], slip: sqlite3.Row, now: datetime) -> Work:
+def _work(row: sqlite3.Row, units: Sequence[sqlite3.Row], slip: sqlite3.Row, now: datetime, rules: Rules) -> Work:
     entries = sorted(json.loads(row["orders"]), key=lambda entry: str(entry["order_id"]))
     orders = tuple(
         OrderFacts(
@@ -198,7 +198,7 @@ def _work(row: sqlite3.Row, units: Sequence[sqlite3.Row], slip: sqlite3.Row, now
         )
         for entry in entries
     )
-    step, why = plan_step(_facts(row, orders), now)
+    step, why = plan_step(_facts(row, orders, rules), now)
     item = _item(row, entries, units, slip)
     is_printed = row["batch_id"] is not None
     tells = ""
@@ -216,7 +216,7 @@ def _work(row: sqlite3.Row, units: Sequence[sqlite3.Row], slip: sqlite3.Row, now
     )
 
 
-def _facts(row: sqlite3.Row, orders: tuple[OrderFacts, ...]) -> PackageFacts:
+def _facts(row: sqlite3.Row, orders: tuple[OrderFacts, ...], rules: Rules) -> PackageFacts:
     return PackageFacts(
         orders=orders,
         is_cancelled=row["cancelled_at"] is not None,
@@ -234,6 +234,7 @@ def _facts(row: sqlite3.Row, orders: tuple[OrderFacts, ...]) -> PackageFacts:
         is_being_voided=row["void_sent_at"] is not None,
         bought_at=_moment(row["bought_at"]),
         barcode=row["barcode"],
+        is_taken=row["carrier"] is None or rules.takes_own_label("tiktok", row["carrier"]),
     )
 
 

@@ -349,7 +349,8 @@ class LabelBuyer:
 
     def _buy_due(self, pool: ThreadPoolExecutor, only: Sequence[str] | None, limit: int | None) -> int:
         """Buy what is due and return how many packages were chosen."""
-        due = [row for row in load_candidates(self._store, only=only) if self._vendor.sells(row)]
+        closed = self._rules.closed_own_labels()
+        due = [row for row in load_candidates(self._store, only=only, closed=closed) if self._vendor.sells(row)]
         ready = [row for row in due if row["obstacle"] is None]
         for row in due:
             if row["obstacle"] is not None:
@@ -380,7 +381,10 @@ class LabelBuyer:
                 return
 
     def _due_tasks(self, ids: Sequence[str], told: Collection[str]) -> list[Task]:
-        fresh = {row["package_id"]: row for row in load_candidates(self._store, only=ids)}
+        fresh = {
+            row["package_id"]: row
+            for row in load_candidates(self._store, only=ids, closed=self._rules.closed_own_labels())
+        }
         tasks = []
         for package_id in ids:
             row = fresh.get(package_id)

@@ -14,6 +14,8 @@ from tiktok_erp.errors import ErpError, LabelFileError
 from tiktok_erp.labels.verify import inspect_label
 from tiktok_erp.messages import tr
 from tiktok_erp.model.outcome import Outcome, Report
+from tiktok_erp.model.own_label import CARRIER_NOT_TAKEN, not_taken
+from tiktok_erp.model.rule import Rules
 from tiktok_erp.model.tracking_number import check
 from tiktok_erp.store.combining import load_shared_unlabelled, separate
 from tiktok_erp.store.database import Store, utc_now
@@ -22,7 +24,10 @@ from tiktok_erp.store.labels import add_document, load_live, load_users_of_numbe
 from tiktok_erp.store.packages import find_orders, find_packages, package_outcome
 from tiktok_erp.store.quarantine import open_case, resolve_cases
 
-CAUSES = ("bad_tracking_number", "number_used", "label_file", "barcode_contradiction", "other_label_held")
+CAUSES = (
+    *("bad_tracking_number", "number_used", "label_file", "barcode_contradiction", "other_label_held"),
+    CARRIER_NOT_TAKEN,
+)
 # TikTok reference, section 4.5.
 _ORDERS_A_NUMBER = 20
 
@@ -48,12 +53,14 @@ class LabelImporter:
         store: Store,
         report: Report,
         *,
+        rules: Rules,
         run_id: int | None,
         dry_run: bool,
         place_of: Callable[[Path, int], tuple[Path, int]] = lambda path, line: (path, line),
     ) -> None:
         self._store = store
         self._report = report
+        self._rules = rules
         self._run_id = run_id
         self._dry_run = dry_run
         self._place_of = place_of
@@ -378,7 +385,8 @@ class LabelImporter:
                 tr("correct number or carrier in the list and import it again"),
             )
         state = self._store.query_one(
-            "SELECT p.cancelled_at, max(o.base_state = 'cancelled') AS is_cancelled, max(o.cancel_requested) AS asked,"
+            "SELECT p.cancelled_at, p.channel, min(o.shipping_type = 'TIKTOK') AS by_channel,"
+            " max(o.base_state = 'cancelled') AS is_cancelled, max(o.cancel_requested) AS asked,"
             " max(o.base_state IN ('unpaid', 'held')) AS is_held, max(o.base_state = 'unknown') AS is_unknown"
             " FROM packages p JOIN package_orders po USING (package_id) JOIN orders o USING (order_id)"
             " WHERE p.package_id = ?",
@@ -399,6 +407,21 @@ class LabelImporter:
                 "on_hold",
                 tr("the order may not be shipped yet"),
                 tr("wait for the hold to end, then run this again"),
+            )
+        by = carrier or (verdict.detected_carriers[0] if verdict.detected_carriers else None)
+        if (
+            state is not None
+            and by
+            and not state["by_channel"]
+            and not self._rules.takes_own_label(state["channel"], by)
+        ):
+            return (
+                CARRIER_NOT_TAKEN,
+                not_taken(state["channel"], by),
+                tr(
+                    "send it with another carrier's label; or choose TikTok Shipping for the order in Seller Center, then run"
+                    " `tiktok-erp sync`"
+                ),
             )
         users = load_users_of_number(self._store, verdict.normalised, package_id)
         if users and (len(users) >= _ORDERS_A_NUMBER or not all(row["same_buyer"] for row in users)):

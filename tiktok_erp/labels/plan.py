@@ -150,6 +150,7 @@ def next_step_for(obstacle: str) -> str:
         "short": tr("restock, then run `tiktok-erp reserve-stock`"),
         "address_changed": tr("run `tiktok-erp allocate`"),
         "not_allocated": tr("run `tiktok-erp allocate`"),
+        "carrier_not_taken": tr("run `tiktok-erp allocate`"),
         "own_label_needed": tr(
             "buy the labels elsewhere and run `tiktok-erp print-labels --from FILE` with the tracking list or the PDFs"
         ),

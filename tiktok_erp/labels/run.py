@@ -50,7 +50,7 @@ def plan_purchases(
 
     `buys_own`: labels for Seller Shipping are bought too. `quote` asks the channel what one order's label costs.
     """
-    rows = load_candidates(store, only=only)
+    rows = load_candidates(store, only=only, closed=rules.closed_own_labels())
     bought = [row for row in rows if _is_bought(row, buys_own=buys_own)]
     due = [row for row in bought if row["obstacle"] is None][:limit]
     cap = max_cost or rules.spending.max_cost_per_run
@@ -105,7 +105,9 @@ def buy_labels(
 ) -> BuyCount:
     """Buy every label that is due, from one source after the other; see `labels/journal.py`."""
     total = BuyCount()
-    chosen = [row for row in load_candidates(store, only=only) if row["obstacle"] is None]
+    chosen = [
+        row for row in load_candidates(store, only=only, closed=rules.closed_own_labels()) if row["obstacle"] is None
+    ]
     chosen = [row for row in chosen if any(vendor.sells(row) for vendor in vendors)][:limit]
     for vendor in vendors:
         left = None if limit is None else sum(vendor.sells(row) for row in chosen)
@@ -140,11 +142,11 @@ def _is_bought(row: sqlite3.Row, *, buys_own: bool) -> bool:
     return row["shipping_type"] == "TIKTOK" or (buys_own and row["shipping_type"] == "SELLER")
 
 
-def list_own_labels(store: Store, report: Report, *, only: Sequence[str] | None, buys_own: bool) -> int:
+def list_own_labels(store: Store, rules: Rules, report: Report, *, only: Sequence[str] | None, buys_own: bool) -> int:
     """Tell which packages wait for a label that the seller brings; return how many."""
     rows = [
         row
-        for row in load_candidates(store, only=only)
+        for row in load_candidates(store, only=only, closed=rules.closed_own_labels())
         if not row["obstacle"] and not _is_bought(row, buys_own=buys_own)
     ]
     step = next_step_for("own_label_needed")

@@ -249,7 +249,9 @@ def shipped_carriers() -> tuple[CarrierRule, ...]:
     """Return the carrier policy of the shipped rules.yaml."""
     small = band_condition("order_total", Band(under=1000, currency="USD"))
     large = band_condition("order_total", Band(at_least=3000, currency="USD"))
+    own = (list_condition("channel", ["tiktok"]), list_condition("shipping_type", ["SELLER"]))
     return (
+        one_choice("labels of one's own on TikTok by UPS", "ups", "ground", own),
         one_choice("small orders by post", "usps", "ground_advantage", (small,)),
         one_choice("California by UPS", "ups", "ground", (list_condition("state", ["CA"]),)),
         one_choice("from 30 dollars by Priority Mail", "usps", "priority_mail", (large,)),

@@ -259,6 +259,23 @@ class Alerts:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnLabels:
+    """Whose labels a channel takes beside those it sells itself: of the carriers in `only` (None: of all), never of `without`."""
+
+    only: frozenset[str] | None = None
+    without: frozenset[str] = frozenset()
+
+    def takes(self, carrier: str) -> bool:
+        """Tell whether the channel takes a label of `carrier` that it did not sell."""
+        return carrier not in self.without and (self.only is None or carrier in self.only)
+
+
+# Since January 2026 TikTok refuses USPS labels that it did not sell, for all US sellers: notice to sellers of 2025-11-14 (to
+# cross-border ones of 2025-10-27), no reversal found by November 2026 (TikTok reference, fact 18 and section 7).
+US_OWN_LABELS: Mapping[str, OwnLabels] = {"tiktok": OwnLabels(without=frozenset({"usps"}))}
+
+
+@dataclass(frozen=True, slots=True)
 class ChannelRules:
     """How hard one channel may be asked, and what it calls the carriers. Rates are requests a second per endpoint."""
 
@@ -268,11 +285,19 @@ class ChannelRules:
     concurrency: int = 8
     ship_batch: int = 20  # packages in one Batch Ship call: its limit is not documented
     carrier_names: Mapping[str, str] = field(default_factory=dict)
+    own_labels_by: OwnLabels = OwnLabels()
 
 
-def shipped_channels() -> dict[str, ChannelRules]:
-    """Return each channel with the display names its forms are known to use."""
-    return {channel: ChannelRules(carrier_names=dict(CARRIER_NAMES[channel])) for channel in CHANNELS}
+def shipped_channels(*, is_us: bool = True) -> dict[str, ChannelRules]:
+    """Return each channel with the display names its forms are known to use, and the labels that it takes.
+
+    `is_us`: the shop sells in the United States.
+    """
+    own = US_OWN_LABELS if is_us else {}
+    return {
+        channel: ChannelRules(carrier_names=dict(CARRIER_NAMES[channel]), own_labels_by=own.get(channel, OwnLabels()))
+        for channel in CHANNELS
+    }
 
 
 def shipped_safety_stock() -> tuple[SafetyRule, ...]:
@@ -381,6 +406,21 @@ class Rules:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "table", RuleTable(self.carriers))
+
+    def takes_own_label(self, channel: str | None, carrier: str) -> bool:
+        """Tell whether `channel` takes a label of `carrier` that it did not sell; an unknown channel may be any."""
+        known = self.channels.get(channel or "tiktok")
+        return known is None or known.own_labels_by.takes(carrier)
+
+    def closed_own_labels(self) -> list[str]:
+        """Return `channel carrier` for every carrier whose own labels a channel does not take."""
+        carriers = set(SERVICE_LEVELS).union(*(rules.carrier_names for rules in self.channels.values()))
+        return [
+            f"{channel} {carrier}"
+            for channel, rules in self.channels.items()
+            for carrier in sorted(carriers)
+            if not rules.own_labels_by.takes(carrier)
+        ]
 
     @property
     def compares_prices(self) -> bool:

@@ -26,6 +26,8 @@ CASE
   WHEN max(coalesce(o.shipping_type, '') NOT IN ('TIKTOK', 'SELLER') AND o.source = 'api') THEN 'unknown_shipping_type'
   WHEN p.allocated_at IS NULL THEN 'not_allocated'
   WHEN max(coalesce(o.address_changed_at, '') >= p.allocated_at) THEN 'address_changed'
+  WHEN max(o.shipping_type = 'SELLER') AND EXISTS (SELECT 1 FROM json_each(?3) c WHERE c.value = p.channel || ' ' || p.carrier)
+    THEN 'carrier_not_taken'
   WHEN EXISTS (SELECT 1 FROM units u JOIN reservations r USING (unit_id)
                WHERE u.package_id = p.package_id AND r.state = 'short') THEN 'short'
   WHEN ?1 AND EXISTS (SELECT 1 FROM quarantine q WHERE q.package_id = p.package_id AND q.resolved_at IS NULL
@@ -52,19 +54,22 @@ LEFT JOIN labels l ON l.package_id = p.package_id AND l.state IN {LIVE}
 """
 
 
-def load_candidates(store: Store, *, only: Sequence[str] | None = None) -> list[sqlite3.Row]:
+def load_candidates(
+    store: Store, *, only: Sequence[str] | None = None, closed: Sequence[str] = ()
+) -> list[sqlite3.Row]:
     """Return packages without a sent or bought label, most urgent first, with `obstacle` where one is not due.
 
     Without `only` just those with a decision, or those of these package ids. A package with an open case whose orders
-    have not changed since is only due when it is named.
+    have not changed since is only due when it is named. `closed` are the carriers whose own labels a channel does not take,
+    each as `channel carrier`: a package that was decided for one must be decided anew.
     """
     where = "coalesce(l.state, 'intent') = 'intent'"
-    values: tuple[object, ...] = (only is None,)
+    values: tuple[object, ...] = (only is None, None, json.dumps(list(closed)))
     if only is None:
         where += " AND p.allocated_at IS NOT NULL AND p.cancelled_at IS NULL"
     else:
         where += " AND p.package_id IN (SELECT value FROM json_each(?2))"
-        values = (False, json.dumps(list(only)))
+        values = (False, json.dumps(list(only)), values[2])
     return store.query(
         f"{_CANDIDATES} WHERE {where} GROUP BY p.package_id ORDER BY ship_by IS NULL, ship_by, p.carrier, p.package_id",
         values,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from tiktok_erp.messages import tr
@@ -338,6 +338,21 @@ def withdraw_refused(store: Store, causes: Sequence[str]) -> list[str]:
     for package_id in ids:
         store.execute("UPDATE packages SET allocated_at = NULL WHERE package_id = ?", (package_id,))
         resolve_cases(store, package_id=package_id, causes=causes)
+    return ids
+
+
+def withdraw_not_taken(store: Store, is_closed: Callable[[str, str], bool]) -> list[str]:
+    """Take back decisions for own labels of carriers that the channel does not take: `is_closed(channel, carrier)`.
+
+    Return the package ids. Call inside a transaction.
+    """
+    rows = store.query(
+        "SELECT DISTINCT p.package_id, o.channel, p.carrier FROM packages p JOIN package_orders po USING (package_id)"
+        " JOIN orders o USING (order_id) WHERE p.allocated_at IS NOT NULL AND p.cancelled_at IS NULL"
+        f" AND o.is_open = 1 AND o.shipping_type = 'SELLER' AND p.carrier IS NOT NULL AND {_NOT_LABELLED}"
+    )
+    ids = [row["package_id"] for row in rows if is_closed(row["channel"], row["carrier"])]
+    store.execute_many("UPDATE packages SET allocated_at = NULL WHERE package_id = ?", [(one,) for one in ids])
     return ids
 
 

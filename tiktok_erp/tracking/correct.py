@@ -53,7 +53,7 @@ def correct_number(
         _settle(store, rules, order_ids)
     count = 0
     for row in load_told_numbers(store, [package_id], wanted):
-        decision = plan_correction(_told_number(row), wanted, utc_now())
+        decision = plan_correction(_told_number(row), wanted, utc_now(), rules)
         if isinstance(decision, tuple):
             is_fault = decision[0] != "already_told"
             _tell(store, report, row, "failed" if is_fault else "skipped", decision)

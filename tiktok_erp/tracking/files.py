@@ -52,6 +52,7 @@ class TrackingFiles:
 
     def __init__(self, store: Store, rules: Rules, report: Report, *, run_id: int | None) -> None:
         self._store = store
+        self._rules = rules
         self._names = rules.channels["tiktok"].carrier_names
         self._report = report
         self._run_id = run_id
@@ -109,7 +110,7 @@ class TrackingFiles:
         split: list[SplitRow] = []
         numbers: list[UntoldNumber] = []
         due = [to_number(entry) for entry in load_due(self._store, only=only)]
-        for number, decision in zip(due, plan_batch(due, utc_now()), strict=True):
+        for number, decision in zip(due, plan_batch(due, utc_now(), self._rules), strict=True):
             if isinstance(decision, NotUploaded) and decision.cause != "split_order":
                 self._not_written(decision)
                 continue

@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from tiktok_erp.messages import tr
+from tiktok_erp.model.own_label import CARRIER_NOT_TAKEN, not_taken
+from tiktok_erp.model.rule import Rules
 from tiktok_erp.model.tracking_number import check
 
 # TikTok reference, section 4.5: how many orders one number may serve, and until when a number may be corrected.
 ORDERS_A_NUMBER = 20
 CORRECTION = timedelta(hours=72)
+_CHANNEL = "tiktok"  # the only one that numbers are sent to
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,7 @@ class NotUploaded:
     is_fault: bool
 
 
-def plan_upload(number: UntoldNumber, now: datetime) -> Upload | NotUploaded:
+def plan_upload(number: UntoldNumber, now: datetime, rules: Rules) -> Upload | NotUploaded:
     """Return the call that tells one number, or why there is none (design, promises 4 and 5)."""
 
     def refuse(cause: str, what: str, next_step: str, *, is_fault: bool = True) -> NotUploaded:
@@ -117,6 +120,8 @@ def plan_upload(number: UntoldNumber, now: datetime) -> Upload | NotUploaded:
             tr("the tracking number {number} is wrong: {reason}", number=number.tracking_number, reason=verdict.detail),
             tr("correct number or carrier in the list and import it again"),
         )
+    if not rules.takes_own_label(_CHANNEL, carrier):
+        return refuse(CARRIER_NOT_TAKEN, not_taken(_CHANNEL, carrier), _other_label())
     is_partial = number.is_split or number.has_cancelled_units
     if is_partial and (not number.unit_ids or None in number.unit_ids):
         return refuse(
@@ -134,9 +139,16 @@ def plan_upload(number: UntoldNumber, now: datetime) -> Upload | NotUploaded:
     )
 
 
-def plan_batch(numbers: Iterable[UntoldNumber], now: datetime) -> list[Upload | NotUploaded]:
+def _other_label() -> str:
+    return tr(
+        "take the label back (`tiktok-erp labels void ID --yes`) and run `tiktok-erp allocate`; or choose TikTok Shipping for the"
+        " order in Seller Center, then run `tiktok-erp sync`"
+    )
+
+
+def plan_batch(numbers: Iterable[UntoldNumber], now: datetime, rules: Rules) -> list[Upload | NotUploaded]:
     """Return a decision for each number, in their order: first each alone, then what only shows when all are seen."""
-    decisions = [plan_upload(number, now) for number in numbers]
+    decisions = [plan_upload(number, now, rules) for number in numbers]
     by_number: dict[str, list[Upload]] = defaultdict(list)
     for decision in decisions:
         if isinstance(decision, Upload):
@@ -224,7 +236,7 @@ class Correction:
     by_package: bool
 
 
-def plan_correction(number: ToldNumber, wanted: str, now: datetime) -> Correction | tuple[str, str, str]:
+def plan_correction(number: ToldNumber, wanted: str, now: datetime, rules: Rules) -> Correction | tuple[str, str, str]:
     """Return the call that corrects a told number, or (cause, what, next step) where the platform would refuse it.
 
     Only Seller Shipping, only shipped and not delivered, once per order, within 72 hours (TikTok reference, section 4.5).
@@ -260,6 +272,8 @@ def plan_correction(number: ToldNumber, wanted: str, now: datetime) -> Correctio
     if not verdict.ok:
         what = tr("the tracking number {number} is wrong: {reason}", number=wanted, reason=verdict.detail)
         return "bad_tracking_number", what, tr("check the number")
+    if not rules.takes_own_label(_CHANNEL, carrier):
+        return CARRIER_NOT_TAKEN, not_taken(_CHANNEL, carrier), tr("check the number")
     if verdict.normalised == number.told_number:
         return "already_told", tr("the channel shows this number already"), tr("nothing to do")
     if number.was_corrected:

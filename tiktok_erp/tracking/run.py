@@ -16,6 +16,7 @@ from tiktok_erp.errors import ChannelRefused, ErpError, Interrupted, OutcomeUnkn
 from tiktok_erp.messages import tr
 from tiktok_erp.model.moment import from_text
 from tiktok_erp.model.outcome import Report
+from tiktok_erp.model.own_label import CARRIER_NOT_TAKEN
 from tiktok_erp.model.rule import Rules
 from tiktok_erp.signals import undisturbed
 from tiktok_erp.store import outbox
@@ -44,6 +45,7 @@ _FINAL = ("order_cancelled", "already_shipped", "told_by_channel")
 CAUSES = (
     "bad_tracking_number",
     "unknown_carrier",
+    CARRIER_NOT_TAKEN,
     "no_provider",
     "no_delivery_option",
     "split_order",
@@ -161,7 +163,7 @@ class TrackingUploader:
             raise self._stop
 
     def _decide(self, only: Sequence[str] | None) -> list[Upload | NotUploaded]:
-        return plan_batch([to_number(row) for row in load_due(self._store, only=only)], utc_now())
+        return plan_batch([to_number(row) for row in load_due(self._store, only=only)], utc_now(), self._rules)
 
     # The queue
 
@@ -171,7 +173,7 @@ class TrackingUploader:
         Return the package and order of each. Carriers that cannot be asked for now are chosen when the call is made.
         """
         rows = self._candidates(only)
-        decisions = plan_batch([to_number(row) for row in rows], utc_now())
+        decisions = plan_batch([to_number(row) for row in rows], utc_now(), self._rules)
         uploads: list[Upload] = []
         down: ErpError | None = None
         try:
@@ -316,7 +318,7 @@ class TrackingUploader:
             for row in load_due(self._store, only=sorted({package_id for package_id, order_id in wanted}))
             if (row["package_id"], row["order_id"]) in wanted and row["outbox_state"] == "intent"
         ]
-        decisions = plan_batch([to_number(row) for row in fresh], utc_now())
+        decisions = plan_batch([to_number(row) for row in fresh], utc_now(), self._rules)
         self._learn_providers(decisions)
         for row, decision in zip(fresh, decisions, strict=True):
             if isinstance(decision, Upload) and row["order_id"] not in told:
