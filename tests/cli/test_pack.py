@@ -84,7 +84,8 @@ def test_what_changed_since_printing_is_a_stop_sign(bench, parcels, change, caus
     scans, summary = scan(bench, row["position"], *items)
     with sqlite3.connect(bench.folder.db) as connection:
         connection.execute(
-            f"UPDATE orders SET base_state = ?, is_open = ?, cancel_requested = 0, address_changed_at = NULL {where}",
+            f"UPDATE orders SET base_state = ?, is_open = ?, cancel_requested = 0, address_changed_at = NULL,"
+            f" address_version = 1 {where}",
             (*old, row["package_id"]),
         )
     assert (scans[0]["verdict"], scans[0]["cause"]) == ("stop", cause)

@@ -37,7 +37,7 @@ def order(**values: Any) -> OrderFacts:
         "shipping_type": "TIKTOK",
         "fulfillment_type": "FULFILLMENT_BY_SELLER",
         "uploaded_at": None,
-        "address_changed_at": None,
+        "is_moved": False,
     }
     return OrderFacts(**(whole | values))
 
@@ -48,7 +48,6 @@ def labelled(**values: Any) -> PackageFacts:
         "label_state": "bought",
         "label_source": "tiktok",
         "has_document": True,
-        "bought_at": NOON,
     }
     return PackageFacts(**(whole | values))
 
@@ -88,8 +87,9 @@ def labelled(**values: Any) -> PackageFacts:
         (labelled(is_being_voided=True), ("stop", "label_voided")),
         (labelled(barcode="contradiction"), ("stop", "barcode_contradiction")),
         (labelled(quarantine_cause="other_tracking_number"), ("stop", "other_tracking_number")),
-        (labelled(orders=(order(address_changed_at=NOON + HOUR),)), ("stop", "address_changed")),
-        (labelled(orders=(order(address_changed_at=NOON - HOUR),)), ("print", "")),
+        (labelled(orders=(order(is_moved=True),)), ("stop", "address_changed")),
+        (labelled(address_check="contradiction"), ("stop", "other_address")),
+        (labelled(address_check="match"), ("print", "")),
     ],
     ids=str,
 )

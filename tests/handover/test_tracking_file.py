@@ -28,7 +28,9 @@ def labelled(tmp_path_factory, simulated):
                 " SELECT 'P000999', channel, planned_at, 'usps', because, allocated_at FROM packages WHERE package_id = ?",
                 (split["package_id"],),
             )
-            connection.execute("INSERT INTO package_orders VALUES ('P000999', ?, NULL, NULL)", (split["order_id"],))
+            connection.execute(
+                "INSERT INTO package_orders (package_id, order_id) VALUES ('P000999', ?)", (split["order_id"],)
+            )
             connection.execute("UPDATE units SET package_id = 'P000999' WHERE unit_id = ?", (split["unit_id"],))
             connection.commit()
         shop.write_tracking_list()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from tiktok_erp.errors import SettingsError
+from tiktok_erp.model.fingerprint import quote_fingerprint
 from tiktok_erp.model.money import Money
 from tiktok_erp.model.rule import Box, Rules, ShipFrom, Shop
 from tiktok_erp.model.shipment import Quote, Shipment, Unshippable
@@ -44,8 +45,24 @@ def store(tmp_path: Path) -> Iterator[Store]:
         yield opened
 
 
-def held(store: Store, *, at_most: timedelta = timedelta(hours=1)) -> Quote | None:
-    return load_quote(store, "P1", "easypost", "usps", "ground_advantage", at_most=at_most, now=utc_now())
+def parcel(store: Store) -> str:
+    """Return the fingerprint of what would be quoted now."""
+    shipment = load_shipments(store, ["P1"], RULES)["P1"]
+    assert isinstance(shipment, Shipment)
+    return quote_fingerprint(shipment)
+
+
+def held(store: Store, *, at_most: timedelta = timedelta(hours=1), now: datetime | None = None) -> Quote | None:
+    return load_quote(
+        store,
+        "P1",
+        "easypost",
+        "usps",
+        "ground_advantage",
+        made_for=parcel(store),
+        at_most=at_most,
+        now=now or utc_now(),
+    )
 
 
 def test_a_package_becomes_a_shipment_with_the_box_as_its_size(store: Store) -> None:
@@ -108,23 +125,38 @@ def test_a_country_is_told_as_its_code_or_not_at_all(
     assert (shipment.to.country if isinstance(shipment, Shipment) else None) == told
 
 
-def test_a_quote_holds_until_weight_or_address_change_or_it_is_old(store: Store) -> None:
+@pytest.mark.parametrize(
+    ("change", "back"),
+    [
+        ("UPDATE packages SET weight_g = 500", "UPDATE packages SET weight_g = 120"),
+        ("UPDATE packages SET box = 'carton'", "UPDATE packages SET box = 'mailer'"),
+        ("UPDATE packages SET ship_from = 'east'", "UPDATE packages SET ship_from = NULL"),
+        ("UPDATE packages SET signature = 'adult'", "UPDATE packages SET signature = NULL"),
+        ("UPDATE recipients SET street1 = '2 Elm St'", "UPDATE recipients SET street1 = '1 Elm St'"),
+        ("UPDATE recipients SET name = 'Bob Lee'", "UPDATE recipients SET name = 'Ann Lee'"),
+    ],
+)
+def test_a_quote_holds_for_the_parcel_that_it_was_made_for(store: Store, change: str, back: str) -> None:
     with store.transaction():
-        save_quotes(store, "P1", "easypost", [QUOTE], weight_g=120)
+        save_quotes(store, "P1", "easypost", [QUOTE], weight_g=120, made_for=parcel(store))
     assert held(store) == QUOTE
+    store.execute(change)
+    assert held(store) is None
+    store.execute(back)
+    assert held(store) == QUOTE
+
+
+def test_a_quote_is_not_taken_for_young_by_a_clock_that_was_set_back(store: Store) -> None:
+    with store.transaction():
+        save_quotes(store, "P1", "easypost", [QUOTE], weight_g=120, made_for=parcel(store))
     assert held(store, at_most=timedelta(hours=-1)) is None
-    store.execute("UPDATE packages SET weight_g = 500")
-    assert held(store) is None
-    store.execute("UPDATE packages SET weight_g = 120")
-    later = datetime.now(UTC) + timedelta(seconds=5)
-    store.execute("UPDATE orders SET address_changed_at = ?", (later.strftime("%Y-%m-%dT%H:%M:%SZ"),))
-    assert held(store) is None
+    assert held(store, now=utc_now() - timedelta(hours=1)) is None
 
 
 def test_new_quotes_replace_the_old_ones(store: Store) -> None:
     other = Quote("ups", "ground", Money(690, "USD"), None, "shp_2/rate_9")
     with store.transaction():
-        save_quotes(store, "P1", "easypost", [QUOTE], weight_g=120)
-        save_quotes(store, "P1", "easypost", [other, other], weight_g=120)
+        save_quotes(store, "P1", "easypost", [QUOTE], weight_g=120, made_for=parcel(store))
+        save_quotes(store, "P1", "easypost", [other, other], weight_g=120, made_for=parcel(store))
     assert held(store) is None
     assert store.scalar("SELECT count(*) FROM quotes") == 1

@@ -44,6 +44,7 @@ from tiktok_erp.model.rule import Pickup, Rules
 from tiktok_erp.model.shipment import Quote
 from tiktok_erp.store.combining import absorb, load_half_short, load_unlabelled_orders, save_wait, separate, split_off
 from tiktok_erp.store.database import Store, utc_now
+from tiktok_erp.store.identity import find_outdated, save_decided_for
 from tiktok_erp.store.labels import REFUSALS
 from tiktok_erp.store.live import load_sessions
 from tiktok_erp.store.packages import (
@@ -78,6 +79,8 @@ OVERRIDABLE = (
     "held_by_rule",
 )
 _QUOTES_AT_ONCE = 8
+# What was combined or changed while prices were asked is asked about once more, and once more: then it waits for the next run.
+_ROUNDS_OF_PRICES = 3
 
 
 def is_ours(cause: str) -> bool:
@@ -99,10 +102,14 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Offers:
-    """What a label source would ask for a package."""
+    """What a label source would ask for a package.
+
+    `made_for` is the fingerprint of the parcel that it was asked about; empty where a quote cannot be bought by its id.
+    """
 
     source: str
     quotes: Sequence[Quote]
+    made_for: str = ""
 
 
 # Returns what the label source offers for a package; None where it cannot be asked. Raises ErpError. Runs in threads.
@@ -132,9 +139,17 @@ class _Made:
     units: Sequence[sqlite3.Row]
 
 
+@dataclass(frozen=True, slots=True)
+class _Prices:
+    """What was asked of label sources before the transaction, by package: about which parcel, and the answers."""
+
+    asked: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
+    offers: Mapping[str, Offers] = field(default_factory=dict)
+
+
 @dataclass(slots=True)
 class _Batch:
-    """Everything one run decides, told at its end."""
+    """Everything one run decides, told at its end. `to_ask` are those whose prices were asked for another parcel, or not."""
 
     decided: list[_Made] = field(default_factory=list)
     failures: list[tuple[NotAllocated, bool]] = field(default_factory=list)
@@ -142,6 +157,8 @@ class _Batch:
     absorbed: list[tuple[str, str]] = field(default_factory=list)  # package, survivor
     split: list[tuple[str, str]] = field(default_factory=list)  # package, the one with what is short
     moved: int = 0
+    outdated: int = 0
+    to_ask: list[str] = field(default_factory=list)
     fields: dict[str, dict[str, object]] = field(default_factory=dict)
 
 
@@ -161,18 +178,55 @@ def allocate(
     `no_wait` lets packages go that may still get company. `ask_prices` is used where rules compare prices. A dry run does
     the same and takes it back.
     """
-    count = AllocateCount()
-    offers = _fetch_offers(store, rules, report, only, ask_prices) if ask_prices is not None else {}
-    batch = _Batch()
+    count, batch = AllocateCount(), _Batch()
+    pending = only
+    for _round in range(_ROUNDS_OF_PRICES):
+        prices = _fetch_prices(store, rules, report, pending, ask_prices) if ask_prices is not None else None
+        batch.to_ask = []
+        _allocate(store, rules, batch, count, pending, prices, run_id=run_id, dry_run=dry_run, no_wait=no_wait)
+        if dry_run or not batch.to_ask:
+            break
+        pending = batch.to_ask
+    if report.wants_fields and not dry_run:
+        batch.fields = _fields(store, batch)
+    for package_id in batch.to_ask:
+        text = tr("{package}: its prices have to be asked again, for what it is now", package=package_id)
+        batch.skipped.append((package_id, "changed_meanwhile", text))
+    count.absorbed = len(batch.absorbed)
+    count.saved = _saved(batch, rules)
+    _tell(report, batch, count, dry_run=dry_run)
+    return count
+
+
+def _fields(store: Store, batch: _Batch) -> dict[str, dict[str, object]]:
+    known = [made.decision.package_id for made in batch.decided] + [entry[0] for entry in batch.absorbed]
+    return {key: dict(row) for key, row in load_view(store, known).items()}
+
+
+def _allocate(
+    store: Store,
+    rules: Rules,
+    batch: _Batch,
+    count: AllocateCount,
+    only: Sequence[str] | None,
+    prices: _Prices | None,
+    *,
+    run_id: int | None,
+    dry_run: bool,
+    no_wait: bool,
+) -> None:
+    """Decide in one transaction, by `prices` only where they were asked for exactly what a package is now."""
     with store.transaction(keep=not dry_run):
         now = utc_now()
-        batch.moved = len(withdraw_allocations(store))
+        batch.moved += len(withdraw_allocations(store))
+        batch.outdated += len(withdraw_allocations(store, find_outdated(store, rules)))
         withdraw_refused(store, REFUSALS)
         withdraw_not_taken(store, lambda channel, carrier: not rules.takes_own_label(channel, carrier))
         if rules.split == "allow":
             _split(store, only, batch, now, run_id)
         plan = _regroup(store, rules, only, batch, now, run_id)
         pickups = {pickup.carrier: pickup for pickup in rules.pickups}
+        before = len(batch.decided)
         for row, units, known in _load(store, rules, only):
             _decide(
                 store,
@@ -183,18 +237,14 @@ def allocate(
                 units,
                 known,
                 now,
-                offers=offers.get(row["package_id"]),
+                prices=prices,
                 plan=None if no_wait else plan,
                 pickups=pickups,
                 run_id=run_id,
             )
-        count.absorbed = len(batch.absorbed)
-        count.saved = _saved(batch, rules)
-        if report.wants_fields:
-            told = [made.decision.package_id for made in batch.decided] + [entry[0] for entry in batch.absorbed]
-            batch.fields = {key: dict(row) for key, row in load_view(store, told).items()}
-    _tell(report, batch, count, dry_run=dry_run)
-    return count
+        save_decided_for(store, [made.decision.package_id for made in batch.decided[before:]], rules)
+        if dry_run:
+            batch.fields = _fields(store, batch)
 
 
 def surroundings(store: Store, rules: Rules, rows: Iterable[sqlite3.Row]) -> Surroundings:
@@ -234,7 +284,7 @@ def _decide(
     known: Surroundings,
     now: datetime,
     *,
-    offers: Offers | None,
+    prices: _Prices | None,
     plan: CombinePlan | None,
     pickups: Mapping[str, Pickup],
     run_id: int | None,
@@ -255,8 +305,16 @@ def _decide(
         return
     address, content = address_of(row), content_of(row, units, rules)
     parcel = parcel_of(row, units, content, address, now, known)
-    prices = None if offers is None else _prices(offers)
-    decision = decide(parcel, row, address, content, rules, prices=prices)
+    offers = None
+    if prices is not None:
+        offers = prices.offers.get(package_id)
+        if prices.asked.get(package_id) != _asked_about(parcel, address, content) and _asks(
+            row, address, parcel, rules
+        ):
+            batch.to_ask.append(package_id)
+            return
+    told = None if offers is None else _prices(offers)
+    decision = decide(parcel, row, address, content, rules, prices=told)
     if isinstance(decision, NotAllocated):
         is_new = open_case(
             store,
@@ -297,11 +355,9 @@ def _decide(
             return
     _save(store, decision, content, rules, now)
     forget_quotes(store, package_id)
-    extras = decision.extras
-    is_as_quoted = not (extras.signature or extras.ship_from or extras.box)
-    if offers is not None and is_as_quoted and parcel.weight_g is not None and row["shipping_type"] != "TIKTOK":
-        # The next purchase may buy exactly this quote.
-        save_quotes(store, package_id, offers.source, offers.quotes, weight_g=parcel.weight_g)
+    if offers is not None and offers.made_for and parcel.weight_g is not None:
+        # The next purchase may buy exactly this quote, if what it buys is what was quoted.
+        save_quotes(store, package_id, offers.source, offers.quotes, weight_g=parcel.weight_g, made_for=offers.made_for)
     batch.decided.append(_Made(decision, parcel, units))
     count.allocated += 1
 
@@ -514,18 +570,26 @@ def _alone(made: _Made, order_id: str, rules: Rules) -> Parcel:
 # Prices
 
 
-def _fetch_offers(
-    store: Store, rules: Rules, report: Report, only: Sequence[str] | None, ask: AskPrices
-) -> dict[str, Offers]:
+def _asks(row: sqlite3.Row, address: Address, parcel: Parcel, rules: Rules) -> bool:
+    """Tell whether prices have to be asked for before this package can be decided."""
+    return rules.compares_prices and address_fault(row, address, rules) is None and _compares(parcel, rules)
+
+
+def _asked_about(parcel: Parcel, address: Address, content: Content) -> tuple[object, ...]:
+    """Return all that a price depends on: two of them are equal while the answer to one holds for the other."""
+    return parcel.order_ids, parcel.skus, parcel.weight_g, parcel.shipping_type, address, content
+
+
+def _fetch_prices(store: Store, rules: Rules, report: Report, only: Sequence[str] | None, ask: AskPrices) -> _Prices:
     """Ask the label sources for the packages whose rule compares prices. Before the transaction: it is no place to wait."""
     if not rules.compares_prices:
-        return {}
+        return _Prices()
     now = utc_now()
     asked: list[Asked] = []
     for row, units, known in _load(store, rules, only):
         address, content = address_of(row), content_of(row, units, rules)
         parcel = parcel_of(row, units, content, address, now, known)
-        if address_fault(row, address, rules) is None and _compares(parcel, rules):
+        if _asks(row, address, parcel, rules):
             asked.append(Asked(row["package_id"], parcel.order_ids, row["shipping_type"], parcel, address, content))
     told: dict[str, Offers] = {}
     silent: Counter[str] = Counter()
@@ -545,7 +609,8 @@ def _fetch_offers(
                 told[entry.package_id] = found
     for what, packages in sorted(silent.items()):
         report.warn(tr("{count} packages: no price was told ({reason}); `rates` is used", count=packages, reason=what))
-    return told
+    about = {entry.package_id: _asked_about(entry.parcel, entry.address, entry.content) for entry in asked}
+    return _Prices(about, told)
 
 
 def _prices(offers: Offers) -> Prices:
@@ -590,6 +655,8 @@ def _tell(report: Report, batch: _Batch, count: AllocateCount, *, dry_run: bool)
     notes = Counter(note for made in batch.decided for note in made.decision.notes)
     for note, packages in sorted(notes.items()):
         report.warn(tr("{count} packages: {note}", count=packages, note=note))
+    if batch.outdated:
+        report.warn(tr("{count} packages were decided anew because what is in them changed", count=batch.outdated))
     if batch.moved:
         report.warn(tr("{count} packages were decided anew because their address changed", count=batch.moved))
     for failure, is_new in batch.failures:

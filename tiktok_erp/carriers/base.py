@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from tiktok_erp.model.money import Money
-from tiktok_erp.model.shipment import Quote, Shipment
+from tiktok_erp.model.shipment import PostalAddress, Quote, Shipment
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,8 @@ SOURCES: Mapping[str, Capabilities] = {
 class BoughtLabel:
     """A label that was paid for. `url` leads to its document, whose `format` is `pdf`, `png` or `zpl`.
 
-    `refund` is the source's word about taking it back; empty when nobody asked for that.
+    `refund` is the source's word about taking it back; empty when nobody asked for that. `to` is the address that it says
+    is on the label; None where it does not say.
     """
 
     shipment_id: str
@@ -51,6 +52,7 @@ class BoughtLabel:
     refund: str = ""
     request_id: str = ""
     is_test: bool = False
+    to: PostalAddress | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from tiktok_erp.model.carrier import carrier_code
 from tiktok_erp.model.money import Money, parse_amount
 from tiktok_erp.model.secret import Secret
 from tiktok_erp.model.shipment import PostalAddress, Quote, Shipment, latin
-from tiktok_erp.transport.client import HttpAnswer, HttpClient, require_safe_url
+from tiktok_erp.transport.client import HttpAnswer, HttpClient, require_safe_url, require_told_url
 from tiktok_erp.transport.pace import Pace
 from tiktok_erp.transport.retry import RetryPolicy, parse_retry_after, with_retries
 
@@ -61,6 +61,7 @@ _MM_AN_INCH = 25.4
 _TEST_KEY = "EZTK"
 _SIGNATURES = {"standard": "SIGNATURE", "adult": "ADULT_SIGNATURE"}
 _DOCUMENT_TRIES = 3
+_MOST_DAYS = 365  # a longer transit is no estimate
 _RETRIES = RetryPolicy()
 
 
@@ -131,7 +132,11 @@ class EasyPost:
     def read(self, quote_id: str, *, subject: str) -> BoughtLabel | None:
         """Return what is bought of this shipment; None while nothing is."""
         path = f"/shipments/{_split(quote_id)[0]}"
-        return read_label(self._read("GET", path, endpoint="read", subject=subject))
+        shipment = self._read("GET", path, endpoint="read", subject=subject)
+        label = read_label(shipment)
+        if label is None and (shipment.get("postage_label") or shipment.get("selected_rate")):
+            raise _in_doubt(subject)  # bought, it seems, and without a number nobody knows as what
+        return label
 
     def download(self, label: BoughtLabel, *, subject: str) -> bytes:
         """Return the document. One that is not a PDF yet is converted by EasyPost first."""
@@ -239,8 +244,10 @@ class EasyPost:
         )
         request_id = answer.headers.get("x-ep-request-uuid", "")
         try:
-            found = json.loads(answer.body)
-        except ValueError:
+            # Half a character cannot be stored, nor shown: it becomes a question mark.
+            text = json.dumps(json.loads(answer.body), ensure_ascii=False)
+            found = json.loads(text.encode("utf-8", "replace"))
+        except (ValueError, RecursionError):
             found = None
         if answer.status < 300 and isinstance(found, dict):
             return found, request_id
@@ -253,7 +260,7 @@ class EasyPost:
         """Return a file. It lies on a host of its own, which gets no key."""
         if not url:
             raise _no_document(subject)
-        require_safe_url(url, "EASYPOST_API_URL")
+        require_told_url(url, api_url=self._url, subject=subject)
 
         def attempt() -> bytes:
             answer = self._http.send("GET", url, subject=subject)
@@ -275,7 +282,7 @@ def read_quotes(shipment: Mapping[str, Any]) -> tuple[Quote, ...]:
     found = []
     for rate in _objects(shipment.get("rates")):
         cost = _money(rate.get("rate"), rate.get("currency"))
-        if cost is None or not rate.get("id") or not shipment.get("id"):
+        if cost is None or cost.minor < 0 or not rate.get("id") or not shipment.get("id"):
             continue
         carrier, level = service_words(str(rate.get("carrier") or ""), str(rate.get("service") or ""))
         found.append(Quote(carrier, level, cost, _days(rate), f"{shipment['id']}/{rate['id']}"))
@@ -308,7 +315,15 @@ def read_label(shipment: Mapping[str, Any], request_id: str = "") -> BoughtLabel
         refund=str(shipment.get("refund_status") or ""),
         request_id=request_id,
         is_test=shipment.get("mode") == "test",
+        to=_read_address(shipment.get("to_address")),
     )
+
+
+def _read_address(found: object) -> PostalAddress | None:
+    """Return an address as EasyPost tells it, which may be the one that it verified; None where it tells none."""
+    told = {name: text for name, text in _object(found).items() if isinstance(text, str)}
+    names = ("name", "company", "street1", "street2", "city", "state", "zip", "country", "phone")
+    return PostalAddress(**{name: told.get(name, "") for name in names}) if told else None
 
 
 def read_form(found: Mapping[str, Any]) -> ScanForm | None:
@@ -470,7 +485,7 @@ def _message(message: Mapping[str, Any]) -> str:
 def _days(rate: Mapping[str, Any]) -> int | None:
     for name in ("delivery_days", "est_delivery_days"):
         value = rate.get(name)
-        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_DAYS:
             return value
     return None
 

@@ -62,7 +62,7 @@ from tiktok_erp.messages import tr
 from tiktok_erp.model.credentials import TikTokCredentials, TokenPair
 from tiktok_erp.model.money import Money
 from tiktok_erp.model.secret import Secret
-from tiktok_erp.transport.client import HttpAnswer, HttpClient, require_safe_url
+from tiktok_erp.transport.client import HttpAnswer, HttpClient, require_safe_url, require_told_url
 from tiktok_erp.transport.pace import Pace
 from tiktok_erp.transport.retry import RetryPolicy, parse_retry_after, with_retries
 
@@ -465,7 +465,7 @@ class TikTokShop:
 
         Raises LabelFileError when the address has expired, ChannelDown when the host does not deliver.
         """
-        url = require_safe_url(document.url, "doc_url")
+        url = require_told_url(document.url, api_url=self._api_url, subject=subject)
 
         def attempt() -> HttpAnswer:
             answer = self._http.send("GET", url, subject=subject)

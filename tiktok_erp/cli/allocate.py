@@ -139,6 +139,7 @@ def _ask_own(session: Session) -> AskPrices:
 
     def ask(asked: Asked) -> Offers | None:
         from tiktok_erp.allocation.run import Offers
+        from tiktok_erp.model.fingerprint import quote_fingerprint
         from tiktok_erp.model.shipment import Shipment, ship_fault
 
         to = recipient_address(asked.address)
@@ -147,6 +148,6 @@ def _ask_own(session: Session) -> AskPrices:
         box = asked.content.box
         size = (box.length_mm, box.width_mm, box.height_mm) if box is not None else (None, None, None)
         shipment = Shipment(asked.package_id, postal_address(sender), to, asked.parcel.weight_g or 0, *size)
-        return Offers(source.name, source.quotes(shipment))
+        return Offers(source.name, source.quotes(shipment), quote_fingerprint(shipment))
 
     return ask

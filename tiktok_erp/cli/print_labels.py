@@ -395,6 +395,7 @@ def _show_pulls(session: Session) -> None:
         "order_cancelled": tr("cancelled"),
         "cancel_requested": tr("buyer asks to cancel"),
         "address_changed": tr("address changed"),
+        "other_address": tr("another address on the label"),
     }
     print_table(
         session.out,

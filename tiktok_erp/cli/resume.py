@@ -165,9 +165,7 @@ def _tell(session: Session, count: ResumeCount, labels: int, told: int) -> None:
 
     rules = session.rules()
     left = {
-        "to_buy": sum(
-            row["obstacle"] is None for row in load_candidates(session.store, closed=rules.closed_own_labels())
-        ),
+        "to_buy": sum(row["obstacle"] is None for row in load_candidates(session.store, rules=rules)),
         "to_print": len(load_to_print(session.store)),
         "to_tell": sum(
             isinstance(plan_upload(to_number(row), utc_now(), rules), Upload) for row in load_due(session.store)

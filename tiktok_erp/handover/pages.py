@@ -117,6 +117,7 @@ def advice(step: str, why: str) -> str:
         "barcode_contradiction": tr("the label's barcode says another number: do not use it"),
         "other_tracking_number": tr("the platform shows another number than the label: compare both"),
         "address_changed": tr("the address changed after the label was bought: do not send"),
+        "other_address": tr("the label leads to another address than the order's: do not send"),
         "packed_but_cancelled": tr("cancelled although packed: take the parcel out"),
         "packed_but_cancel_requested": tr("the buyer asks to cancel although it is packed: take the parcel out"),
     }

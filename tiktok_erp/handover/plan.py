@@ -42,7 +42,7 @@ class OrderFacts:
     shipping_type: str | None
     fulfillment_type: str | None
     uploaded_at: datetime | None
-    address_changed_at: datetime | None
+    is_moved: bool  # its address is another one than that of the label
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +63,9 @@ class PackageFacts:
     has_document: bool = False
     is_printed: bool = False
     is_being_voided: bool = False
-    bought_at: datetime | None = None
     barcode: str | None = None
     is_taken: bool = True  # the channel takes an own label of the carrier that was decided on
+    address_check: str | None = None
 
 
 def plan_step(facts: PackageFacts, now: datetime) -> tuple[str, str]:
@@ -103,9 +103,10 @@ def _with_label(facts: PackageFacts, obstacle: str) -> tuple[str, str]:
         return STOP, facts.quarantine_cause
     if obstacle in ("order_cancelled", "cancel_requested", "unknown_status"):
         return STOP, obstacle
-    changed = [order.address_changed_at for order in facts.orders if order.address_changed_at is not None]
-    if facts.bought_at is not None and any(at > facts.bought_at for at in changed):
+    if any(order.is_moved for order in facts.orders):
         return STOP, "address_changed"
+    if facts.address_check == "contradiction":
+        return STOP, "other_address"
     return (PRINT if facts.has_document and not facts.is_printed else PACK), ""
 
 

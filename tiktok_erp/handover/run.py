@@ -194,7 +194,7 @@ def _work(row: sqlite3.Row, units: Sequence[sqlite3.Row], slip: sqlite3.Row, now
             shipping_type=entry["shipping"],
             fulfillment_type=entry["fulfillment"],
             uploaded_at=_moment(entry["uploaded_at"]),
-            address_changed_at=_moment(entry["address_changed_at"]),
+            is_moved=bool(entry["is_moved"]),
         )
         for entry in entries
     )
@@ -232,7 +232,7 @@ def _facts(row: sqlite3.Row, orders: tuple[OrderFacts, ...], rules: Rules) -> Pa
         has_document=row["sha256"] is not None,
         is_printed=row["printed_at"] is not None,
         is_being_voided=row["void_sent_at"] is not None,
-        bought_at=_moment(row["bought_at"]),
+        address_check=row["address_check"],
         barcode=row["barcode"],
         is_taken=row["carrier"] is None or rules.takes_own_label("tiktok", row["carrier"]),
     )

@@ -476,6 +476,7 @@ def _pull_rows(sheet: _Sheet, words: _Words, pulls: Sequence[PulledPackage]) -> 
         "order_cancelled": words.order_cancelled,
         "cancel_requested": words.cancel_requested,
         "address_changed": words.address_changed,
+        "other_address": words.address_changed,
     }
     for pull in pulls:
         text = f"{pull.position or pull.package_id}   {causes.get(pull.cause, pull.cause)}   {pull.items}"

@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from tiktok_erp.errors import ChannelRefused
-from tiktok_erp.labels.journal import Bought, HeldDocument, Task
+from tiktok_erp.errors import ChannelDown, ChannelRefused
+from tiktok_erp.labels.journal import SILENT_MEANS_DOWN, Bought, HeldDocument, Task
 from tiktok_erp.messages import tr
+from tiktok_erp.model.fingerprint import quote_fingerprint
 from tiktok_erp.model.rule import Rules
 from tiktok_erp.model.shipment import Quote, Unshippable
 from tiktok_erp.store.database import Store, utc_now
@@ -67,6 +68,7 @@ class OwnLabels:
                 self.name,
                 row["carrier"] or "",
                 row["service_level"] or "",
+                made_for=quote_fingerprint(shipment),
                 at_most=_QUOTE_HOLDS,
                 now=utc_now(),
             ),
@@ -102,8 +104,15 @@ class OwnLabels:
 
     def keep_quotes(self, task: Task, quotes: Sequence[Quote]) -> None:
         """Keep all that was offered: the next run buys from the same shipment."""
-        if task.kept_quote is None and task.weight_g is not None:
-            save_quotes(self._store, task.package_id, self.name, quotes, weight_g=task.weight_g)
+        if task.kept_quote is None and task.shipment is not None:
+            save_quotes(
+                self._store,
+                task.package_id,
+                self.name,
+                quotes,
+                weight_g=task.shipment.weight_g,
+                made_for=quote_fingerprint(task.shipment),
+            )
 
     def find_earlier(self, task: Task) -> Bought | None:
         """Ask once more for a shipment that a purchase was sent for before another is made (worker thread)."""
@@ -127,10 +136,23 @@ class OwnLabels:
             return HeldDocument(self._source.download(task.label, subject=task.package_id), task.label.tracking_number)
 
     def look(self, rows: Mapping[str, sqlite3.Row]) -> Mapping[str, Bought | None]:
-        """Read each stored shipment; a purchase without one never left."""
+        """Read each stored shipment; a purchase without one never left.
+
+        One that the source shows no readable answer for stays in doubt; several in a row say that the source is down.
+        """
         found: dict[str, Bought | None] = {}
+        silent = 0
         for package_id, row in rows.items():
-            label = self._source.read(row["quote_id"], subject=package_id) if row["quote_id"] else None
+            try:
+                label = self._source.read(row["quote_id"], subject=package_id) if row["quote_id"] else None
+            except ChannelRefused:
+                continue
+            except ChannelDown:
+                silent += 1
+                if silent == SILENT_MEANS_DOWN:
+                    raise
+                continue
+            silent = 0
             found[package_id] = None if label is None else _answer(label)
         return found
 

@@ -39,6 +39,7 @@ from tiktok_erp.model.rule import Rules
 from tiktok_erp.model.shipment import Quote, Shipment
 from tiktok_erp.signals import undisturbed
 from tiktok_erp.store.database import Store, utc_now
+from tiktok_erp.store.identity import load_fingerprints, purchase_fingerprint
 from tiktok_erp.store.label_files import LabelFiles
 from tiktok_erp.store.labels import (
     REFUSALS,
@@ -50,6 +51,7 @@ from tiktok_erp.store.labels import (
     load_twins,
     load_unsettled,
     mark_sent,
+    revive_sent,
     save_document,
     save_left_out,
     save_purchase,
@@ -62,8 +64,11 @@ from tiktok_erp.store.labels import (
 from tiktok_erp.store.orders import without_recipient
 from tiktok_erp.store.packages import load_choice, load_fallbacks, load_order_ids, package_outcome
 from tiktok_erp.store.quarantine import open_case, resolve_cases
+from tiktok_erp.store.shipments import check_label_address
 
 ORDERS_A_CHECK = 50
+# One answer that nobody can read is one package's case; so many in a row, and none between, say that the source is down.
+SILENT_MEANS_DOWN = 3
 # Documents that are still being made wait in threads of their own, so that they do not hold up purchases.
 _WAITING_DOCUMENTS = 4
 
@@ -71,7 +76,11 @@ _WAITING_DOCUMENTS = 4
 CAUSES = (
     *("address_refused", "no_service", "refused", "order_state", "wrong_shipping_path", "label_file", "on_hold"),
     *("no_address", "address_letters", "unknown_weight", "label_too_dear", "split_and_combined"),
+    *("label_url", "other_address", "channel_down", "outcome_unknown"),
 )
+
+# Obstacles after which the same package is decided, and a label bought for it, again.
+_DECIDED_AGAIN = ("address_changed", "decision_outdated", "not_allocated")
 
 ReadBack = Callable[[Sequence[str]], Collection[str]]
 
@@ -103,7 +112,7 @@ class Task:
     """One package to buy a label for. `line_item_ids` is empty for whole orders.
 
     `kept_quote` is one that still holds; `earlier_quote_id` one that a purchase was sent for before, and did not happen as
-    far as could be told.
+    far as could be told. `made_for` is the fingerprint of what is bought, once it is intended.
     """
 
     package_id: str
@@ -119,6 +128,7 @@ class Task:
     kept_quote: Quote | None = None
     earlier_quote_id: str | None = None
     label: BoughtLabel | None = None
+    made_for: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +244,8 @@ class LabelBuyer:
         self._waiting: set[str] = set()
         self._flight = _Flight()
         self._to_confirm: dict[str, Task] = {}
+        self._silent: list[tuple[Task, ErpError]] = []
+        self._silent_in_a_row = 0
         self._stop: ErpError | None = None
         self._interrupted = False
         self._total = 0
@@ -278,6 +290,9 @@ class LabelBuyer:
             except ErpError as error:
                 self._stop = self._stop or error
             self._drain(pool)
+        if self._stop is None:
+            for task, failure in self._silent:
+                self._fail(task, failure)
         self._confirm()
         if self.count.overridden:
             self._report.warn(
@@ -349,15 +364,14 @@ class LabelBuyer:
 
     def _buy_due(self, pool: ThreadPoolExecutor, only: Sequence[str] | None, limit: int | None) -> int:
         """Buy what is due and return how many packages were chosen."""
-        closed = self._rules.closed_own_labels()
-        due = [row for row in load_candidates(self._store, only=only, closed=closed) if self._vendor.sells(row)]
+        candidates = load_candidates(self._store, only=only, rules=self._rules)
+        due = [row for row in candidates if self._vendor.sells(row)]
         ready = [row for row in due if row["obstacle"] is None]
         for row in due:
             if row["obstacle"] is not None:
                 if row["label_state"] == "intent":
-                    # Left by a run that was killed; it would keep `allocate` from parting orders that were combined.
                     with self._store.transaction():
-                        drop_intent(self._store, row["package_id"])
+                        self._give_up(row)
                 self._skip(row["package_id"], row["obstacle"])
         if limit is not None:
             ready = ready[:limit]
@@ -368,6 +382,15 @@ class LabelBuyer:
             self._buy_chunk(pool, ready[start : start + ORDERS_A_CHECK])
         return len(ready)
 
+    def _give_up(self, row: sqlite3.Row) -> None:
+        """Drop an intent that is not to be bought now: it would keep `allocate` from parting orders that were combined.
+
+        One that was sent before, without an answer, stays where its package is bought for anew: its quote's id tells
+        what to ask the source first.
+        """
+        if row["quote_id"] is None or row["obstacle"] not in _DECIDED_AGAIN:
+            drop_intent(self._store, row["package_id"])
+
     def _buy_chunk(self, pool: ThreadPoolExecutor, rows: Sequence[sqlite3.Row]) -> None:
         """Read these orders again, seconds before the money is spent, and buy what is still due."""
         ids = [row["package_id"] for row in rows]
@@ -375,16 +398,16 @@ class LabelBuyer:
         # What is bought is what is in the package now: once there is an intent, no order joins it or leaves it.
         with self._store.transaction():
             tasks = self._due_tasks(ids, set(told))
-            intend(self._store, [task.package_id for task in tasks], source=self._vendor.name, run_id=self._run_id)
+            now = load_fingerprints(self._store, [task.package_id for task in tasks], self._rules)
+            tasks = [replace(task, made_for=_purchase_of(task, now)) for task in tasks]
+            made_for = {task.package_id: task.made_for for task in tasks}
+            intend(self._store, made_for, source=self._vendor.name, run_id=self._run_id)
         for task in tasks:
             if not self._begin(pool, task):
                 return
 
     def _due_tasks(self, ids: Sequence[str], told: Collection[str]) -> list[Task]:
-        fresh = {
-            row["package_id"]: row
-            for row in load_candidates(self._store, only=ids, closed=self._rules.closed_own_labels())
-        }
+        fresh = {row["package_id"]: row for row in load_candidates(self._store, only=ids, rules=self._rules)}
         tasks = []
         for package_id in ids:
             row = fresh.get(package_id)
@@ -418,18 +441,35 @@ class LabelBuyer:
         return self._send(pool, task, None)
 
     def _send(self, pool: ThreadPoolExecutor, task: Task, quote: Quote | None) -> bool:
-        """Write that the purchase leaves, and let it leave; False when a cap forbids that."""
+        """Write that the purchase leaves, and let it leave; False when a cap forbids that.
+
+        Whatever changed since the task was made is seen here, in the transaction that says so: then nothing leaves.
+        """
         cap = self._cap_reached(quote)
         if cap is not None:
             self.count.cap = cap
             return False
+        obstacle: str | None = None
+        is_ours = False
         with undisturbed():
             with self._store.transaction():
-                if quote is not None:
-                    save_quote(self._store, task.package_id, quote)
-                is_ours = mark_sent(self._store, task.package_id, self._run_id)
+                rows = load_candidates(self._store, only=[task.package_id], rules=self._rules)
+                now = load_fingerprints(self._store, [task.package_id], self._rules)
+                if rows:
+                    obstacle = rows[0]["obstacle"]
+                    if obstacle is None and _purchase_of(_choice(task, rows[0]), now) != task.made_for:
+                        obstacle = "decision_outdated"
+                    if obstacle is not None:
+                        self._give_up(rows[0])
+                    else:
+                        if quote is not None:
+                            save_quote(self._store, task.package_id, quote)
+                        is_ours = mark_sent(self._store, task.package_id, self._run_id, made_for=task.made_for)
             if is_ours:
                 self._flight.purchases[pool.submit(self._vendor.purchase, task, quote)] = task
+        if obstacle is not None:
+            self._total -= 1
+            self._skip(task.package_id, obstacle)
         return True
 
     def _quote(self, task: Task) -> Bought | tuple[Quote, ...]:
@@ -490,13 +530,24 @@ class LabelBuyer:
         except ChannelRefused as refusal:
             self._refuse(task, refusal)
             return
+        except (NotSent, ChannelThrottled) as error:
+            self._total -= 1
+            self._stop = self._stop or error
+            return
+        except ChannelDown as error:
+            self._silent.append((task, error))
+            self._silent_in_a_row += 1
+            if self._silent_in_a_row >= SILENT_MEANS_DOWN:
+                self._stop = self._stop or error
+            return
         except ErpError as error:
             self._total -= 1
             self._stop = self._stop or error
             return
+        self._silent_in_a_row = 0
         if isinstance(found, Bought):
             with self._store.transaction():
-                mark_sent(self._store, task.package_id, self._run_id)
+                revive_sent(self._store, task.package_id, self._run_id)
             self._land_bought(pool, task, found)
             return
         with self._store.transaction():
@@ -630,8 +681,11 @@ class LabelBuyer:
 
     def _keep(self, task: Task, document: HeldDocument, inspection: LabelInspection) -> None:
         sha256 = self._files.keep(document.data)
-        self._save_document(task, document, inspection, sha256)
+        address_check = self._save_document(task, document, inspection, sha256)
         self._to_confirm[task.package_id] = task
+        if address_check == "contradiction":
+            self._fail(task, _other_address(task))
+            return
         if inspection.verdict == "contradiction":
             self._fail(task, _contradiction(task))
             return
@@ -652,8 +706,11 @@ class LabelBuyer:
 
     def _save_document(
         self, task: Task, document: HeldDocument | None, inspection: LabelInspection | None, sha256: str | None
-    ) -> None:
+    ) -> str | None:
+        """Write that the label is held, and return what its own address says beside ours."""
+        to = task.label.to if task.label is not None else None
         with self._store.transaction():
+            address_check = check_label_address(self._store, task.package_id, to) if to is not None else None
             save_document(
                 self._store,
                 task.package_id,
@@ -663,9 +720,11 @@ class LabelBuyer:
                 barcode=inspection.verdict if inspection is not None else None,
                 is_told=self._vendor.tells_channel,
                 at=utc_now(),
+                address_check=address_check,
             )
             if document is not None:
                 resolve_cases(self._store, package_id=task.package_id, causes=CAUSES)
+        return address_check
 
     def _confirm(self) -> None:
         """Read the orders of this run back: their numbers, states and stock follow from what the channel now says."""
@@ -758,6 +817,18 @@ class LabelBuyer:
         )
 
 
+def _purchase_of(task: Task, now: Mapping[str, str]) -> str:
+    """Return the fingerprint of this purchase as the store has its package now."""
+    return purchase_fingerprint(now.get(task.package_id, ""), task.carrier, task.service_level)
+
+
+def _choice(task: Task, row: sqlite3.Row) -> Task:
+    """The same purchase by the decision of `row`; the channel's own labels take no carrier and no service."""
+    if not task.carrier:
+        return task
+    return replace(task, carrier=row["carrier"] or "", service_level=row["service_level"] or "")
+
+
 def _known(row: sqlite3.Row) -> Task:
     """What can be told of a candidate that no source can make a purchase of."""
     return Task(row["package_id"], row["order_id"], row["channel_order_id"], (), row["weight_g"], None)
@@ -801,6 +872,18 @@ def _same_label(task: Task, others: Sequence[str]) -> ErpError:
         subject=task.channel_order_id,
         next_step=tr("look in Seller Center which orders this parcel has: they leave together, under one label"),
         cause="same_label",
+    )
+
+
+def _other_address(task: Task) -> ErpError:
+    return LabelFileError(
+        tr("its label leads to another address than the order has now; it is not printed"),
+        subject=task.channel_order_id,
+        next_step=tr(
+            "run `tiktok-erp labels void {package}`, then `tiktok-erp allocate` and `tiktok-erp print-labels`",
+            package=task.package_id,
+        ),
+        cause="other_address",
     )
 
 

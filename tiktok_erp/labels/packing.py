@@ -131,6 +131,7 @@ class PackingTable:
             ("order_cancelled", row["is_cancelled"], tr("the order was cancelled: put it aside")),
             ("cancel_requested", row["cancel_requested"], tr("the buyer asks to cancel: put it aside")),
             ("address_changed", row["is_moved"], tr("the address changed since the label: put it aside")),
+            ("other_address", row["is_elsewhere"], tr("the label leads to another address: put it aside")),
             ("voided", row["is_voided"], tr("this label was taken back: throw it away")),
             ("unknown_status", row["is_unknown"], tr("look at the order in Seller Center")),
             (

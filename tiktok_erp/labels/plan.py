@@ -149,6 +149,8 @@ def next_step_for(obstacle: str) -> str:
         "on_hold": tr("wait for the hold to end, then run this again"),
         "short": tr("restock, then run `tiktok-erp reserve-stock`"),
         "address_changed": tr("run `tiktok-erp allocate`"),
+        "decision_outdated": tr("run `tiktok-erp allocate`: it changed since it was decided"),
+        "other_address": tr("look at `tiktok-erp quarantine`"),
         "not_allocated": tr("run `tiktok-erp allocate`"),
         "carrier_not_taken": tr("run `tiktok-erp allocate`"),
         "own_label_needed": tr(
@@ -164,3 +166,16 @@ def next_step_for(obstacle: str) -> str:
         "fulfilled_by_channel": tr("look in Seller Center who ships this order"),
     }
     return steps.get(obstacle, tr("run `tiktok-erp sync`"))
+
+
+def step_of_moved(package_id: str, source: str) -> str:
+    """Return what a person does about a label whose order goes to another address since it was bought."""
+    if source in ("tiktok", "channel"):
+        return tr(
+            "ask in Seller Center where the parcel goes; if this label is right, `tiktok-erp labels reprint {package}` prints it",
+            package=package_id,
+        )
+    return tr(
+        "run `tiktok-erp labels void {package}`, then `tiktok-erp allocate` and `tiktok-erp print-labels`",
+        package=package_id,
+    )

@@ -23,8 +23,15 @@ from tiktok_erp.labels.lists import (
     write_manifests,
     write_packages,
 )
-from tiktok_erp.labels.plan import next_step_for, plan_print_order, plan_runs, position_text, read_position
-from tiktok_erp.labels.spool import JOB_SIZE, Spool, SpoolCount, batch_file, batches_folder
+from tiktok_erp.labels.plan import (
+    next_step_for,
+    plan_print_order,
+    plan_runs,
+    position_text,
+    read_position,
+    step_of_moved,
+)
+from tiktok_erp.labels.spool import JOB_SIZE, Spool, SpoolCount, batch_file, batches_folder, why_held_back
 from tiktok_erp.messages import tr
 from tiktok_erp.model.moment import from_text
 from tiktok_erp.model.outcome import Outcome, Report
@@ -170,7 +177,7 @@ def resume_from(
                 count.add(spool.count)
         return count
     rows = load_job_labels(store, batch_id, place, int(batch["last"]))
-    good = [row for row in rows if not row["is_cancelled"] and not row["cancel_requested"]]
+    good = [row for row in rows if why_held_back(row) is None]
     count.held_back = len(rows) - len(good)
     pages = label_pages(batch_file(store, batch).parent, good)
     count.files = _copy_labels(batch_file(store, batch), options, [pages], report) if pages else ()
@@ -341,17 +348,7 @@ def _collect(
         rows = []
         held_back = []
         for row in load_to_print(store, only=only):
-            cause = (
-                "barcode_contradiction"
-                if row["barcode"] == "contradiction"
-                else row["stop"]
-                if row["stop"]
-                else "order_cancelled"
-                if row["is_cancelled"]
-                else "cancel_requested"
-                if row["cancel_requested"]
-                else None
-            )
+            cause = row["stop"] or why_held_back(row)
             if cause is None:
                 rows.append(row)
             else:
@@ -368,8 +365,10 @@ def _collect(
         )
     for row, cause in held_back:
         count.held_back += 1
-        if row["stop"] or cause == "barcode_contradiction":
+        if row["stop"] or cause in ("barcode_contradiction", "other_address"):
             step = tr("look at `tiktok-erp quarantine`")
+        elif cause == "address_changed":
+            step = step_of_moved(row["package_id"], row["source"])
         elif cause == "order_cancelled" and row["orders_left"]:
             step = tr(
                 "the other orders of this parcel still have to leave: `tiktok-erp labels reprint {package}` prints its label;"

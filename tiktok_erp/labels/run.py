@@ -50,7 +50,7 @@ def plan_purchases(
 
     `buys_own`: labels for Seller Shipping are bought too. `quote` asks the channel what one order's label costs.
     """
-    rows = load_candidates(store, only=only, closed=rules.closed_own_labels())
+    rows = load_candidates(store, only=only, rules=rules)
     bought = [row for row in rows if _is_bought(row, buys_own=buys_own)]
     due = [row for row in bought if row["obstacle"] is None][:limit]
     cap = max_cost or rules.spending.max_cost_per_run
@@ -105,9 +105,7 @@ def buy_labels(
 ) -> BuyCount:
     """Buy every label that is due, from one source after the other; see `labels/journal.py`."""
     total = BuyCount()
-    chosen = [
-        row for row in load_candidates(store, only=only, closed=rules.closed_own_labels()) if row["obstacle"] is None
-    ]
+    chosen = [row for row in load_candidates(store, only=only, rules=rules) if row["obstacle"] is None]
     chosen = [row for row in chosen if any(vendor.sells(row) for vendor in vendors)][:limit]
     for vendor in vendors:
         left = None if limit is None else sum(vendor.sells(row) for row in chosen)
@@ -146,7 +144,7 @@ def list_own_labels(store: Store, rules: Rules, report: Report, *, only: Sequenc
     """Tell which packages wait for a label that the seller brings; return how many."""
     rows = [
         row
-        for row in load_candidates(store, only=only, closed=rules.closed_own_labels())
+        for row in load_candidates(store, only=only, rules=rules)
         if not row["obstacle"] and not _is_bought(row, buys_own=buys_own)
     ]
     step = next_step_for("own_label_needed")

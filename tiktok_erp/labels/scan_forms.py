@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from tiktok_erp.carriers.base import SOURCES, Capabilities, LabelSource, ScanForm
 from tiktok_erp.errors import ChannelDown, ChannelRefused, ErpError, LabelFileError, OutcomeUnknown
-from tiktok_erp.labels.plan import FormKey, next_step_for, plan_forms
+from tiktok_erp.labels.plan import FormKey, next_step_for, plan_forms, step_of_moved
 from tiktok_erp.messages import tr
 from tiktok_erp.model.moment import from_text
 from tiktok_erp.model.outcome import Outcome, Report
@@ -137,6 +137,8 @@ class FormMaker:
             "voided": tr("nothing to do: the label is being taken back"),
             "scanned": tr("nothing to do: the carrier has it"),
             "barcode_contradiction": tr("look at `tiktok-erp quarantine`"),
+            "other_address": tr("look at `tiktok-erp quarantine`"),
+            "address_changed": step_of_moved(package_id, "easypost"),
         }
         step = steps.get(cause) or next_step_for(cause)
         self._report.item(Outcome("package", {"package_id": package_id}, "skipped", cause=cause, next_step=step))

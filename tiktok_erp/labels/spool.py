@@ -15,7 +15,7 @@ from pathlib import Path
 from tiktok_erp.errors import ErpError, LabelFileError, OutcomeUnknown, PrinterError
 from tiktok_erp.labels.lists import label_pages
 from tiktok_erp.labels.paper import MEDIA, take_pages
-from tiktok_erp.labels.plan import next_step_for, position_text
+from tiktok_erp.labels.plan import next_step_for, position_text, step_of_moved
 from tiktok_erp.messages import tr
 from tiktok_erp.model.outcome import Outcome, Report
 from tiktok_erp.printers.base import JobState, Printer, open_printer
@@ -140,7 +140,7 @@ class Spool:
     def _send(self, printer: Printer, jobs: list[sqlite3.Row]) -> None:
         job = jobs.pop(0)
         rows = load_job_labels(self._store, job["batch_id"], job["first"], job["last"])
-        good = [row for row in rows if not row["is_cancelled"] and not row["cancel_requested"]]
+        good = [row for row in rows if why_held_back(row) is None]
         left_out = [int(row["label_id"]) for row in rows if row not in good]
         with self._store.transaction():
             if not take_job(self._store, job["job_id"], printer.name, self._run_id):
@@ -272,9 +272,23 @@ class Spool:
     def _tell_left_out(self, rows: Sequence[sqlite3.Row]) -> None:
         for row in rows:
             self.count.held_back += 1
-            cause = "order_cancelled" if row["is_cancelled"] else "cancel_requested"
+            cause = why_held_back(row) or ""
             ids = {"package_id": row["package_id"]}
-            self._report.item(Outcome("package", ids, "skipped", cause=cause, next_step=next_step_for(cause)))
+            is_moved = cause == "address_changed"
+            step = step_of_moved(row["package_id"], row["source"]) if is_moved else next_step_for(cause)
+            self._report.item(Outcome("package", ids, "skipped", cause=cause, next_step=step))
+
+
+def why_held_back(row: sqlite3.Row) -> str | None:
+    """Return why a held label must not go on paper by itself, None where nothing forbids it."""
+    reasons = (
+        ("barcode_contradiction", row["barcode"] == "contradiction"),
+        ("other_address", row["address_check"] == "contradiction"),
+        ("order_cancelled", row["is_cancelled"]),
+        ("cancel_requested", row["cancel_requested"]),
+        ("address_changed", row["is_moved"]),
+    )
+    return next((cause for cause, holds in reasons if holds), None)
 
 
 def open_printers(names: Sequence[str], store: Store) -> list[Printer]:

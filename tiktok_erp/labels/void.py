@@ -20,6 +20,7 @@ from tiktok_erp.model.outcome import Report
 from tiktok_erp.store.database import Store, utc_now
 from tiktok_erp.store.labels import drop_intent, end_void, load_live, mark_void_sent, save_void
 from tiktok_erp.store.packages import load_view, package_outcome
+from tiktok_erp.store.quarantine import resolve_cases
 from tiktok_erp.store.scan_forms import find_form_of
 from tiktok_erp.store.shipments import forget_quotes
 
@@ -151,6 +152,7 @@ def _void(store: Store, source: Callable[[str], LabelSource], label: sqlite3.Row
     with store.transaction():
         save_void(store, package_id, status)
         forget_quotes(store, package_id)
+        resolve_cases(store, package_id=package_id, causes=["other_address"])
     return None
 
 

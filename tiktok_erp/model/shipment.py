@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import dataclass, field
 
 from tiktok_erp.messages import tr
 from tiktok_erp.model.money import Money
+from tiktok_erp.model.parcel import country_code
+from tiktok_erp.model.us_states import state_code
 
+_ZIP = re.compile(r"(\d{5})(?:-?\d{4})?$")
+_TERRITORIES = frozenset({"PR", "VI", "GU", "AS", "MP", "FM", "MH", "PW"})
 # What people type and label printers have no letter for; everything else that is not Latin is refused.
 _PLAIN_LETTERS = str.maketrans(
     {"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": "-", "ß": "ss", "ø": "o", "Ø": "O"}
@@ -71,6 +76,45 @@ class Unshippable:
     cause: str
     what: str
     next_step: str
+
+
+def compare_addresses(ours: PostalAddress, theirs: PostalAddress) -> str:
+    """Return `contradiction`, `match` or `unreadable`: whether a label's own address, `theirs`, is the one it was wanted for.
+
+    Sources write addresses in other letters, with abbreviations and ZIP+4; only another country, state, five-digit ZIP
+    or house number that both sides say readably is a contradiction. A part that is masked says nothing.
+    """
+    pairs = (
+        (_country_word(ours.country), _country_word(theirs.country)),
+        (state_code(ours.state), state_code(theirs.state)),
+        (_zip5(ours.zip), _zip5(theirs.zip)),
+    )
+    known = [(mine, other) for mine, other in pairs if mine and other]
+    if any(mine != other for mine, other in known):
+        return "contradiction"
+    mine, other = _numbers(ours), _numbers(theirs)
+    if mine and other and mine[0] not in other and other[0] not in mine:
+        return "contradiction"
+    return "match" if known or (mine and other) else "unreadable"
+
+
+def _country_word(text: str) -> str | None:
+    """Territories are told as countries and as states of the United States; both are the same place."""
+    code = country_code(text) if "*" not in text else None
+    return "US" if code is not None and state_code(code) and code in _TERRITORIES else code
+
+
+def _zip5(text: str) -> str | None:
+    match = _ZIP.match(text.strip())
+    return match[1] if match is not None else None
+
+
+def _numbers(address: PostalAddress) -> list[str]:
+    """Return the numbers in the street lines, in order, as they are sent: `37-12` and `3712` are one."""
+    text = " ".join(latin(line) or "" for line in (address.street1, address.street2))
+    if "*" in text:
+        return []
+    return [number.lstrip("0") for number in re.findall(r"\d+", re.sub(r"(?<=\d)-(?=\d)", "", text))]
 
 
 def latin(text: str) -> str | None:

@@ -13,7 +13,7 @@ from tiktok_erp.store.packages import free_package_ids
 
 _COLUMNS = """
 SELECT p.package_id, p.allocated_at, p.planned_at, o.order_id, o.channel, o.base_state, o.held_until, o.cancel_requested,
-  o.address_changed_at, o.auto_combine_group_id, o.buyer_id, o.shipping_type, o.fulfillment_type, o.delivery_option_id,
+  o.auto_combine_group_id, o.buyer_id, o.shipping_type, o.fulfillment_type, o.delivery_option_id,
   o.channel_warehouse_id, o.currency, o.paid_at, o.placed_at, o.ship_by, po.channel_package_id,
   r.name, r.street1, r.street2, r.city, r.state, r.zip, r.country, r.full_address, r.is_masked,
   EXISTS (SELECT 1 FROM holds h WHERE h.order_id = o.order_id) AS is_held_by_seller,

@@ -17,7 +17,7 @@ _WORK = """
 SELECT p.package_id, p.carrier, p.service_level, p.cancelled_at, p.wait_until, p.allocated_at, p.print_note, p.hold_because,
   p.scanned_at, p.delivered_at, k.packed_at,
   l.label_id, l.state AS label_state, l.source AS label_source, l.tracking_number, l.carrier AS label_carrier,
-  l.service_level AS label_service, l.sha256, l.pages, l.printed_at, l.batch_id, l.position, l.void_sent_at, l.bought_at, l.barcode,
+  l.service_level AS label_service, l.sha256, l.pages, l.printed_at, l.batch_id, l.position, l.void_sent_at, l.barcode, l.address_check,
   (SELECT q.cause FROM quarantine q WHERE q.package_id = p.package_id AND q.resolved_at IS NULL ORDER BY q.case_id LIMIT 1) AS quarantine_cause,
   (SELECT q.next_step FROM quarantine q WHERE q.package_id = p.package_id AND q.resolved_at IS NULL ORDER BY q.case_id LIMIT 1) AS quarantine_step,
   EXISTS (SELECT 1 FROM units u JOIN reservations r USING (unit_id) WHERE u.package_id = p.package_id AND r.state = 'short') AS is_short,
@@ -25,7 +25,7 @@ SELECT p.package_id, p.carrier, p.service_level, p.cancelled_at, p.wait_until, p
   json_group_array(json_object('order_id', o.order_id, 'number', o.channel_order_id, 'state', o.base_state, 'status', o.status,
     'held_until', o.held_until, 'asks', o.cancel_requested, 'shipping', o.shipping_type, 'fulfillment', o.fulfillment_type,
     'uploaded_at', po.uploaded_at, 'group', o.auto_combine_group_id, 'ship_by', o.ship_by, 'source', o.ship_by_source,
-    'address_changed_at', o.address_changed_at, 'is_open', o.is_open)) AS orders
+    'is_moved', o.address_version > po.label_address_version, 'is_open', o.is_open)) AS orders
 FROM packages p
 JOIN package_orders po USING (package_id)
 JOIN orders o USING (order_id)
@@ -107,7 +107,7 @@ def load_states(store: Store, package_ids: Sequence[str]) -> dict[str, sqlite3.R
     rows = store.query(
         "SELECT p.package_id, k.packed_at, l.label_id, l.state AS label_state, l.printed_at, l.sha256, l.tracking_number,"
         " p.merged_into, max(o.base_state = 'cancelled') OR p.cancelled_at IS NOT NULL AS is_cancelled,"
-        " max(o.cancel_requested) AS asks, max(coalesce(o.address_changed_at, '')) AS address_changed_at, l.bought_at,"
+        " max(o.cancel_requested) AS asks,"
         " group_concat(o.status, ' ') AS statuses FROM json_each(?) j JOIN packages p ON p.package_id = j.value"
         " JOIN package_orders po ON po.package_id = p.package_id JOIN orders o USING (order_id)"
         " LEFT JOIN labels l ON l.package_id = p.package_id AND l.state IN ('intent', 'sent', 'unknown', 'bought')"

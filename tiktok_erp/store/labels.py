@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from tiktok_erp.model.moment import to_text
 from tiktok_erp.model.money import Money
+from tiktok_erp.model.rule import Rules
 from tiktok_erp.model.shipment import Quote
 from tiktok_erp.store.database import Store, utc_now
+from tiktok_erp.store.identity import LIVE, find_outdated, save_label_addresses
 
-LIVE = "('intent', 'sent', 'unknown', 'bought')"
 # Why an allocated package without a label is not bought now; the first that holds. NULL: it is due.
 _OBSTACLE = """
 CASE
@@ -25,7 +26,8 @@ CASE
   WHEN max(coalesce(o.fulfillment_type, '') NOT IN ('', 'FULFILLMENT_BY_SELLER')) THEN 'fulfilled_by_channel'
   WHEN max(coalesce(o.shipping_type, '') NOT IN ('TIKTOK', 'SELLER') AND o.source = 'api') THEN 'unknown_shipping_type'
   WHEN p.allocated_at IS NULL THEN 'not_allocated'
-  WHEN max(coalesce(o.address_changed_at, '') >= p.allocated_at) THEN 'address_changed'
+  WHEN max(o.address_version <> po.decided_address_version) THEN 'address_changed'
+  WHEN p.package_id IN (SELECT value FROM json_each(?2)) THEN 'decision_outdated'
   WHEN max(o.shipping_type = 'SELLER') AND EXISTS (SELECT 1 FROM json_each(?3) c WHERE c.value = p.channel || ' ' || p.carrier)
     THEN 'carrier_not_taken'
   WHEN EXISTS (SELECT 1 FROM units u JOIN reservations r USING (unit_id)
@@ -55,21 +57,23 @@ LEFT JOIN labels l ON l.package_id = p.package_id AND l.state IN {LIVE}
 
 
 def load_candidates(
-    store: Store, *, only: Sequence[str] | None = None, closed: Sequence[str] = ()
+    store: Store, *, only: Sequence[str] | None = None, rules: Rules | None = None
 ) -> list[sqlite3.Row]:
     """Return packages without a sent or bought label, most urgent first, with `obstacle` where one is not due.
 
     Without `only` just those with a decision, or those of these package ids. A package with an open case whose orders
-    have not changed since is only due when it is named. `closed` are the carriers whose own labels a channel does not take,
-    each as `channel carrier`: a package that was decided for one must be decided anew.
+    have not changed since is only due when it is named. With `rules` the decisions are compared with what the packages
+    are now, and with the carriers whose own labels a channel does not take; whoever spends money says them.
     """
+    outdated = find_outdated(store, rules, only) if rules is not None else []
     where = "coalesce(l.state, 'intent') = 'intent'"
-    values: tuple[object, ...] = (only is None, None, json.dumps(list(closed)))
+    closed = list(rules.closed_own_labels()) if rules is not None else []
+    values: tuple[object, ...] = (only is None, json.dumps(outdated), json.dumps(closed))
     if only is None:
         where += " AND p.allocated_at IS NOT NULL AND p.cancelled_at IS NULL"
     else:
-        where += " AND p.package_id IN (SELECT value FROM json_each(?2))"
-        values = (False, json.dumps(list(only)), values[2])
+        where += " AND p.package_id IN (SELECT value FROM json_each(?4))"
+        values = (*values, json.dumps(list(only)))
     return store.query(
         f"{_CANDIDATES} WHERE {where} GROUP BY p.package_id ORDER BY ship_by IS NULL, ship_by, p.carrier, p.package_id",
         values,
@@ -89,24 +93,40 @@ def save_refused_choice(store: Store, package_id: str, carrier: str, service_lev
     )
 
 
-def intend(store: Store, package_ids: Iterable[str], *, source: str, run_id: int | None) -> None:
-    """Write a purchase intent for each package that has none. Call inside a transaction, before anything is sent."""
+def intend(store: Store, made_for: Mapping[str, str | None], *, source: str, run_id: int | None) -> None:
+    """Write a purchase intent for each package that has none. Call inside a transaction, before anything is sent.
+
+    `made_for` holds by package the fingerprint of what is to be bought.
+    """
     now = to_text(utc_now())
-    ids = list(package_ids)
-    # An intent that was never sent is used again, whichever source it was meant for.
+    # An intent that was never sent is used again, whichever source and whatever parcel it was meant for.
     store.execute_many(
-        "UPDATE labels SET source = ? WHERE package_id = ? AND state = 'intent'",
-        [(source, package_id) for package_id in ids],
+        "UPDATE labels SET source = ?, made_for = ? WHERE package_id = ? AND state = 'intent'",
+        [(source, what, package_id) for package_id, what in made_for.items()],
     )
     store.execute_many(
-        "INSERT INTO labels (package_id, state, source, intent_at, run_id) SELECT ?, 'intent', ?, ?, ? WHERE NOT EXISTS"
-        f" (SELECT 1 FROM labels l WHERE l.package_id = ?1 AND l.state IN {LIVE})",
-        [(package_id, source, now, run_id) for package_id in ids],
+        "INSERT INTO labels (package_id, state, source, intent_at, run_id, made_for) SELECT ?, 'intent', ?, ?, ?, ?"
+        f" WHERE NOT EXISTS (SELECT 1 FROM labels l WHERE l.package_id = ?1 AND l.state IN {LIVE})",
+        [(package_id, source, now, run_id, what) for package_id, what in made_for.items()],
     )
 
 
-def mark_sent(store: Store, package_id: str, run_id: int | None) -> bool:
-    """Turn the intent of a package into `sent`; False when there is none (somebody else took it)."""
+def mark_sent(store: Store, package_id: str, run_id: int | None, *, made_for: str | None) -> bool:
+    """Turn the intent of a package into `sent`. Call inside a transaction that is committed before anything is sent.
+
+    False when there is no intent (somebody else took it), or when it was for something else than `made_for`.
+    """
+    changed = store.execute(
+        "UPDATE labels SET state = 'sent', sent_at = ?, run_id = ? WHERE package_id = ? AND state = 'intent' AND made_for IS ?",
+        (to_text(utc_now()), run_id, package_id, made_for),
+    )
+    if changed:
+        save_label_addresses(store, package_id)
+    return changed == 1
+
+
+def revive_sent(store: Store, package_id: str, run_id: int | None) -> bool:
+    """Turn an intent whose earlier purchase happened after all into `sent`: it is for what it was sent for then."""
     return (
         store.execute(
             "UPDATE labels SET state = 'sent', sent_at = ?, run_id = ? WHERE package_id = ? AND state = 'intent'",
@@ -184,15 +204,17 @@ def save_document(
     barcode: str | None,
     is_told: bool,
     at: datetime,
+    address_check: str | None = None,
 ) -> None:
     """Write that a bought label's document is safe (or, with no sha256, lost). Call inside a transaction.
 
-    `is_told`: the channel sold it, so that it knows the tracking number.
+    `is_told`: the channel sold it, so that it knows the tracking number. `address_check`: whether the address that the
+    source says is on it is the order's; None where it does not say.
     """
     store.execute(
         "UPDATE labels SET state = 'bought', tracking_number = coalesce(?, tracking_number), sha256 = ?, pages = ?,"
-        " barcode = ?, bought_at = ? WHERE package_id = ? AND state IN ('sent', 'unknown')",
-        (tracking_number, sha256, pages, barcode, to_text(at), package_id),
+        " barcode = ?, address_check = ?, bought_at = ? WHERE package_id = ? AND state IN ('sent', 'unknown')",
+        (tracking_number, sha256, pages, barcode, address_check, to_text(at), package_id),
     )
     if is_told:
         store.execute(
@@ -229,6 +251,13 @@ def save_own_label(
         "INSERT INTO labels (package_id, state, source, carrier, tracking_number, sha256, pages, barcode, intent_at,"
         " bought_at, run_id) VALUES (?, 'bought', 'file', ?, ?, ?, ?, ?, ?, ?, ?)",
         (package_id, carrier, tracking_number, sha256, pages, barcode, now, now, run_id),
+    )
+    # It was bought for what the list said that was made of the decision; without one, for what the order says now.
+    store.execute(
+        "UPDATE package_orders SET label_address_version = CASE WHEN (SELECT p.allocated_at FROM packages p"
+        " WHERE p.package_id = package_orders.package_id) IS NOT NULL THEN decided_address_version ELSE"
+        " (SELECT o.address_version FROM orders o WHERE o.order_id = package_orders.order_id) END WHERE package_id = ?",
+        (package_id,),
     )
     if carrier is not None:
         # The level that the rule chose belongs to the rule's carrier.

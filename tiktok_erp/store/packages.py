@@ -14,6 +14,7 @@ from tiktok_erp.model.moment import to_text
 from tiktok_erp.model.order_change import OrderChange, Shipment
 from tiktok_erp.model.outcome import Outcome
 from tiktok_erp.store.database import Store
+from tiktok_erp.store.identity import save_label_addresses
 from tiktok_erp.store.quarantine import open_case, resolve_cases
 
 # Said beside a narrower state, or the index of live labels is not used and every statement reads all labels.
@@ -156,6 +157,7 @@ def _adopt_number(store: Store, shipment: Shipment, at: str) -> None:
             " VALUES (?, 'bought', 'channel', ?, ?, ?, ?, ?)",
             (shipment.package_id, carrier, shipment.tracking_number, shipment.channel_package_id, at, at),
         )
+        save_label_addresses(store, shipment.package_id)
 
 
 def _cancel_if_empty(store: Store, package_id: str, at: str) -> None:
@@ -193,7 +195,6 @@ SELECT p.package_id, p.channel, p.planned_at, p.carrier, p.service_level, p.beca
   min(o.buyer_id) AS buyer_id, min(coalesce(o.placed_at, o.first_seen_at)) AS placed_at,
   min(o.delivery_option) AS delivery_option, min(o.channel_warehouse_id) AS warehouse, min(o.ship_by) AS ship_by,
   CASE WHEN count(*) = 1 THEN max(o.weight_g) END AS order_weight_g,
-  max(o.address_changed_at) AS address_changed_at,
   (SELECT json_group_array(v.cause) FROM overrides v WHERE v.order_id = min(o.order_id)
      AND NOT EXISTS (SELECT 1 FROM package_orders x WHERE x.package_id = p.package_id
        AND NOT EXISTS (SELECT 1 FROM overrides w WHERE w.order_id = x.order_id AND w.cause = v.cause))) AS overrides,
@@ -272,7 +273,7 @@ def load_refused_choices(store: Store) -> dict[str, frozenset[tuple[str, str]]]:
     for row in store.iterate(
         "SELECT package_id, carrier, service_level FROM labels WHERE state = 'refused' AND carrier IS NOT NULL"
         " AND service_level IS NOT NULL AND coalesce(error_code, '') NOT IN"
-        " ('shipped_elsewhere', 'order_cancelled', 'bought_elsewhere')"
+        " ('shipped_elsewhere', 'order_cancelled', 'bought_elsewhere', 'dropped')"
     ):
         refused[row[0]].add((row[1], row[2]))
     return {package_id: frozenset(choices) for package_id, choices in refused.items()}
@@ -306,8 +307,8 @@ def withdraw_allocations(store: Store, package_ids: Sequence[str] | None = None)
     """
     if package_ids is None:
         which = (
-            "EXISTS (SELECT 1 FROM package_orders po JOIN orders o USING (order_id)"
-            " WHERE po.package_id = p.package_id AND o.address_changed_at >= p.allocated_at)"
+            "p.package_id IN (SELECT po.package_id FROM orders o CROSS JOIN package_orders po ON po.order_id = o.order_id"
+            " WHERE o.is_open = 1 AND o.address_version <> po.decided_address_version)"
         )
         values: tuple[str, ...] = ()
     else:
@@ -331,6 +332,7 @@ def withdraw_refused(store: Store, causes: Sequence[str]) -> list[str]:
     """
     rows = store.query(
         "SELECT DISTINCT p.package_id FROM labels l JOIN packages p USING (package_id) WHERE l.state = 'refused'"
+        " AND coalesce(l.error_code, '') <> 'dropped'"
         " AND l.carrier = p.carrier AND l.service_level = p.service_level AND p.fallbacks <> '[]'"
         f" AND p.allocated_at IS NOT NULL AND p.cancelled_at IS NULL AND {_NOT_LABELLED}"
     )

@@ -16,7 +16,8 @@ def find_scanned(store: Store, codes: Sequence[str]) -> list[sqlite3.Row]:
     return store.query(
         "SELECT p.package_id, p.cancelled_at IS NOT NULL OR max(o.base_state = 'cancelled') AS is_cancelled,"
         " max(o.cancel_requested) AS cancel_requested,"
-        " max(coalesce(o.address_changed_at, '') >= coalesce(l.bought_at, '9')) AS is_moved,"
+        " max(l.label_id IS NOT NULL AND o.address_version > po.label_address_version) AS is_moved,"
+        " l.address_check = 'contradiction' AS is_elsewhere,"
         " max(o.base_state = 'unknown') AS is_unknown, l.batch_id, l.position, l.label_id IS NOT NULL AS has_label,"
         " l.void_sent_at IS NOT NULL AS is_voided, (SELECT packed_at FROM packings k WHERE k.package_id = p.package_id) AS packed_at"
         " FROM packages p JOIN package_orders po USING (package_id) JOIN orders o USING (order_id)"

@@ -16,6 +16,9 @@ _IN_A_JOB = (
     " AND j.state <> 'done')"
 )
 
+# The label was bought for another address than its orders have now.
+_IS_MOVED = "max(o.address_version > po.label_address_version)"
+
 # What is wrong with the parcel itself: the label is not put on anything before somebody has looked.
 _STOPS = "q.cause IN ('left_out', 'other_tracking_number', 'same_label')"
 
@@ -31,7 +34,7 @@ def load_to_print(store: Store, *, only: Sequence[str] | None = None) -> list[sq
         values = (json.dumps(list(only)),)  # type: ignore[assignment]
     return store.query(
         "SELECT l.*, max(o.base_state = 'cancelled') AS is_cancelled, max(o.cancel_requested) AS cancel_requested,"
-        " sum(o.base_state <> 'cancelled') AS orders_left,"
+        f" sum(o.base_state <> 'cancelled') AS orders_left, {_IS_MOVED} AS is_moved,"
         f" (SELECT min(q.cause) FROM quarantine q WHERE q.package_id = l.package_id AND q.resolved_at IS NULL AND {_STOPS}) AS stop"
         " FROM labels l JOIN package_orders po USING (package_id) JOIN orders o USING (order_id)"
         " WHERE l.state = 'bought' AND l.sha256 IS NOT NULL AND l.printed_at IS NULL AND l.void_sent_at IS NULL"
@@ -121,8 +124,8 @@ def load_jobs(store: Store, *states: str, station: str | None = None) -> list[sq
 def load_job_labels(store: Store, batch_id: int, first: int, last: int) -> list[sqlite3.Row]:
     """Return a batch's live labels between two positions, in order, with why one must not be printed any more."""
     return store.query(
-        "SELECT l.*, max(o.base_state = 'cancelled') AS is_cancelled, max(o.cancel_requested) AS cancel_requested"
-        " FROM labels l JOIN package_orders po USING (package_id) JOIN orders o USING (order_id)"
+        "SELECT l.*, max(o.base_state = 'cancelled') AS is_cancelled, max(o.cancel_requested) AS cancel_requested,"
+        f" {_IS_MOVED} AS is_moved FROM labels l JOIN package_orders po USING (package_id) JOIN orders o USING (order_id)"
         " WHERE l.batch_id = ? AND l.position BETWEEN ? AND ? AND l.state = 'bought' AND l.void_sent_at IS NULL"
         " GROUP BY l.label_id ORDER BY l.position",
         (batch_id, first, last),
@@ -195,12 +198,12 @@ def load_pulls(store: Store) -> list[sqlite3.Row]:
     return store.query(
         "SELECT l.package_id, l.batch_id, l.position, l.tracking_number, min(o.order_id) AS order_id,"
         " CASE WHEN max(o.base_state = 'cancelled') THEN 'order_cancelled' WHEN max(o.cancel_requested) THEN 'cancel_requested'"
-        " ELSE 'address_changed' END AS cause,"
+        f" WHEN {_IS_MOVED} THEN 'address_changed' ELSE 'other_address' END AS cause,"
         " (SELECT group_concat(sku || ' x ' || pieces, '; ') FROM (SELECT u.sku, count(*) AS pieces FROM units u"
         " WHERE u.package_id = l.package_id GROUP BY u.sku ORDER BY u.sku)) AS items"
         " FROM labels l JOIN packages p USING (package_id) JOIN package_orders po USING (package_id) JOIN orders o USING (order_id)"
         " WHERE l.state = 'bought' AND p.scanned_at IS NULL AND p.delivered_at IS NULL GROUP BY l.label_id"
-        " HAVING max(o.base_state = 'cancelled') OR max(o.cancel_requested) OR max(coalesce(o.address_changed_at, '') >= l.bought_at)"
+        f" HAVING max(o.base_state = 'cancelled') OR max(o.cancel_requested) OR {_IS_MOVED} OR l.address_check = 'contradiction'"
         " ORDER BY l.batch_id IS NULL, l.batch_id, l.position, l.package_id"
     )
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from tiktok_erp.model.moment import to_text
 from tiktok_erp.store.database import Store, utc_now
-from tiktok_erp.store.labels import LIVE
+from tiktok_erp.store.identity import LIVE
 
 # Why a label is on no new form; the first that holds. NULL: it can be.
 _OBSTACLE = """
@@ -18,6 +18,8 @@ CASE
   WHEN l.void_sent_at IS NOT NULL THEN 'voided'
   WHEN p.scanned_at IS NOT NULL OR p.delivered_at IS NOT NULL THEN 'scanned'
   WHEN l.barcode = 'contradiction' THEN 'barcode_contradiction'
+  WHEN l.address_check = 'contradiction' THEN 'other_address'
+  WHEN max(o.address_version > po.label_address_version) THEN 'address_changed'
 END
 """
 _FORM = "SELECT g.form_id FROM scan_form_labels s JOIN scan_forms g USING (form_id) WHERE s.label_id = l.label_id"

@@ -146,11 +146,14 @@ CREATE TABLE orders (
   cancelled_by           TEXT,                   -- BUYER, SELLER, SYSTEM
   cancel_reason          TEXT,
   other_amounts          TEXT,                   -- JSON object: further amounts that are not 0, in minor units, by the channel's names
+  address_version        INTEGER NOT NULL DEFAULT 1,  -- one more with every other address: tells before from after, as no clock does
   UNIQUE (channel_order_id, channel)
 ) STRICT;
 CREATE INDEX orders_open ON orders (ship_by) WHERE is_open = 1;
 CREATE INDEX orders_by_placing ON orders (placed_at);
 CREATE INDEX orders_by_cancelling ON orders (cancelled_at) WHERE cancelled_at IS NOT NULL;
+CREATE TRIGGER orders_number_their_addresses AFTER UPDATE OF address_changed_at ON orders WHEN NEW.address_changed_at IS NOT NULL
+BEGIN UPDATE orders SET address_version = address_version + 1 WHERE order_id = NEW.order_id; END;
 
 CREATE TABLE packages (
   package_id    TEXT PRIMARY KEY CHECK (package_id GLOB 'P[0-9]*'),
@@ -178,6 +181,7 @@ CREATE TABLE packages (
   price_currency TEXT,
   price_source  TEXT,                            -- rates, tiktok, easypost
   hold_because  TEXT,                            -- a rule's reason to keep it back
+  decided_for   TEXT,                            -- fingerprint of recipient, sender, pieces, box and options that it was decided for
   CHECK (allocated_at IS NULL OR (carrier IS NOT NULL AND because IS NOT NULL))
 ) STRICT;
 CREATE INDEX packages_unallocated ON packages (package_id) WHERE allocated_at IS NULL AND cancelled_at IS NULL;
@@ -188,6 +192,8 @@ CREATE TABLE package_orders (
   order_id           TEXT NOT NULL REFERENCES orders,
   channel_package_id TEXT,                       -- the channel's id; having one does not mean shipped
   uploaded_at        TEXT CHECK (uploaded_at GLOB '????-??-??T??:??:??Z'),  -- the channel knows the tracking number
+  decided_address_version INTEGER NOT NULL DEFAULT 1,  -- orders.address_version that the package was decided for
+  label_address_version   INTEGER NOT NULL DEFAULT 1,  -- that its label was bought for
   PRIMARY KEY (package_id, order_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX package_orders_by_order ON package_orders (order_id);
@@ -399,6 +405,7 @@ CREATE TABLE quotes (
   quote_id      TEXT NOT NULL,
   weight_g      INTEGER NOT NULL,                -- what was quoted for; another weight needs another quote
   quoted_at     TEXT NOT NULL CHECK (quoted_at GLOB '????-??-??T??:??:??Z'),
+  made_for      TEXT NOT NULL DEFAULT '',        -- fingerprint of the parcel that was quoted; another one needs another quote
   PRIMARY KEY (package_id, source, carrier, service_level)
 ) STRICT, WITHOUT ROWID;
 
@@ -432,6 +439,8 @@ CREATE TABLE labels (
   refund_status      TEXT,                       -- the source's own word: submitted, refunded, rejected, not_applicable
   page               INTEGER,                    -- the first of its pages in the batch's labels.pdf, from 1
   refund_read_at     TEXT CHECK (refund_read_at GLOB '????-??-??T??:??:??Z'),  -- the source was last asked about the refund
+  made_for           TEXT,                       -- fingerprint of the parcel and the choice that it is bought for
+  address_check      TEXT CHECK (address_check IN ('match', 'contradiction', 'unreadable')),  -- the label's own address and ours
   CHECK (state <> 'bought' OR bought_at IS NOT NULL),
   CHECK (state NOT IN ('sent', 'unknown') OR sent_at IS NOT NULL),
   CHECK ((cost_minor IS NULL) = (currency IS NULL))

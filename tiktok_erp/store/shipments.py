@@ -13,7 +13,7 @@ from tiktok_erp.model.moment import to_text
 from tiktok_erp.model.money import Money
 from tiktok_erp.model.parcel import country_code
 from tiktok_erp.model.rule import Rules, ShipFrom
-from tiktok_erp.model.shipment import PostalAddress, Quote, Shipment, Unshippable, ship_fault
+from tiktok_erp.model.shipment import PostalAddress, Quote, Shipment, Unshippable, compare_addresses, ship_fault
 from tiktok_erp.model.us_states import state_code
 from tiktok_erp.store.database import Store, utc_now
 
@@ -85,6 +85,18 @@ def postal_address(sender: ShipFrom) -> PostalAddress:
     )
 
 
+def check_label_address(store: Store, package_id: str, told: PostalAddress) -> str:
+    """Return whether `told`, a label's own address, is where the package goes: `match`, `contradiction`, `unreadable`."""
+    row = store.query_one(
+        "SELECT r.* FROM package_orders po JOIN recipients r USING (order_id) WHERE po.package_id = ? ORDER BY po.order_id",
+        (package_id,),
+    )
+    if row is None:
+        return "unreadable"
+    parts = {name: row[name] for name in ("name", "street1", "street2", "city", "state", "zip", "country", "phone")}
+    return compare_addresses(recipient_address(clean_address(Address(**parts))), told)
+
+
 def recipient_address(address: Address) -> PostalAddress:
     """Return where a parcel goes, as a label source wants it."""
     return PostalAddress(
@@ -99,13 +111,18 @@ def recipient_address(address: Address) -> PostalAddress:
     )
 
 
-def save_quotes(store: Store, package_id: str, source: str, quotes: Sequence[Quote], *, weight_g: int) -> None:
-    """Keep what a source would ask for a package; older quotes of it go. Call inside a transaction."""
+def save_quotes(
+    store: Store, package_id: str, source: str, quotes: Sequence[Quote], *, weight_g: int, made_for: str
+) -> None:
+    """Keep what a source would ask for a package; older quotes of it go. Call inside a transaction.
+
+    `made_for` is the fingerprint of what the source was asked about.
+    """
     store.execute("DELETE FROM quotes WHERE package_id = ? AND source = ?", (package_id, source))
     now = to_text(utc_now())
     # Where a source has one service twice, the cheapest, which comes first, stays.
     store.execute_many(
-        "INSERT OR IGNORE INTO quotes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR IGNORE INTO quotes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             (
                 package_id,
@@ -118,6 +135,7 @@ def save_quotes(store: Store, package_id: str, source: str, quotes: Sequence[Quo
                 quote.quote_id,
                 weight_g,
                 now,
+                made_for,
             )
             for quote in quotes
         ],
@@ -125,18 +143,24 @@ def save_quotes(store: Store, package_id: str, source: str, quotes: Sequence[Quo
 
 
 def load_quote(
-    store: Store, package_id: str, source: str, carrier: str, service_level: str, *, at_most: timedelta, now: datetime
+    store: Store,
+    package_id: str,
+    source: str,
+    carrier: str,
+    service_level: str,
+    *,
+    made_for: str,
+    at_most: timedelta,
+    now: datetime,
 ) -> Quote | None:
     """Return a kept quote for this service, None when there is none that still holds.
 
-    It holds while it is no older than `at_most`, and weight and address are those that it was made for.
+    It holds for exactly the parcel that it was `made_for`, and while it is no older than `at_most`.
     """
     row = store.query_one(
-        "SELECT q.* FROM quotes q JOIN packages p USING (package_id) WHERE q.package_id = ? AND q.source = ?"
-        " AND q.carrier = ? AND q.service_level = ? AND q.weight_g = p.weight_g AND q.quoted_at >= ?"
-        " AND NOT EXISTS (SELECT 1 FROM package_orders po JOIN orders o USING (order_id)"
-        " WHERE po.package_id = q.package_id AND o.address_changed_at >= q.quoted_at)",
-        (package_id, source, carrier, service_level, to_text(now - at_most)),
+        "SELECT * FROM quotes WHERE package_id = ? AND source = ? AND carrier = ? AND service_level = ? AND made_for = ?"
+        " AND quoted_at BETWEEN ? AND ?",
+        (package_id, source, carrier, service_level, made_for, to_text(now - at_most), to_text(now)),
     )
     if row is None:
         return None

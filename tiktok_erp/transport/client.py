@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,10 +13,13 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from tiktok_erp.errors import NotSent, OutcomeUnknown, SettingsError
+from tiktok_erp.errors import LabelFileError, NotSent, OutcomeUnknown, SettingsError
 from tiktok_erp.messages import tr
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_PRIVATE_DOMAINS = frozenset(
+    {"local", "localhost", "internal", "intranet", "lan", "home", "corp", "arpa", "test", "invalid"}
+)
 _LOOPBACK_IN_URLS = frozenset({"127.0.0.1", "localhost", "[::1]"})
 _CONNECT_TIMEOUT_S = 10.0
 # Longer than any answer seen from a healthy server; a purchase without an answer is settled by reading it back.
@@ -52,6 +56,40 @@ def require_safe_url(url: str, setting: str) -> str:
         subject=setting,
         next_step=tr("correct {setting}", setting=setting),
     )
+
+
+def require_told_url(url: str, *, api_url: str, subject: str) -> str:
+    """Return an address that an answer handed us, to fetch a document from. Raises LabelFileError for one that is odd.
+
+    It must be https to a public host, without a user or password; this machine itself only where the API is here too.
+    """
+    with suppress(ValueError, httpx.InvalidURL):
+        parts = httpx.URL(url)
+        is_local = parts.host in _LOOPBACK
+        if not parts.userinfo and (
+            (is_local and is_this_machine(api_url) and parts.scheme in ("http", "https"))
+            or (not is_local and parts.scheme == "https" and _is_public(parts.host))
+        ):
+            return url
+    raise LabelFileError(
+        tr("the address of the document is none that a document may be fetched from"),
+        subject=subject,
+        next_step=tr(
+            "run `tiktok-erp print-labels` again later; the label is bought and is not bought twice. If it stays so, ask the"
+            " support of who sold it"
+        ),
+        cause="label_url",
+    )
+
+
+def _is_public(host: str) -> bool:
+    """Tell whether `host` can be one on the internet: a name with a dot that no home network uses, or a public number."""
+    name = host.rstrip(".").casefold()
+    with suppress(ValueError):
+        number = ipaddress.ip_address(name)
+        return number.is_global and not number.is_multicast
+    last = name.rpartition(".")[2]
+    return "." in name and not last.isdigit() and not last.startswith("0x") and last not in _PRIVATE_DOMAINS
 
 
 class HttpClient:
