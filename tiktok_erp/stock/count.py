@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from tiktok_erp.channels.base import Listing
     from tiktok_erp.channels.tiktok import TikTokShop
-    from tiktok_erp.config.sku_sheet import SkuRow
+    from tiktok_erp.config.sku_sheet import SkuRow, SkuSheet
 
 
 def count_stock(
@@ -83,8 +83,7 @@ def import_sheet(store: Store, path: Path, rules: Rules, report: Report, *, dry_
 
     sheet = read_sku_sheet(path)
     sheet.refuse_faults()
-    for field, header in sheet.guessed_columns:
-        report.warn(tr("the column {column} is taken for {field}", column=header, field=field))
+    _tell_choices(sheet, report)
     if sheet.guessed_columns and not dry_run and not yes:
         raise UsageError(
             tr("which columns hold SKU and quantity was guessed; nothing was taken over"),
@@ -123,6 +122,19 @@ def import_sheet(store: Store, path: Path, rules: Rules, report: Report, *, dry_
         refresh_offers(store, rules)
     _tell_strangers(strangers, report)
     return len(sheet.rows)
+
+
+def _tell_choices(sheet: SkuSheet, report: Report) -> None:
+    for field, header in sheet.guessed_columns:
+        report.warn(tr("the column {column} is taken for {field}", column=header, field=field))
+    if sheet.other_sheets:
+        report.warn(
+            tr(
+                "{file} has these columns in the sheets {sheets} too: they were not read; save each as a file of its own",
+                file=sheet.path.name,
+                sheets=", ".join(sheet.other_sheets),
+            )
+        )
 
 
 def _change_text(sku: str, warehouse: str | None, before: int | None, quantity: int | None) -> str | None:
@@ -383,8 +395,7 @@ def read_stocktake(path: Path, report: Report) -> list[Counted]:
 
     sheet = read_sku_sheet(path)
     sheet.refuse_faults()
-    for field, header in sheet.guessed_columns:
-        report.warn(tr("the column {column} is taken for {field}", column=header, field=field))
+    _tell_choices(sheet, report)
     return [Counted(row.sku, row.quantity, row.warehouse) for row in sheet.rows if row.quantity is not None]
 
 
