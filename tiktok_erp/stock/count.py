@@ -20,8 +20,10 @@ from tiktok_erp.store.database import Store, utc_now
 from tiktok_erp.store.runs import save_cursor
 from tiktok_erp.store.stock import (
     DEFAULT_WAREHOUSE,
+    is_sku_kept,
     load_listing_skus,
     load_listings,
+    load_named_skus,
     load_returnable,
     load_stock,
     make_room,
@@ -147,12 +149,7 @@ def _change_text(sku: str, warehouse: str | None, before: int | None, quantity: 
 
 
 def _strangers(store: Store, skus: Sequence[str]) -> list[str]:
-    known = {
-        row[0]
-        for row in store.query(
-            "SELECT DISTINCT sku FROM units UNION SELECT sku FROM listings UNION SELECT component FROM sku_components"
-        )
-    }
+    known = load_named_skus(store)
     return sorted(set(skus) - known) if known else []
 
 
@@ -243,6 +240,17 @@ def save_offers(store: Store, shop: TikTokShop, pages: Iterable[Sequence[Listing
     for page in pages:
         save_listings(store, shop.name, [listing.row() for listing in page if listing.listing_id], now)
     save_cursor(store, shop.name, "listings", cursor=None, as_of=now)
+
+
+def similar_sku(store: Store, sku: str) -> str | None:
+    """Return the SKU that orders or listings name and that `sku`, which nobody knows, was probably meant to be; else None."""
+    from difflib import get_close_matches
+
+    named = load_named_skus(store)
+    if sku in named or is_sku_kept(store, sku):
+        return None
+    spelt = {name.casefold(): name for name in sorted(named)}
+    return next((spelt[match] for match in get_close_matches(sku.casefold(), spelt, n=1, cutoff=0.8)), None)
 
 
 def set_stock(
