@@ -7,6 +7,8 @@ from pathlib import Path
 import openpyxl
 import pytest
 
+from tiktok_erp.store.database import open_first_store, stamp_shop
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 EXPORT = EXAMPLES / "seller-center-export.csv"
 SHEET = EXAMPLES / "sku-sheet.csv"
@@ -83,6 +85,24 @@ def test_a_first_sync_that_works_makes_the_database(empty_handed):
     assert folder.value("SELECT count(*) FROM v_runs") == 2
 
 
+def test_a_first_sync_that_breaks_off_after_the_shop_answered_is_gone_on_with(empty_handed):
+    folder = empty_handed.folder
+    with pytest.raises(InterruptedError), open_first_store(folder.db) as store:
+        stamp_shop(store, "simulated")
+        raise InterruptedError
+    assert folder.value("SELECT value FROM meta WHERE key = 'shop'") == "simulated"
+    folder.run("sync", "--quiet")
+
+
+def test_a_first_sync_that_was_killed_with_its_tokens_written_is_no_lost_database(empty_handed):
+    folder = empty_handed.folder
+    folder.run("sync", "--quiet")
+    folder.db.rename(folder.path / ".shop.db.first")
+    assert (folder.path / "shop.db.tokens").exists()
+    folder.run("sync", "--quiet")
+    assert folder.value("SELECT count(*) FROM v_runs") == 2
+
+
 def test_a_first_export_makes_the_database(folder):
     folder.run("sync", "--from", EXPORT, "--quiet")
     assert folder.value("SELECT count(*) FROM orders") > 0
@@ -90,8 +110,6 @@ def test_a_first_export_makes_the_database(folder):
 
 
 def test_a_first_sync_that_was_killed_is_gone_on_with(empty_handed):
-    from tiktok_erp.store.database import open_first_store
-
     folder = empty_handed.folder
     with open_first_store(folder.db) as store, store.transaction():
         store.set_meta("begun", "before")

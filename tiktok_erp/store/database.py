@@ -181,14 +181,14 @@ def open_store(path: Path, *, create: bool = False) -> Iterator[Store]:
 
 @contextmanager
 def open_first_store(path: Path) -> Iterator[Store]:
-    """Open a new database that takes its place at `path` when the block ends well, or has fetched something.
+    """Open a new database that takes its place at `path` when the block ends well, or a shop has answered in it.
 
     What fails in a wrong folder leaves no empty database there. A process that is killed leaves what it had fetched beside
     it, under a name of its own; the next one goes on with that. Raises SettingsError where a database was lost.
     """
     if names := left_behind(path):
         raise _lost(path, names)
-    aside = path.with_name(f".{path.name}.first")
+    aside = _aside(path)
     store = _connect(aside, create=True)
     store.path = path
     is_kept = False
@@ -198,7 +198,9 @@ def open_first_store(path: Path) -> Iterator[Store]:
             yield store
             is_kept = True
         finally:
-            is_kept = is_kept or bool(store.scalar("SELECT EXISTS (SELECT 1 FROM orders)"))
+            # Tokens that stay behind without their database would tell of a lost one.
+            has_tokens = path.with_name(f"{path.name}.tokens").exists()
+            is_kept = is_kept or has_tokens or store.meta("shop") is not None
     finally:
         store.close()
         with _our_errors(path):
@@ -215,9 +217,13 @@ def open_first_store(path: Path) -> Iterator[Store]:
                 aside.rename(path)
 
 
+def _aside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.first")
+
+
 def left_behind(path: Path) -> list[str]:
     """Return what stands beside a missing database that only a database makes: its tokens, labels and batches."""
-    if path.exists():
+    if path.exists() or _aside(path).exists():  # a first fetch that was killed had tokens too
         return []
     names = (f"{path.name}.tokens", f"{path.stem}.labels", f"{path.stem}.batches")
     return [name for name in names if path.with_name(name).exists()]
