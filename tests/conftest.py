@@ -240,8 +240,9 @@ class Folder:
         }
 
     def write_rules(self, *, spending: str | None = None, sections: str = "") -> None:
-        """Write the shipped policy without the waits that only a real shop needs."""
+        """Write the shipped policy without the waits that only a real shop needs, and an empty database, as `init` does."""
         from tiktok_erp.config.rules_file import default_rules_text
+        from tiktok_erp.store.database import open_store
 
         lines = []
         for line in default_rules_text().splitlines(keepends=True):
@@ -252,6 +253,8 @@ class Folder:
             else:
                 lines.append(line)
         self.rules.write_text("".join(lines) + _FAST_CHANNELS + sections, "utf-8")
+        with open_store(self.db, create=True):
+            pass
 
     def packages(self) -> list[dict[str, str]]:
         """Return the rows of packages.csv."""

@@ -340,6 +340,62 @@ def test_two_currencies_in_one_order_are_refused(tmp_path: Path) -> None:
         read_order_export(write(tmp_path, US_2026, {"Taxes": "USD 1", "Order Amount": "THB 30"}))
 
 
+BRAZIL = {"Country": "Brazil"}
+
+
+def test_brazil_s_decimal_commas_are_read(tmp_path: Path) -> None:
+    rows = [
+        BRAZIL | {"Order ID": f"57646141303878500{number}", "Order Amount": amount}
+        for number, amount in enumerate(("BRL 1.234", "BRL 30,87", "R$ 1.234,50", "BRL -4,99"))
+    ]
+    orders = list(read_order_export(write(tmp_path, US_2026, *rows)))
+    assert [(order.total_minor, order.currency) for order in orders] == [
+        (123400, "BRL"),
+        (3087, "BRL"),
+        (123450, "BRL"),
+        (-499, "BRL"),
+    ]
+
+
+def test_one_amount_tells_for_the_whole_file_where_the_decimals_begin(tmp_path: Path) -> None:
+    rows = [
+        {"Country": "Germany", "Order ID": f"57646141303878500{number}", "Order Amount": amount}
+        for number, amount in enumerate(("1.234", "8,99 €"))
+    ]
+    orders = list(read_order_export(write(tmp_path, US_2026, *rows)))
+    assert [order.total_minor for order in orders] == [123400, 899]
+
+
+def test_amounts_that_contradict_each_other_are_refused_with_cell_and_setting(tmp_path: Path) -> None:
+    rows = [
+        BRAZIL | {"Order ID": f"57646141303878500{number}", "Order Amount": amount}
+        for number, amount in enumerate(("BRL 30,87", "BRL 30.87"))
+    ]
+    with pytest.raises(
+        InputFileError, match=r"BRL 30\.87 has its decimals behind a dot, line 2 behind a comma"
+    ) as caught:
+        read_order_export(write(tmp_path, US_2026, *rows))
+    assert ":3:Order Amount" in caught.value.subject
+    assert "seller_center: {decimals: comma}" in caught.value.next_step
+
+
+@pytest.mark.parametrize("cell", ["EUR 1.234", "1,234 €"])
+def test_an_amount_that_may_be_thousands_or_not_is_refused_until_somebody_says(tmp_path: Path, cell: str) -> None:
+    path = write(tmp_path, US_2026, {"Order Amount": cell, "Country": ""})
+    with pytest.raises(InputFileError, match="may be thousands") as caught:
+        read_order_export(path)
+    assert "seller_center: {decimals: comma}" in caught.value.next_step
+    group = "." if "." in cell else ","
+    decimal_mark = "," if group == "." else "."
+    (order,) = read_order_export(path, decimal_mark=decimal_mark)
+    assert order.total_minor == 123400
+
+
+def test_an_american_amount_with_three_decimals_is_not_rounded_in_silence(tmp_path: Path) -> None:
+    with pytest.raises(InputFileError, match="may be thousands"):
+        read_order_export(write(tmp_path, US_2026, {"Order Amount": "$1.234"}))
+
+
 def test_digits_of_other_scripts_are_no_amount(tmp_path: Path) -> None:
     with pytest.raises(InputFileError, match="is not an amount"):
         read_order_export(write(tmp_path, US_2026, {"Order Amount": "١٢"}))

@@ -202,6 +202,7 @@ def test_a_dry_run_shows_the_link_and_keeps_nothing(app):
 
 
 def test_a_login_without_the_app_is_refused(folder):
+    folder.run("init", "--quiet")
     (error,) = folder.run("auth", "login", "--json", stdin="TTP_x", expect=4).errors
     assert error["cause"] == "no_credentials"
 

@@ -13,7 +13,19 @@ from pathlib import Path
 
 from tiktok_erp.messages import tr
 from tiktok_erp.model.carrier import carrier_code
-from tiktok_erp.table_file import TableFile, TableRow, find_columns, is_exponent, is_rounded
+from tiktok_erp.table_file import (
+    SEPARATORS,
+    TableFile,
+    TableRow,
+    find_columns,
+    has_columns,
+    is_error_word,
+    is_exponent,
+    is_rounded,
+    plain_code,
+    refuse_other_kind,
+    work_it_out,
+)
 
 _COLUMNS: Mapping[str, Sequence[str]] = {
     "order_id": ("order_id",),
@@ -23,7 +35,7 @@ _COLUMNS: Mapping[str, Sequence[str]] = {
     "label_file": ("label_file",),
 }
 _REQUIRED = ("order_id", "carrier", "tracking_number")
-_DELIMITERS = (",", ";", "\t")
+_KINDS = ("tracking_list", "tracking_template")
 
 _PLATFORM_FORM = re.compile(r"[A-Za-z0-9\-_./]{4,50}", re.ASCII)  # TikTok reference, section 4.5
 _SHORTEST_TRACKING_NUMBER_OF_A_POST = 20
@@ -66,15 +78,23 @@ def read_tracking_list(path: Path) -> TrackingList:
     Carriers become our codes (`usps`); the numbers' check digits are not looked at here. Raises InputFileError when
     the file as a whole is unreadable or lacks one of its three columns.
     """
-    table = TableFile(path, delimiters=_DELIMITERS)
+    table = TableFile(path, delimiters=SEPARATORS, is_header=lambda row: has_columns(row, _COLUMNS, _REQUIRED))
     header, rows = table.read()
-    columns = find_columns(table, header, _COLUMNS, required=_REQUIRED)
-    found = [(row.line, _cells(row, columns), _extra_cells(row, len(header.cells))) for row in rows]
-    has_whole_order_ids = any(not is_rounded(cells["order_id"]) for _line, cells, _extra in found)
+    refuse_other_kind(table, header, _KINDS)
+    columns = find_columns(table, header, _COLUMNS, required=_REQUIRED, kinds=_KINDS)
+    found = [
+        (row.line, _cells(row, columns), _extra_cells(row, len(header.cells)), table.broken_cells(row, columns))
+        for row in rows
+    ]
+    has_whole_order_ids = any(not is_rounded(cells["order_id"]) for _line, cells, _extra, _broken in found)
 
     labels: list[TrackedLabel] = []
     faults: list[RowFault] = []
-    for line, cells, has_extra_cells in found:
+    for line, cells, has_extra_cells, broken in found:
+        if broken:
+            field, what = next(iter(broken.items()))
+            faults.append(RowFault(line, _COLUMNS[field][0], cells["order_id"], what, work_it_out()))
+            continue
         fault = _fault_in(line, cells, path.parent, has_extra_cells, has_whole_order_ids=has_whole_order_ids)
         if fault is None:
             labels.append(_label(line, cells, path.parent))
@@ -90,7 +110,8 @@ def read_tracking_list(path: Path) -> TrackingList:
 
 def _cells(row: TableRow, columns: Mapping[str, int]) -> dict[str, str]:
     """Return the row's cells by field; a row may leave out its last cells."""
-    return {field: row.cells[index].strip() if index < len(row.cells) else "" for field, index in columns.items()}
+    cells = {field: row.cells[index].strip() if index < len(row.cells) else "" for field, index in columns.items()}
+    return {field: cell if field == "label_file" else plain_code(cell) for field, cell in cells.items()}
 
 
 def _extra_cells(row: TableRow, width: int) -> bool:
@@ -114,6 +135,9 @@ def _fault_in(
     for field in _REQUIRED:
         if not cells[field]:
             return fault(field, tr("the cell is empty"), tr("fill it in"))
+        if is_error_word(cells[field]) or cells[field].startswith("="):
+            what = tr("{cell} is a formula or an error, not its value; write the value", cell=cells[field])
+            return fault(field, what, work_it_out())
     as_text = tr("write the whole number again in a column formatted as text")
     is_cut = is_exponent(order_id) or (is_rounded(order_id) and not has_whole_order_ids)
     if is_cut:

@@ -21,10 +21,26 @@ from tiktok_erp.channels import seller_center_words as wording
 from tiktok_erp.channels.seller_center_words import Words
 from tiktok_erp.errors import InputFileError, SettingsError
 from tiktok_erp.messages import tr
+from tiktok_erp.model.amount_text import (
+    COMMA,
+    DOT,
+    amount_minor,
+    market_decimal_mark,
+    read_amount_text,
+)
 from tiktok_erp.model.facts import OrderFacts, RecipientFacts, UnitFacts
-from tiktok_erp.model.money import minor_digits, to_minor
+from tiktok_erp.model.money import minor_digits
 from tiktok_erp.model.us_states import STATES_WITH_ZERO_ZIPS, is_united_states, state_code
-from tiktok_erp.table_file import TableFile, TableRow, find_columns, is_exponent, is_rounded, plain_header
+from tiktok_erp.table_file import (
+    TableFile,
+    TableRow,
+    find_columns,
+    has_columns,
+    is_exponent,
+    is_rounded,
+    plain_header,
+    refuse_other_kind,
+)
 
 _COLUMNS: Mapping[str, Sequence[str]] = {
     "order_id": ("Order ID", "注文ID"),
@@ -154,6 +170,7 @@ _RECIPIENT_COLUMNS = (
 _DESCRIPTION_START = "platform unique order id"
 _MOST_UNITS_IN_A_ROW = 10_000  # beyond this a typing mistake is likelier than an order
 _FEWEST_ID_DIGITS = 6
+_EXACT_BELOW = 2**53  # a spreadsheet's numbers have 53 binary digits
 _MOST_HEADERS_TOLD = 30
 _LOOKS_LIKE_DATA = re.compile(r"\d{5}|\d[.:/]\d", re.ASCII)
 
@@ -161,25 +178,6 @@ _TWELVE_HOUR_TIME = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4}) (\d{1,2}):(\d{2}):(
 _DAY_FIRST_TIME = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4}) (\d{1,2}):(\d{2}):(\d{2})", re.ASCII)
 _CELL_TIME = re.compile(r"(\d{4})-(\d{2})-(\d{2}) (\d{2}):(\d{2}):(\d{2})", re.ASCII)  # a date cell of an XLSX file
 _NAME_TIME = re.compile(r"(\d{4})-(\d{2})-(\d{2})-(\d{2})_(\d{2})", re.ASCII)
-_MONEY = re.compile(
-    r"(?P<minus>-)?(?P<before>[A-Z]{3}|US\$|[$€£¥￥฿₱₫đ]|Rp\.?|RM)?\s*(?P<inner>-)?\$?"
-    r"(?P<number>[0-9.,]{1,15})\s*(?P<after>[A-Z]{3}|[€₫đ])?"
-)
-# Signs that stand for one currency among the channel's markets; a bare $ says nothing.
-_SIGNS = {
-    "US$": "USD",
-    "€": "EUR",
-    "£": "GBP",
-    "¥": "JPY",
-    "￥": "JPY",
-    "฿": "THB",
-    "₱": "PHP",
-    "₫": "VND",
-    "đ": "VND",
-    "Rp": "IDR",
-    "Rp.": "IDR",
-    "RM": "MYR",
-}
 # The channel's markets: ISO 3166 code and currency by the names that `Country` may have.
 _MARKETS: Mapping[str, tuple[str, str]] = {
     name: (code, currency)
@@ -203,8 +201,6 @@ _MARKETS: Mapping[str, tuple[str, str]] = {
     for name in (*names, code.casefold())
 }
 _PLAIN_NUMBER = re.compile(r"\d{1,12}(\.\d{1,12})?", re.ASCII)
-_COMMA_THOUSANDS = re.compile(r"\d{1,3}(,\d{3})+(\.\d+)?", re.ASCII)
-_ANY_THOUSANDS = re.compile(r"\d{1,3}([.,]\d{3})+", re.ASCII)
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 NO_MORE_WORDS: Mapping[str, str] = MappingProxyType({})
@@ -219,11 +215,13 @@ def read_order_export(
     header_aliases: Mapping[str, str] = NO_MORE_WORDS,
     exported_at: datetime | None = None,
     currency: str = "USD",
+    decimal_mark: str | None = None,
 ) -> Iterator[OrderFacts]:
     """Return the orders of an export in the file's order. The whole file has been checked when this returns.
 
     The file carries no zone: its times are read in `time_zone`. An amount is in the currency that the order's cells
-    name, else that of the order's country, else that which the rest of the file has, else `currency`.
+    name, else that of the order's country, else that which the rest of the file has, else `currency`. Its decimals begin
+    with `decimal_mark`, else as the file's other amounts show, else as the currency and country write them.
     `as_of` is the time in the file's name (`All order-2026-11-21-19_40.csv`, also in `time_zone`), else
     `exported_at` (the file's own time), but never later than `exported_at`: a name in another zone must not make the
     rows look newer than they are. `status_words` adds words of another language: status -> the API's word, or
@@ -240,6 +238,7 @@ def read_order_export(
         header_aliases=header_aliases,
         exported_at=exported_at,
         currency=currency,
+        decimal_mark=decimal_mark,
     )
     return (exported.facts for exported in export.orders())
 
@@ -267,6 +266,7 @@ class OrderExport:
         header_aliases: Mapping[str, str] = NO_MORE_WORDS,
         exported_at: datetime | None = None,
         currency: str = "USD",
+        decimal_mark: str | None = None,
     ) -> None:
         self._file = _Export(
             path,
@@ -275,6 +275,7 @@ class OrderExport:
             currency,
             names=_header_names(header_aliases),
             is_day_first=_is_day_first(time_zone),
+            decimal_mark=decimal_mark,
         )
         self._rows_of_order = self._file.count_rows()
         checked = self._file.orders(self._rows_of_order, _LONG_AGO)
@@ -358,8 +359,12 @@ class _Export:
         *,
         names: Mapping[str, Sequence[str]],
         is_day_first: bool,
+        decimal_mark: str | None,
     ) -> None:
-        self._table = TableFile(path, sheet="OrderSKUList")
+        self._table = TableFile(
+            path, sheet="OrderSKUList", is_header=lambda row: has_columns(row, names, ("order_id", "status"))
+        )
+        self._decimals = _Decimals(decimal_mark)
         self._zone = zone
         self._words = words
         self._currency = currency
@@ -395,10 +400,12 @@ class _Export:
         unknown: dict[str, _UnknownWord] = {}
         rounded = _RoundedIds()
         currency: str | None = None
-        fields = (*_ID_COLUMNS, "status", "substatus", "bundle_sku", "country", "total")
+        fields = (*_ID_COLUMNS, "status", "substatus", "bundle_sku", "country", *_MONEY_COLUMNS)
         for line, row, is_text in self._lines(fields):
             order_id = self._checked_ids(line)
-            rounded.add(order_id, line.number, is_text=is_text)
+            rounded.add(order_id, line.number, is_text=is_text, is_number=self._table.is_xlsx and not is_text)
+            if not self._decimals.is_decided:
+                self._decimals.add(line)
             fingerprint = hash(tuple(row.cells))
             if fingerprint in seen_rows:
                 raise self._repeated(line, fingerprint)
@@ -437,7 +444,10 @@ class _Export:
         width = len(header.cells)
         pick = itemgetter(*(columns.get(field, width) for field in fields))  # behind the last cell stands an empty one
         is_first = True
+        used = {field: index for field, index in columns.items() if field in fields}
         for row in rows:
+            if row.broken:
+                self._table.refuse_broken(row, used, _COLUMNS)
             cells = [*self._whole(row, width), ""]
             line = _Line(zip(fields, map(str.strip, pick(cells)), strict=True))
             line.number = row.line
@@ -451,12 +461,7 @@ class _Export:
         missing = [self._names[field][0] for field in _REQUIRED if field not in columns]
         if not missing:
             return columns
-        if len(header.cells) == 1 and ";" in header.cells[0]:
-            raise self._table.fault(
-                tr("the columns are separated by semicolons, not by commas"),
-                line=header.line,
-                next_step=tr("take the file as it was downloaded, not as a spreadsheet program saved it"),
-            )
+        refuse_other_kind(self._table, header, ("order_export",))
         unknown = self._unknown_headers(header)
         raise self._table.fault(
             tr("the header has no column {columns}", columns=", ".join(missing))
@@ -683,11 +688,49 @@ class _Export:
         minors: dict[str, int | None] = {}
         for field in _MONEY_COLUMNS:
             text = line[field]
-            minor = _parse_amount(text, currency) if text else None
-            if text and minor is None:
-                raise self._fault(tr("{found} is not an amount", found=text), line, field)
+            minor = self._minor(line, field, text, currency) if text else None
             minors[field] = minor
         return minors
+
+    def _minor(self, line: _Line, field: str, text: str, currency: str) -> int:
+        amount = read_amount_text(text)
+        if amount is None:
+            raise self._fault(tr("{found} is not an amount", found=text), line, field)
+        mark = self._decimals.mark or market_decimal_mark(currency, _market(line["country"])[0])
+        if not minor_digits(currency):
+            mark = amount.decimal_mark or DOT  # nothing to confuse: there are no decimals
+        elif amount.is_ambiguous and mark in (None, *amount.number) and not self._decimals.is_said:
+            raise self._fault(
+                tr("{found} may be thousands, or an amount with three decimals", found=text),
+                line,
+                field,
+                _say_decimals(),
+            )
+        minor = amount_minor(text, currency, mark or amount.decimal_mark or DOT)
+        if minor is None:
+            raise self._unreadable_amount(line, field, text, mark)
+        return minor
+
+    def _unreadable_amount(self, line: _Line, field: str, text: str, mark: str | None) -> InputFileError:
+        amount = read_amount_text(text)
+        if amount is None or mark is None or amount.decimal_mark in (None, mark):
+            return self._fault(tr("{found} is not an amount", found=text), line, field)
+        where = self._decimals.decided_in
+        what = (
+            tr(
+                "{found} has its decimals behind a {mark}, line {line} behind a {other}",
+                found=text,
+                line=where,
+                **_words(mark),
+            )
+            if where is not None
+            else tr(
+                "{found} is not an amount as this market writes it: decimals behind a {other}",
+                found=text,
+                **_words(mark),
+            )
+        )
+        return self._fault(what, line, field, _say_decimals())
 
     def _times(self, lines: Sequence[_Line]) -> dict[str, datetime | None]:
         """Return each time of the order, the first row that has it telling.
@@ -765,6 +808,50 @@ class _UnknownWord:
     field: str
 
 
+class _Decimals:
+    """Whether dots or commas begin the decimals of the file's amounts: as the settings say, or as amounts show.
+
+    Amounts that name a currency, or an order's country, show it for their file: a file in bare dollars of the United States
+    keeps the dot, whatever one cell looks like.
+    """
+
+    def __init__(self, mark: str | None) -> None:
+        self.mark = mark
+        self.is_said = mark is not None
+        self.decided_in: int | None = None
+
+    @property
+    def is_decided(self) -> bool:
+        return self.mark is not None
+
+    def add(self, line: _Line) -> None:
+        """Look at a row's amounts."""
+        country, currency = _market(line["country"])
+        for field in _MONEY_COLUMNS:
+            text = line[field]
+            amount = read_amount_text(text) if text else None
+            if amount is None or amount.decimal_mark is None:
+                continue
+            if not minor_digits(amount.currency or currency or "USD"):
+                continue  # without decimals, its dots and commas say nothing
+            usual = market_decimal_mark(amount.currency or currency or "USD", country)
+            if usual == DOT and amount.decimal_mark == COMMA and amount.currency is None:
+                continue
+            self.mark, self.decided_in = amount.decimal_mark, line.number
+            return
+
+
+def _words(mark: str) -> dict[str, str]:
+    dot, comma = tr("dot"), tr("comma")
+    return {"mark": comma, "other": dot} if mark == DOT else {"mark": dot, "other": comma}
+
+
+def _say_decimals() -> str:
+    return tr(
+        "say in rules.yaml what begins the decimals: seller_center: {decimals: comma} for 1.234,50, or dot for 1,234.50"
+    )
+
+
 class _RoundedIds:
     """Whether order ids lost digits in a spreadsheet program.
 
@@ -780,8 +867,9 @@ class _RoundedIds:
         self._has_whole_number = False
         self._rounded: set[str] = set()
 
-    def add(self, order_id: str, line: int, *, is_text: bool) -> None:
-        if not is_rounded(order_id):
+    def add(self, order_id: str, line: int, *, is_text: bool, is_number: bool = False) -> None:
+        # Of a workbook's numbers so large, few are kept exactly: one that is not among them was never rounded.
+        if not is_rounded(order_id) and not (is_number and int(float(order_id)) == int(order_id) > _EXACT_BELOW):
             self._has_whole = True
             self._has_whole_number = self._has_whole_number or not is_text
             return
@@ -829,29 +917,8 @@ def _parse_time(text: str, *, is_day_first: bool) -> datetime | None:
 @lru_cache(maxsize=4096)
 def _named_currency(text: str) -> str | None:
     """Return the currency that an amount's cell names itself, by code or sign."""
-    found = _MONEY.fullmatch(text)
-    word = None if found is None else found["before"] or found["after"]
-    return None if word in (None, "$") else _SIGNS.get(word, word)
-
-
-@lru_cache(maxsize=4096)
-def _parse_amount(text: str, currency: str) -> int | None:
-    """Return the minor units of `41`, `$1,234.50`, `THB 1`, `IDR 12.000`, an amount in `currency`; None if unreadable.
-
-    A dot or comma before three digits is a thousands mark only where no decimals can be meant: `8,99` is refused.
-    """
-    found = _MONEY.fullmatch(text)
-    if found is None:
-        return None
-    number = found["number"]
-    if minor_digits(currency) == 0 and _ANY_THOUSANDS.fullmatch(number):
-        number = re.sub(r"[.,]", "", number)
-    elif _COMMA_THOUSANDS.fullmatch(number):
-        number = number.replace(",", "")
-    elif _PLAIN_NUMBER.fullmatch(number) is None:
-        return None
-    minor = to_minor(Decimal(number), currency).minor
-    return -minor if found["minus"] or found["inner"] else minor
+    amount = read_amount_text(text)
+    return None if amount is None else amount.currency
 
 
 @lru_cache(maxsize=1024)

@@ -15,7 +15,7 @@ from pathlib import Path
 from tiktok_erp.channels.workbook_edit import column_index, column_letters, read_part, replace_part
 from tiktok_erp.errors import InputFileError
 from tiktok_erp.messages import tr
-from tiktok_erp.table_file import TableFile, TableRow, plain_header, sheet_parts
+from tiktok_erp.table_file import SEPARATORS, TableFile, TableRow, name_other_file, plain_header, sheet_parts
 
 _ROWS_WITH_HEADERS = 8
 _SELLER_SKU = "seller sku"
@@ -47,19 +47,20 @@ class StockTemplate:
 
 def read_stock_template(path: Path) -> StockTemplate:
     """Return the rows of a downloaded template. Raises InputFileError when the file is none."""
-    if not TableFile(path).is_xlsx:
-        raise _no_template(path)
+    if not TableFile(path, delimiters=SEPARATORS).is_xlsx:
+        raise _other_file(path)
     try:
         parts = sheet_parts(path)
     except Exception as cause:  # a broken file is answered with whatever the parsers of its parts raise
-        raise _no_template(path) from cause
+        raise _other_file(path) from cause
     for name, part in parts.items():
-        header, rows = TableFile(path, sheet=name).read()
+        table = TableFile(path, sheet=name)
+        header, rows = table.read()
         above = [header, *islice(rows, _ROWS_WITH_HEADERS - 1)]
         for index, candidate in enumerate(above):
             if _is_header(candidate):
-                return _template(path, part, candidate, [*above[index + 1 :], *rows])
-    raise _no_template(path)
+                return _template(table, part, candidate, [*above[index + 1 :], *rows])
+    raise _other_file(path)
 
 
 def fill_stock_template(template: StockTemplate, quantities: Mapping[int, Mapping[str, int]]) -> int:
@@ -89,7 +90,8 @@ def _plain(cell: str) -> str:
     return plain_header(cell).removesuffix("*").strip()
 
 
-def _template(path: Path, part: str, header: TableRow, rows: Sequence[TableRow]) -> StockTemplate:
+def _template(table: TableFile, part: str, header: TableRow, rows: Sequence[TableRow]) -> StockTemplate:
+    path = table.path
     names: dict[str, int] = {}
     places: dict[str, int] = {}
     for index, cell in enumerate(header.cells):
@@ -111,6 +113,7 @@ def _template(path: Path, part: str, header: TableRow, rows: Sequence[TableRow])
             continue
         sku = _cell(row, names[_SELLER_SKU])
         listing_id = _cell(row, names["id"]) if "id" in names else ""
+        table.refuse_broken(row, names, {name: (name,) for name in names})
         cells = {warehouse: _cell(row, index) for warehouse, index in places.items()}
         if not sku and not listing_id:
             continue
@@ -160,6 +163,11 @@ def _cell_xml(prefix: str, head: str, quantity: int, is_text: bool) -> str:
     if is_text:
         return f'<{prefix}c{head} t="inlineStr"><{prefix}is><{prefix}t>{quantity}</{prefix}t></{prefix}is></{prefix}c>'
     return f"<{prefix}c{head}><{prefix}v>{quantity}</{prefix}v></{prefix}c>"
+
+
+def _other_file(path: Path) -> InputFileError:
+    """Return the error for a file that is no template: what it is, where that is known."""
+    return name_other_file(path, ("stock_template",)) or _no_template(path)
 
 
 def _no_template(path: Path) -> InputFileError:

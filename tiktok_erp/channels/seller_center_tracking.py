@@ -24,7 +24,7 @@ from tiktok_erp.channels.workbook_edit import (
 )
 from tiktok_erp.errors import InputFileError
 from tiktok_erp.messages import tr
-from tiktok_erp.table_file import TableFile, TableRow, plain_header, sheet_parts
+from tiktok_erp.table_file import TableFile, TableRow, name_other_file, plain_header, sheet_parts
 
 if TYPE_CHECKING:
     from openpyxl import Workbook
@@ -133,7 +133,7 @@ def read_told_rows(path: Path) -> tuple[TemplateRow, ...]:
     try:
         is_split = _SPLIT_SHEET in sheet_parts(path)
     except Exception as cause:  # a broken file is answered with whatever the parsers of its parts raise
-        raise _no_template(path) from cause
+        raise _other_file(path) from cause
     return (_read(path, _SPLIT_SHEET, _SPLIT_OWN) if is_split else read_tracking_template(path)).rows
 
 
@@ -191,14 +191,17 @@ def _read(path: Path, sheet: str, own_headers: Collection[str]) -> TrackingTempl
     try:
         part = sheet_parts(path)[sheet]
     except Exception as cause:  # a broken file is answered with whatever the parsers of its parts raise
-        raise _no_template(path) from cause
-    first, rest = TableFile(path, sheet=sheet).read()
+        raise _other_file(path) from cause
+    table = TableFile(path, sheet=sheet)
+    first, rest = table.read()
     rows = [first, *rest]
     for index, row in enumerate(rows[:_LAST_ROW_OF_HEADERS]):
         names = {plain_header(cell): place for place, cell in enumerate(row.cells) if cell.strip()}
         places = {header: names[plain_header(header)] for header in _HEADERS if plain_header(header) in names}
         if set(_HEADERS[:3]) <= places.keys():
             own = {place for name, place in names.items() if name in own_headers}
+            for below in rows[index + 1 :]:
+                table.refuse_broken(below, places, {header: (header,) for header in places})
             return TrackingTemplate(
                 path,
                 part,
@@ -206,7 +209,7 @@ def _read(path: Path, sheet: str, own_headers: Collection[str]) -> TrackingTempl
                 {header: column_letters(place) for header, place in places.items()},
                 tuple(_template_row(below, places, own) for below in rows[index + 1 :]),
             )
-    raise _no_template(path)
+    raise _other_file(path)
 
 
 def _template_row(row: TableRow, places: Mapping[str, int], own: Collection[int]) -> TemplateRow:
@@ -261,8 +264,9 @@ def _workbook_bytes(rows: Sequence[TrackingRow]) -> bytes:
     return _saved(workbook)
 
 
-def _no_template(template: Path) -> InputFileError:
-    return InputFileError(
+def _other_file(template: Path) -> InputFileError:
+    """Return the error for a file that is no template: what it is, where that is known."""
+    return name_other_file(template, ("tracking_template", "split_orders")) or InputFileError(
         tr("this is not Seller Center's template for tracking numbers"),
         subject=str(template),
         next_step=tr("download it again under Manage Orders, Upload, or leave it out"),

@@ -103,7 +103,7 @@ def login(
         else:
             _tell_shops(session, shops)
 
-    run_command("auth login", context, body, as_json=as_json, quiet=quiet, dry_run=dry_run, create=True)
+    run_command("auth login", context, body, as_json=as_json, quiet=quiet, dry_run=dry_run)
 
 
 @auth_app.command("status")
@@ -166,7 +166,7 @@ def refresh(context: typer.Context, dry_run: DryRun = False, as_json: Json = Fal
             open_client(credentials, tokens, session.rules(), http).renew_token()
         _tell_pair(session, tokens, "done", text=tr("the tokens were renewed; they are in {file}", file=tokens.path))
 
-    run_command("auth refresh", context, body, as_json=as_json, quiet=quiet, dry_run=dry_run, create=True)
+    run_command("auth refresh", context, body, as_json=as_json, quiet=quiet, dry_run=dry_run)
 
 
 # Signing in

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tiktok_erp.cli.options import DryRun, Json, Quiet
+from tiktok_erp.cli.options import DryRun, Json, Quiet, require_ending
 from tiktok_erp.cli.session import Session, run_command
 from tiktok_erp.messages import tr
 
@@ -79,6 +79,8 @@ def handover(
     """
 
     def body(session: Session) -> None:
+        if zip_file is not None:
+            require_ending(zip_file, "--zip", ".zip")
         password = _zip_password(session) if zip_file is not None else ""
         count = build(
             session,

@@ -62,7 +62,7 @@ def start(
             else tr("{name} is live already", name=name)
         )
 
-    run_command("live", context, body, as_json=as_json, quiet=quiet, dry_run=dry_run, create=True)
+    run_command("live", context, body, as_json=as_json, quiet=quiet, dry_run=dry_run)
 
 
 @live_app.command("stop")

@@ -49,6 +49,31 @@ class Globals:
     outer: Callable[[Command], None] | None = None
 
 
+def require_ending(path: Path, option: str, *endings: str) -> None:
+    """Raise UsageError when a file to be written is called something that it will not be: its ending tells programs what it is."""
+    if path.suffix.casefold() not in endings:
+        raise UsageError(
+            tr(
+                "{option} writes {wanted} files, and the name ends with {ending}",
+                option=option,
+                wanted=endings[0],
+                ending=path.suffix or '""',
+            ),
+            subject=str(path),
+            next_step=tr("name it {name}", name=path.with_suffix(endings[0]).name),
+        )
+
+
+def require_template(path: Path, option: str, kind: str) -> None:
+    """Raise UsageError for a template of Seller Center's, to be filled or made, that is another file or not called .xlsx."""
+    from tiktok_erp.table_file import name_other_file
+
+    other = name_other_file(path, (kind,))
+    if other is not None:
+        raise other
+    require_ending(path, option, ".xlsx")
+
+
 def read_names(ids: Sequence[str] | None) -> list[str] | None:
     """Return the names that were asked for: None for everything due, an empty list for nothing.
 

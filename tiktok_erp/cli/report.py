@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tiktok_erp.cli.options import Json, Quiet
+from tiktok_erp.cli.options import Json, Quiet, require_ending
 from tiktok_erp.cli.session import Session, run_command
 from tiktok_erp.errors import UsageError
 from tiktok_erp.messages import tr
@@ -65,6 +65,7 @@ def stock(
         runways = load_runways(session.store, look_back, now)
         pace = load_pace(session.store, now - look_back)
         if csv_file is not None:
+            require_ending(csv_file, "--csv", ".csv", ".txt", "")
             _write_csv(csv_file, runways)
         advice = {entry.sku: _advice(entry) for entry in runways}
         minutes = int(look_back.total_seconds() // 60)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tiktok_erp.cli.options import DryRun, Ids, Json, Quiet, StaleOk, Yes, read_names
+from tiktok_erp.cli.options import DryRun, Ids, Json, Quiet, StaleOk, Yes, read_names, require_template
 from tiktok_erp.cli.session import Session, run_command
 from tiktok_erp.errors import UsageError
 from tiktok_erp.messages import tr
@@ -67,6 +67,8 @@ def reserve_stock(
                 subject="--to",
                 next_step=tr("leave one of the two out"),
             )
+        if to is not None:
+            require_template(to, "--to", "stock_template")
         if channel != "tiktok":
             raise UsageError(
                 tr("this version knows the channel tiktok only"), subject=channel, next_step=tr("leave --channel out")

@@ -77,7 +77,6 @@ def run(
         as_json=as_json,
         quiet=quiet,
         dry_run=dry_run,
-        create=True,
         lock="run",
         watch=pace if watch else None,
         load_rules=_load_rules,

@@ -217,6 +217,7 @@ def run_command(
     dry_run: bool = False,
     writes: bool = True,
     create: bool = False,
+    begins: bool = False,
     lock: str | None = None,
     after: Callable[[Session], None] | None = None,
     watch: Callable[[Rules], timedelta] | None = None,
@@ -227,11 +228,14 @@ def run_command(
     Of the commands that share a `lock` one runs at a time on a database: a second one says so and ends with 0. Newly
     failed items give 3. `after` is called once the run is recorded, whatever came of it. With `watch` the command runs
     again and again, each time as a run of its own, with so much time from start to start; `load_rules` reads the rules of a
-    round. Inside another command nothing of this happens here: that one carries it out, and leaves for itself.
+    round. With `create` a missing database is made; with `begins` it is kept when the command ends well.
+    Inside another command nothing of this happens here: that one carries it out, and leaves for itself.
     """
     options: Globals = context.obj
     is_recorded = writes and not dry_run
-    command = Command(name, options, body, after, lock, dry_run=dry_run, is_recorded=is_recorded, create=create)
+    command = Command(
+        name, options, body, after, lock, dry_run=dry_run, is_recorded=is_recorded, create=create, begins=begins
+    )
     if options.outer is not None:
         options.outer(command)
         return
@@ -284,21 +288,26 @@ class Command:
     dry_run: bool
     is_recorded: bool
     create: bool
+    begins: bool
 
 
 def run_once(command: Command, out: Output, summary: dict[str, object], *, rules: Rules | None = None) -> int:
     """Run a command on its database as a run of its own and return its exit code. Raises what ended it."""
-    from tiktok_erp.store.database import open_store
+    from tiktok_erp.store.database import open_first_store, open_store
     from tiktok_erp.store.runs import end_run, start_run
 
     with ExitStack() as stack:
         path = command.options.db
-        if command.dry_run and command.create and not path.exists() and path.parent.is_dir():
+        is_new = (command.create or command.begins) and not path.exists() and path.parent.is_dir()
+        is_begun = is_new and not command.create and not command.dry_run
+        if is_new and command.dry_run:
             from tempfile import TemporaryDirectory
 
             # The first run is only being tried: it works on a file that is thrown away.
             path = Path(stack.enter_context(TemporaryDirectory())) / path.name
-        store = stack.enter_context(open_store(path, create=command.create))
+        store = stack.enter_context(
+            open_first_store(path) if is_begun else open_store(path, create=is_new or command.create)
+        )
         run_id = start_run(store, command.name) if command.is_recorded else None
         session = Session(out, command.options, store, run_id, command.dry_run, summary, _stack=stack, _rules=rules)
         if out.as_json:
@@ -357,7 +366,8 @@ def say_running(command: Command, out: Output) -> None:
 
 def only_one(command: Command) -> AbstractContextManager[bool]:
     """Hold the lock of a command that changes something; gives False when another process holds it."""
-    return _only_one(command.options.db, command.lock if command.is_recorded else None)
+    is_there = command.options.db.exists() or command.create or command.begins  # else opening it tells what is wrong
+    return _only_one(command.options.db, command.lock if command.is_recorded and is_there else None)
 
 
 @contextmanager
@@ -375,6 +385,8 @@ def _only_one(db: Path, name: str | None) -> Iterator[bool]:
             return
         yield True
     finally:
+        if not db.exists():
+            db.with_name(f".{db.name}.{name}.lock").unlink(missing_ok=True)
         os.close(handle)
 
 

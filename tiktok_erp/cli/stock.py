@@ -79,18 +79,21 @@ def import_stock(
         rows = import_from_channel(session.store, session.shop(), rules, session.out, dry_run=dry_run)
         session.out.say(tr("{count} SKUs counted as the channel holds them (available + committed)", count=rows))
 
-    run_command("stock", context, body, as_json=as_json, quiet=quiet, dry_run=dry_run, create=True)
+    run_command("stock", context, body, as_json=as_json, quiet=quiet, dry_run=dry_run)
 
 
-@stock_app.command("set")
+@stock_app.command("set", context_settings={"ignore_unknown_options": True})  # -5 is a number, and a wrong one
 def set_stock(
     context: typer.Context,
     sku: Annotated[str, typer.Argument(help="The SKU.")],
-    quantity: Annotated[int | None, typer.Argument(help="What was counted.", show_default=False)] = None,
+    quantity: Annotated[
+        str | None, typer.Argument(metavar="[QUANTITY]", help="What was counted.", show_default=False)
+    ] = None,
     weight: Annotated[
         str | None, typer.Option("--weight", help="What one piece weighs: 120g.", show_default=False)
     ] = None,
     warehouse: Warehouse = None,
+    new: Annotated[bool, typer.Option("--new", help="The SKU is new, though it looks like one that is known.")] = False,
     dry_run: DryRun = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -112,19 +115,38 @@ def set_stock(
                 subject=sku,
                 next_step=tr("give a quantity, or --weight 120g"),
             )
+        pieces = None if quantity is None else _whole(quantity, "QUANTITY")
+        if not new:
+            _refuse_mistyped(session, sku)
         apply(
             session.store,
             session.rules(),
             session.out,
             sku=sku,
-            quantity=quantity,
+            quantity=pieces,
             warehouse=warehouse,
             weight_g=_grams(weight),
             dry_run=dry_run,
         )
         _show(session, sku)
 
-    run_command("stock", context, body, as_json=as_json, quiet=quiet, dry_run=dry_run, create=True)
+    run_command("stock", context, body, as_json=as_json, quiet=quiet, dry_run=dry_run)
+
+
+def _refuse_mistyped(session: Session, sku: str) -> None:
+    """Raise UsageError for a SKU that nobody knows and that looks like a known one, unless a person says that it is new."""
+    from tiktok_erp.stock.count import similar_sku
+
+    guess = similar_sku(session.store, sku)
+    if guess is None:
+        return
+    what = tr("no order and no listing has {sku}; did you mean {guess}?", sku=sku, guess=guess)
+    is_asked = not session.out.as_json and sys.stdin.isatty() and sys.stderr.isatty()
+    if is_asked and typer.confirm(f"{what} {tr('Set {sku} as a new SKU?', sku=sku)}", default=False, err=True):
+        return
+    raise UsageError(
+        what, subject=sku, next_step=tr("write {guess}, or add --new if {sku} is new", guess=guess, sku=sku)
+    )
 
 
 @stock_app.command("show")
@@ -246,7 +268,7 @@ def count(
         )
         session.summary.update(counted=len(lines), differences=differences)
 
-    run_command("stock", context, body, as_json=as_json, quiet=quiet, dry_run=dry_run, create=True)
+    run_command("stock", context, body, as_json=as_json, quiet=quiet, dry_run=dry_run)
 
 
 @stock_app.command("transfer")
@@ -341,7 +363,7 @@ def map_skus(
             )
         _show_mapped(session)
 
-    run_command("stock", context, body, as_json=as_json, quiet=quiet, dry_run=dry_run, create=True)
+    run_command("stock", context, body, as_json=as_json, quiet=quiet, dry_run=dry_run)
 
 
 def _show_mapped(session: Session) -> None:
@@ -398,6 +420,14 @@ def _show(session: Session, sku: str | None, *, tell: bool = False) -> None:
     bundles = _bundle_offers(session, sku)
     if sku and not rows and not bundles and tell:
         known = session.store.scalar("SELECT count(*) FROM units WHERE sku = ?", (sku,))
+        from tiktok_erp.stock.count import similar_sku
+
+        if guess := similar_sku(session.store, sku):
+            raise UsageError(
+                tr("no such SKU is known; did you mean {guess}?", guess=guess),
+                subject=sku,
+                next_step=tr("run `tiktok-erp stock show {guess}`", guess=guess),
+            )
         what = tr("this SKU was never counted") if known else tr("no such SKU is known")
         raise UsageError(what, subject=sku, next_step=tr("run `tiktok-erp stock set {sku} QUANTITY`", sku=sku))
     if session.out.as_json:

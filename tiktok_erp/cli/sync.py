@@ -111,7 +111,7 @@ def sync(
         as_json=as_json,
         quiet=quiet,
         dry_run=dry_run,
-        create=True,
+        begins=True,
         lock="sync",
         after=_look_after_alerts,
         watch=(lambda rules: length or max(rules.sync.every, _SHORTEST)) if watch else None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tiktok_erp.cli.options import DryRun, Ids, Json, Quiet, StaleOk, read_names
+from tiktok_erp.cli.options import DryRun, Ids, Json, Quiet, StaleOk, read_names, require_template
 from tiktok_erp.cli.session import Session, require_credentials_or_file, run_command
 from tiktok_erp.errors import ChannelDown, ChannelRefused, SignInError, UsageError
 from tiktok_erp.messages import tr
@@ -76,6 +76,8 @@ def upload_tracking(
             return _correct(session, *correct, dry_run=plan or dry_run)
         if from_file is not None:
             return _take_back(session, from_file)
+        if to_file is not None:
+            require_template(to_file, "--to", "tracking_template")
         only = session.packages(read_names(ids))
         if not _is_anything_due(session, only):
             _tell(session, 0, to_file, is_plan=plan or dry_run)

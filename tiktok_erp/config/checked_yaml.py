@@ -13,6 +13,7 @@ from datetime import time, timedelta
 from decimal import Decimal
 from typing import Any, Protocol, TypeVar, cast
 
+from tiktok_erp.config.yaml_traps import find_swallowing, find_traps, swallowed
 from tiktok_erp.messages import tr
 from tiktok_erp.model.moment import parse_duration
 from tiktok_erp.model.money import Money, minor_digits, parse_amount
@@ -69,6 +70,7 @@ class Source:
     currencies: dict[str, Node] = field(default_factory=dict)  # each with its first use
     carriers: frozenset[str] = frozenset()
     home: str = "US"  # where the shop sends from
+    lines: list[str] = field(default_factory=list)  # of the text, for what YAML does not tell of it
 
     def fault(self, node: Node, text: str) -> None:
         """Keep a fault at the place of `node`."""
@@ -114,6 +116,12 @@ def compose(file: Source, text: str) -> Node | None:
     if len(text) > LARGEST_FILE:
         file.faults.append((1, 1, tr("the file is far too large to be a rules file")))
         return None
+    text = text.removeprefix("\ufeff")
+    traps = find_traps(text)
+    if traps:  # what YAML makes of them leads away from the cause
+        file.faults.extend((trap.line, trap.column, trap.what) for trap in traps)
+        return None
+    file.lines = [line.rstrip("\r") for line in text.split("\n")]
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         root = cast("Node | None", yaml.compose(text, Loader=loader))
@@ -128,6 +136,10 @@ def compose(file: Source, text: str) -> Node | None:
             what = tr("lists within lists, far too deep to be rules")
         else:
             what = tr("this is not YAML: {problem}", problem=cause.problem or cause.context or "")
+        begun = cause.context_mark.line if cause.context_mark is not None else line - 1
+        swallowing = find_swallowing(lines, min(begun, line - 1), line)
+        if swallowing is not None:
+            file.faults.append((swallowing.line, swallowing.column, swallowing.what))
         if "nesting depth" in what:
             what = tr("lists within lists, far too deep to be rules")
         file.faults.append((line + 1, column + 1, what))
@@ -218,15 +230,42 @@ def is_scalar(file: Source, node: Node, name: str) -> bool:
     elif not node.tag.startswith(_PLAIN):
         file.fault(node, tr("`{name}`: tags such as `{tag}` are not read here", name=name, tag=node.tag))
     elif not node.value.strip():
-        file.fault(node, tr("`{name}` is empty; give it a value or take the line out", name=name))
+        if not _is_swallowed(file, node, name):
+            file.fault(node, tr("`{name}` is empty; give it a value or take the line out", name=name))
     else:
         return True
     return False
 
 
+def _is_swallowed(file: Source, node: Node, name: str, *, is_private: bool = False) -> bool:
+    """Report a comment that seems to belong to a plain value: `TINT #05` is TINT to YAML."""
+    mark = node.start_mark
+    if node.style not in (None, "") or mark.line >= len(file.lines):
+        return False
+    value = node.value
+    comment = swallowed(file.lines[mark.line], mark.column, value)
+    if comment is None:
+        return False
+    at = file.lines[mark.line].index(comment, mark.column + len(value))
+    if is_private or not value:
+        text = tr(
+            "`{name}`: # begins a comment here, so nothing behind it is read; put the whole value in quotes", name=name
+        )
+    else:
+        whole = f"{value} {comment}".strip().rstrip("]},").rstrip()
+        text = tr(
+            '`{name}`: # begins a comment here, so only `{value}` is read; write "{whole}", or two spaces and `# ` before a comment',
+            name=name,
+            value=value,
+            whole=whole,
+        )
+    file.faults.append((mark.line + 1, at + 1, text))
+    return True
+
+
 def read_text(file: Source, node: Node, name: str) -> str | None:
-    """Read text. A bare word or number that YAML takes for something else needs quotes."""
-    if not is_scalar(file, node, name):
+    """Read text. A bare word or number that YAML takes for something else needs quotes, and so does a `#` in it."""
+    if not is_scalar(file, node, name) or _is_swallowed(file, node, name):
         return None
     value: str = node.value
     if kind_of(node) == "str":
@@ -240,7 +279,7 @@ def read_text(file: Source, node: Node, name: str) -> str | None:
 
 def read_private_text(file: Source, node: Node, name: str) -> str | None:
     """As `read_text`, for values that must not be repeated in an error text."""
-    if not is_scalar(file, node, name):
+    if not is_scalar(file, node, name) or _is_swallowed(file, node, name, is_private=True):
         return None
     if kind_of(node) == "str":
         return str(node.value).strip()
@@ -547,7 +586,7 @@ def read_group(file: Source, node: Node, name: str, keys: Iterable[str] | None =
         return Group(file, node, name, keys)
     if node.id == "scalar" and kind_of(node) == "null":
         file.fault(node, tr("`{name}` is empty; give it a value or take the line out", name=name))
-    else:
+    elif node.id != "scalar" or not _is_swallowed(file, node, name):
         file.fault(node, tr("`{name}` is a group of keys, `key: value`", name=name))
     return None
 

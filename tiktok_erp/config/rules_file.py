@@ -547,11 +547,13 @@ def _handover(file: Source, node: Node, name: str) -> Handover | None:
 
 
 def _seller_center(file: Source, node: Node, name: str) -> SellerCenter | None:
-    keys = read_group(file, node, name, ("status_words", "headers"))
+    keys = read_group(file, node, name, ("status_words", "headers", "decimals"))
     if keys is None:
         return None
     return SellerCenter(
-        {**STATUS_WORDS, **keys.get("status_words", _status_words, {})}, keys.get("headers", _headers, {})
+        {**STATUS_WORDS, **keys.get("status_words", _status_words, {})},
+        keys.get("headers", _headers, {}),
+        {"comma": ",", "dot": "."}.get(keys.get("decimals", choice("comma", "dot"), "")),
     )
 
 

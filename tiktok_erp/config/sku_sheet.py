@@ -15,7 +15,19 @@ from pathlib import Path
 from tiktok_erp.errors import InputFileError
 from tiktok_erp.messages import tr
 from tiktok_erp.model.money import Money, to_minor
-from tiktok_erp.table_file import TableFile, TableRow, find_columns, is_exponent, is_rounded, plain_header
+from tiktok_erp.table_file import (
+    SEPARATORS,
+    TableFile,
+    TableRow,
+    find_columns,
+    is_error_word,
+    is_exponent,
+    is_rounded,
+    plain_code,
+    plain_header,
+    refuse_other_kind,
+    without_apostrophe,
+)
 
 _COLUMNS: Mapping[str, Sequence[str]] = {
     "sku": ("sku", "Seller SKU"),
@@ -63,8 +75,26 @@ _GUESSES: Mapping[str, Sequence[str]] = {
         *("实际库存", "库存数量"),
     ),
 }
-_DELIMITERS = (",", ";", "\t")
-
+_KINDS = ("sku_sheet", "stock_template")
+# What stands in the SKU's place in the row that adds the others up.
+_TOTALS = frozenset(
+    {
+        "total",
+        "totals",
+        "grand total",
+        "subtotal",
+        "sub total",
+        "sum",
+        "summe",
+        "gesamt",
+        "合计",
+        "总计",
+        "小计",
+        "共计",
+    }
+)
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}( \d{2}:\d{2}:\d{2})?", re.ASCII)
+_GROUP = re.compile(r"(?<=\d)['\u2019\u00a0\u202f\u2009 ](?=\d{3}(?!\d))")  # thousands, as no decimals are written
 _MEASURE = re.compile(r"(?P<number>\d{1,9}(\.\d+)?)\s*(?P<unit>[a-z]*)", re.ASCII)
 _GRAMS = {
     "": Decimal(1),
@@ -115,9 +145,11 @@ class SheetFault:
     line: int
     column: str
     what: str
+    sheet: str | None = None  # where a workbook has several
 
     def __str__(self) -> str:
-        return f"{self.path}:{self.line}:{self.column}: {self.what}"
+        place = self.path if self.sheet is None else f"{self.path}:{self.sheet}"
+        return f"{place}:{self.line}:{self.column}: {self.what}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +161,7 @@ class SkuSheet:
     faults: tuple[SheetFault, ...]
     ignored_columns: tuple[str, ...] = ()
     guessed_columns: tuple[tuple[str, str], ...] = ()  # (our column, the sheet's header)
+    other_sheets: tuple[str, ...] = ()  # of the workbook, with the same columns: not read
 
     def refuse_faults(self) -> None:
         """Raise InputFileError that lists the faults, one a line, if there are any."""
@@ -151,18 +184,19 @@ def read_sku_sheet(path: Path) -> SkuSheet:
     Weights are read as grams (`120`, `120g`; kg, oz and lb too) and lengths as millimetres (`120`, `120mm`; cm and in
     too), both rounded up. Raises InputFileError when the file as a whole is unreadable or lacks `sku` or `quantity`.
     """
-    table = TableFile(path, delimiters=_DELIMITERS)
+    table = TableFile(path, delimiters=SEPARATORS, is_header=_is_header)
     header, rows = table.read()
+    refuse_other_kind(table, header, _KINDS)
     guesses = _guess_columns(table, header)
     names = {field: (*names, *filter(None, [guesses.get(field)])) for field, names in _COLUMNS.items()}
-    columns = find_columns(table, header, names, required=_REQUIRED)
+    columns = find_columns(table, header, names, required=_REQUIRED, kinds=_KINDS)
     used = set(columns.values())
     ignored = tuple(cell.strip() for index, cell in enumerate(header.cells) if index not in used and plain_header(cell))
     good: list[SkuRow] = []
     faults: list[SheetFault] = []
     first_lines: dict[tuple[str, str | None], int] = {}
     for row in rows:
-        reader = _RowReader(path, row, columns, len(header.cells))
+        reader = _RowReader(table, row, columns, len(header.cells))
         sku_row = reader.read()
         key = (sku_row.sku, sku_row.warehouse)
         if sku_row.sku:
@@ -172,7 +206,17 @@ def read_sku_sheet(path: Path) -> SkuSheet:
         faults += reader.faults
         if not reader.faults:
             good.append(sku_row)
-    return SkuSheet(path, tuple(good), tuple(faults), ignored, tuple(guesses.items()))
+    return SkuSheet(path, tuple(good), tuple(faults), ignored, tuple(guesses.items()), table.other_sheets)
+
+
+def _is_header(row: TableRow) -> bool:
+    """Tell whether a sheet's first row names the required columns, by our names or by others'."""
+    cells = {plain_header(cell) for cell in row.cells}
+    return all(
+        any(plain_header(name) in cells for name in (*_COLUMNS[field], *_GUESSES[field]))
+        or any(_is_quantity_in(field, cell) for cell in cells)
+        for field in _REQUIRED
+    )
 
 
 def _guess_columns(table: TableFile, header: TableRow) -> dict[str, str]:
@@ -206,16 +250,19 @@ def _is_quantity_in(field: str, plain: str) -> bool:
 class _RowReader:
     """Reads one row; what cannot be read is noted in `faults` and left out."""
 
-    def __init__(self, path: Path, row: TableRow, columns: Mapping[str, int], width: int) -> None:
+    def __init__(self, table: TableFile, row: TableRow, columns: Mapping[str, int], width: int) -> None:
         self.faults: list[SheetFault] = []
-        self._path = path
+        self._table = table
         self._line = row.line
+        self._broken = table.broken_cells(row, columns) if row.broken else {}
+        for field, what in self._broken.items():
+            self.note(field, what)
         self._cells = {field: row.cells[index].strip() for field, index in columns.items() if index < len(row.cells)}
         if any(cell.strip() for cell in row.cells[width:]):
             self.note("sku", tr("the row has more cells than the header; put text with a separator in quotes"))
 
     def note(self, field: str, what: str) -> None:
-        self.faults.append(SheetFault(self._path, self._line, _COLUMNS[field][0], what))
+        self.faults.append(SheetFault(self._table.path, self._line, _COLUMNS[field][0], what, self._table.sheet))
 
     def read(self) -> SkuRow:
         amount, currency = self._cost()
@@ -236,21 +283,31 @@ class _RowReader:
         )
 
     def _cell(self, field: str) -> str:
-        return self._cells.get(field, "")
+        return "" if field in self._broken else without_apostrophe(self._cells.get(field, ""))
 
     def _text(self, field: str) -> str | None:
         return self._cell(field) or None
 
     def _sku(self) -> str:
-        sku = self._cell("sku")
+        sku = plain_code(self._cell("sku"))
+        if "sku" in self._broken:
+            return ""
         if not sku:
             self.note("sku", tr("the SKU is missing"))
+        elif sku.startswith("=") or is_error_word(sku):
+            self.note("sku", tr("{cell} is a formula or an error, not its value; write the value", cell=sku))
+        elif _DAY.fullmatch(sku):
+            self.note(
+                "sku", tr("a spreadsheet program has made a date of it: {cell}; write it again as text", cell=sku)
+            )
+        elif plain_header(sku).rstrip(":") in _TOTALS:
+            self.note("sku", tr("{cell}: this row adds up the others; take it out", cell=sku))
         elif (is_exponent(sku) and "+" in sku) or is_rounded(sku):
             self.note("sku", tr("a spreadsheet program has rounded {sku}; write it again as text", sku=sku))
         return sku
 
     def _quantity(self) -> int | None:
-        quantity = self._cell("quantity")
+        quantity = _GROUP.sub("", self._cell("quantity"))
         if not quantity:
             return None
         if _WHOLE.fullmatch(quantity) is None:

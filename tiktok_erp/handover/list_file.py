@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING
 
 from tiktok_erp.errors import InputFileError
 from tiktok_erp.messages import tr
-from tiktok_erp.table_file import TableFile
+from tiktok_erp.table_file import SEPARATORS, TableFile, refuse_other_kind
 
 if TYPE_CHECKING:
     from tiktok_erp.handover.pages import ListRow
 
-DELIMITERS = (",", ";", "\t")  # what spreadsheet programs write between the cells of a CSV, each in its countries
 _SHEET = "List"
 _FIXED_TIME = datetime(1980, 1, 1)
 _COLUMNS = (
@@ -99,17 +98,20 @@ def write_list(path: Path, person: int, rows: Sequence[ListRow]) -> None:
 
 def read_list(path: Path) -> tuple[FilledRow, ...]:
     """Return the rows that somebody filled in. Raises InputFileError when the file is no such list."""
-    table = TableFile(path, delimiters=DELIMITERS, sheet=_SHEET)
+    table = TableFile(path, delimiters=SEPARATORS, sheet=_SHEET)
     header, rows = table.read()
     places = {cell.split()[0].casefold(): index for index, cell in enumerate(header.cells) if cell.split()}
     if "package_id" not in places or "packed" not in places:
+        refuse_other_kind(table, header, ("kit_list",))
         raise InputFileError(
             tr("this is no list of a kit: the columns package_id and packed are missing"),
             subject=str(path),
             next_step=tr("keep the first row of the list as it is"),
         )
     filled = []
+    headers = {name: (name,) for name in ("package_id", *TO_FILL)}
     for row in rows:
+        table.refuse_broken(row, {name: places[name] for name in headers if name in places}, headers)
         values = {name: row.cells[place].strip() if place < len(row.cells) else "" for name, place in places.items()}
         if values["package_id"] and any(values.get(name) for name in TO_FILL):
             filled.append(_filled(row.line, values))

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from tiktok_erp.errors import ErpError
 from tiktok_erp.handover.kit import Kit
-from tiktok_erp.handover.list_file import DELIMITERS, read_list
+from tiktok_erp.handover.list_file import read_list
 from tiktok_erp.handover.plan import Mark
 from tiktok_erp.model.tick import is_tick, says_nothing
-from tiktok_erp.table_file import TableFile, plain_header, sheet_parts
+from tiktok_erp.table_file import SEPARATORS, TableFile, plain_header, sheet_parts
 
 # FedEx's barcode has 34 digits; \x1d stands between the parts of a USPS code. Who types a number in groups writes capitals:
 # anything else with spaces in it is a note, and may tell of a buyer.
@@ -122,7 +122,7 @@ def _read_scans(path: Path, found: Returns) -> None:
 
 
 def _read_table(path: Path, found: Returns) -> None:
-    table = TableFile(path, delimiters=DELIMITERS)
+    table = TableFile(path, delimiters=SEPARATORS)
     sheets = sheet_parts(path) if table.is_xlsx else {}
     if "Shipping info" in sheets or "Split orders" in sheets:
         return _read_template(path, found)

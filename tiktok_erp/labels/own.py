@@ -73,7 +73,7 @@ class LabelImporter:
 
         Raises InputFileError or LabelFileError for a file that cannot be read at all; nothing of it was taken over.
         """
-        pdfs = [path for path in paths if path.suffix.casefold() == ".pdf"]
+        pdfs = [path for path in paths if path.suffix.casefold() == ".pdf" or _begins_as_pdf(path)]
         lists = [path for path in paths if path not in pdfs]
         read = [(path, read_tracking_list(path)) for path in lists]
         for path, content in read:
@@ -487,3 +487,12 @@ class LabelImporter:
                 is_new=is_new,
             )
         )
+
+
+def _begins_as_pdf(path: Path) -> bool:
+    """Tell whether a file is a PDF whatever it is called."""
+    try:
+        with path.open("rb") as file:
+            return file.read(5) == b"%PDF-"
+    except OSError:
+        return False  # whoever reads it says so

@@ -333,10 +333,12 @@ class SellerCenter:
     """What Seller Center's exports call the order statuses in the languages it was seen in.
 
     `headers` says which column of ours a header of a translated export stands for: the file's text -> the English header.
+    `decimal_mark` begins the decimals of amounts, None where the file itself is to tell.
     """
 
     status_words: Mapping[str, str] = field(default_factory=lambda: dict(STATUS_WORDS))
     headers: Mapping[str, str] = field(default_factory=dict)
+    decimal_mark: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

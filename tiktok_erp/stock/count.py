@@ -20,8 +20,10 @@ from tiktok_erp.store.database import Store, utc_now
 from tiktok_erp.store.runs import save_cursor
 from tiktok_erp.store.stock import (
     DEFAULT_WAREHOUSE,
+    is_sku_kept,
     load_listing_skus,
     load_listings,
+    load_named_skus,
     load_returnable,
     load_stock,
     make_room,
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
 
     from tiktok_erp.channels.base import Listing
     from tiktok_erp.channels.tiktok import TikTokShop
-    from tiktok_erp.config.sku_sheet import SkuRow
+    from tiktok_erp.config.sku_sheet import SkuRow, SkuSheet
 
 
 def count_stock(
@@ -83,8 +85,7 @@ def import_sheet(store: Store, path: Path, rules: Rules, report: Report, *, dry_
 
     sheet = read_sku_sheet(path)
     sheet.refuse_faults()
-    for field, header in sheet.guessed_columns:
-        report.warn(tr("the column {column} is taken for {field}", column=header, field=field))
+    _tell_choices(sheet, report)
     if sheet.guessed_columns and not dry_run and not yes:
         raise UsageError(
             tr("which columns hold SKU and quantity was guessed; nothing was taken over"),
@@ -125,6 +126,19 @@ def import_sheet(store: Store, path: Path, rules: Rules, report: Report, *, dry_
     return len(sheet.rows)
 
 
+def _tell_choices(sheet: SkuSheet, report: Report) -> None:
+    for field, header in sheet.guessed_columns:
+        report.warn(tr("the column {column} is taken for {field}", column=header, field=field))
+    if sheet.other_sheets:
+        report.warn(
+            tr(
+                "{file} has these columns in the sheets {sheets} too: they were not read; save each as a file of its own",
+                file=sheet.path.name,
+                sheets=", ".join(sheet.other_sheets),
+            )
+        )
+
+
 def _change_text(sku: str, warehouse: str | None, before: int | None, quantity: int | None) -> str | None:
     if quantity is None or before == quantity:
         return None
@@ -135,12 +149,7 @@ def _change_text(sku: str, warehouse: str | None, before: int | None, quantity: 
 
 
 def _strangers(store: Store, skus: Sequence[str]) -> list[str]:
-    known = {
-        row[0]
-        for row in store.query(
-            "SELECT DISTINCT sku FROM units UNION SELECT sku FROM listings UNION SELECT component FROM sku_components"
-        )
-    }
+    known = load_named_skus(store)
     return sorted(set(skus) - known) if known else []
 
 
@@ -231,6 +240,17 @@ def save_offers(store: Store, shop: TikTokShop, pages: Iterable[Sequence[Listing
     for page in pages:
         save_listings(store, shop.name, [listing.row() for listing in page if listing.listing_id], now)
     save_cursor(store, shop.name, "listings", cursor=None, as_of=now)
+
+
+def similar_sku(store: Store, sku: str) -> str | None:
+    """Return the SKU that orders or listings name and that `sku`, which nobody knows, was probably meant to be; else None."""
+    from difflib import get_close_matches
+
+    named = load_named_skus(store)
+    if sku in named or is_sku_kept(store, sku):
+        return None
+    spelt = {name.casefold(): name for name in sorted(named)}
+    return next((spelt[match] for match in get_close_matches(sku.casefold(), spelt, n=1, cutoff=0.8)), None)
 
 
 def set_stock(
@@ -383,8 +403,7 @@ def read_stocktake(path: Path, report: Report) -> list[Counted]:
 
     sheet = read_sku_sheet(path)
     sheet.refuse_faults()
-    for field, header in sheet.guessed_columns:
-        report.warn(tr("the column {column} is taken for {field}", column=header, field=field))
+    _tell_choices(sheet, report)
     return [Counted(row.sku, row.quantity, row.warehouse) for row in sheet.rows if row.quantity is not None]
 
 

@@ -185,6 +185,56 @@ def open_store(path: Path, *, create: bool = False) -> Iterator[Store]:
         store.close()
 
 
+@contextmanager
+def open_first_store(path: Path) -> Iterator[Store]:
+    """Open a new database that takes its place at `path` when the block ends well, or a shop has answered in it.
+
+    What fails in a wrong folder leaves no empty database there. A process that is killed leaves what it had fetched beside
+    it, under a name of its own; the next one goes on with that. Raises SettingsError where a database was lost.
+    """
+    if names := left_behind(path):
+        raise _lost(path, names)
+    aside = _aside(path)
+    store = _connect(aside, create=True)
+    store.path = path
+    is_kept = False
+    try:
+        _bring_up_to_date(store, load_migrations())
+        try:
+            yield store
+            is_kept = True
+        finally:
+            # Tokens that stay behind without their database would tell of a lost one.
+            has_tokens = path.with_name(f"{path.name}.tokens").exists()
+            is_kept = is_kept or has_tokens or store.meta("shop") is not None
+    finally:
+        store.close()
+        with _our_errors(path):
+            if not is_kept:
+                for suffix in ("", "-wal", "-shm"):
+                    aside.with_name(aside.name + suffix).unlink(missing_ok=True)
+            elif path.exists():
+                raise StoreLocked(
+                    tr("another process made a database here meanwhile"),
+                    subject=str(path),
+                    next_step=tr("run this again"),
+                )
+            else:
+                aside.rename(path)
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.first")
+
+
+def left_behind(path: Path) -> list[str]:
+    """Return what stands beside a missing database that only a database makes: its tokens, labels and batches."""
+    if path.exists() or _aside(path).exists():  # a first fetch that was killed had tokens too
+        return []
+    names = (f"{path.name}.tokens", f"{path.stem}.labels", f"{path.stem}.batches")
+    return [name for name in names if path.with_name(name).exists()]
+
+
 def stamp_shop(store: Store, shop: str, *, name: str = "", kind: str = "", keep: bool = True) -> None:
     """Bind the database to `shop` for good, or with `keep` off only look. Raises OtherShop when it is another one's."""
     with store.transaction(keep=keep):
@@ -203,10 +253,14 @@ def stamp_shop(store: Store, shop: str, *, name: str = "", kind: str = "", keep:
 def _connect(path: Path, *, create: bool) -> Store:
     if not path.exists():
         if not create:
+            if names := left_behind(path):
+                raise _lost(path, names)
             raise SettingsError(
                 tr("there is no database here"),
-                subject=str(path),
-                next_step=tr("run `tiktok-erp init` and `tiktok-erp sync`, or name the file with --db"),
+                subject=str(path.absolute()),
+                next_step=tr(
+                    "go to the shop's folder, or name the file with --db or TIKTOK_ERP_DB; a new shop begins with `tiktok-erp init`"
+                ),
             )
         if not path.parent.is_dir():
             raise SettingsError(
@@ -225,6 +279,14 @@ def _connect(path: Path, *, create: bool) -> Store:
         store.close()
         raise
     return store
+
+
+def _lost(path: Path, names: Sequence[str]) -> SettingsError:
+    return SettingsError(
+        tr("the database is gone, but {names} stand beside its place", names=", ".join(names)),
+        subject=str(path.absolute()),
+        next_step=tr("put a backup back with `tiktok-erp restore FILE`; only to begin all anew run `tiktok-erp init`"),
+    )
 
 
 def _prepare(store: Store, connection: sqlite3.Connection) -> None:

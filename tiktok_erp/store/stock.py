@@ -410,6 +410,19 @@ def adopt_listing_skus(store: Store) -> int:
     )
 
 
+def load_named_skus(store: Store) -> frozenset[str]:
+    """Return the SKUs that orders, listings and bundles name: those that somebody sells."""
+    rows = store.query(
+        "SELECT DISTINCT sku FROM units UNION SELECT sku FROM listings UNION SELECT component FROM sku_components"
+    )
+    return frozenset(row[0] for row in rows if row[0])
+
+
+def is_sku_kept(store: Store, sku: str) -> bool:
+    """Tell whether something was ever set of a SKU: a count, a weight."""
+    return bool(store.scalar("SELECT EXISTS (SELECT 1 FROM skus WHERE sku = ?)", (sku,)))
+
+
 def load_listing_skus(store: Store, channel: str, listing_id: str) -> str | None:
     """Return the SKU of one listing, None when there is no such listing."""
     value = store.scalar("SELECT sku FROM listings WHERE channel = ? AND listing_id = ?", (channel, listing_id))

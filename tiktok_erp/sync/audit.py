@@ -65,6 +65,7 @@ def audit_file(
         status_words=rules.seller_center.status_words,
         header_aliases=rules.seller_center.headers,
         exported_at=exported_at,
+        decimal_mark=rules.seller_center.decimal_mark,
     )
     count = AuditCount(export.as_of)
     done = 0

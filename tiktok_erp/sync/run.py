@@ -439,6 +439,7 @@ def sync_file(
         status_words=rules.seller_center.status_words,
         header_aliases=rules.seller_center.headers,
         exported_at=exported_at,
+        decimal_mark=rules.seller_center.decimal_mark,
     )
     writer = OrderWriter(store, rules, report, run_id=run_id, dry_run=dry_run)
     with store.transaction():
