@@ -221,7 +221,7 @@ class Spool:
             if state.progress == "done":
                 leave_out(self._store, left_out)
                 self.count.printed += mark_printed(
-                    self._store, job["batch_id"], job["first"], job["last"], without=left_out
+                    self._store, job["batch_id"], job["first"], job["last"], without=left_out, is_on_paper=True
                 )
         if state.progress == "done":
             self._report.item(Outcome("print_job", _ids(job), "done", fields={"positions": _range(job)}))
