@@ -63,13 +63,13 @@ def paper_note(store: Store, view: PaperView, out: Path) -> list[str]:
         name = batches_text([batch.batch_id])
         lost = tr("{batch}: its file is gone; `tiktok-erp labels reprint {batch}` makes it again", batch=name)
         files += [str(path) for path in found] or [lost]
-    lines = [tr("not on paper, as far as anybody said: {batches} ({count} labels)", batches=view.text, count=view.labels)]
+    lines = [
+        tr("not on paper, as far as anybody said: {batches} ({count} labels)", batches=view.text, count=view.labels)
+    ]
     lines += [f"  {file}" for file in files[:_FILES_SHOWN]]
     if len(files) > _FILES_SHOWN:
         lines.append(tr("  and {count} more files", count=len(files) - _FILES_SHOWN))
-    lines.append(
-        tr("  next: print at 100 %, then run `tiktok-erp labels printed {batches}`", batches=view.argument)
-    )
+    lines.append(tr("  next: print at 100 %, then run `tiktok-erp labels printed {batches}`", batches=view.argument))
     return lines
 
 

@@ -114,7 +114,7 @@ def print_batch(
 
     The batch directory appears whole, then its labels count as printed, and last `out` gets copies: a run that ends before
     the second step makes a batch anew, one that ends before the third leaves the copies to the next run. With printers
-    labels count once a printer reported them. Raises StoreError after all else was done when `out` cannot hold the copies.
+    labels count once a printer reported them. An `out` that cannot hold the copies stops nothing: see `not_copied`.
     """
     count = PrintCount()
     _copy_left(store, report, options)
@@ -136,8 +136,6 @@ def print_batch(
             spool.run()
         finally:
             count.add(spool.count)
-    if count.not_copied is not None:
-        raise count.not_copied
     return count
 
 
@@ -221,7 +219,7 @@ def reprint(
             continue
         held[package_id] = label
     items = sorted(
-        plan_print_order(_items(store, list(held.values()))), key=lambda item: _old_place(held[item.package_id])
+        plan_print_order(load_items(store, list(held.values()))), key=lambda item: _old_place(held[item.package_id])
     )
     sources, packages = [], []
     for item in items:
@@ -308,14 +306,14 @@ def _make_batch(
     base = batches_folder(store)
     final = base / f"B{batch_id:02d}"
     part = base / f".B{batch_id:02d}.part"
-    _fresh_folder(part)
+    fresh_folder(part)
     try:
         positions, failed = _write_labels(store, rules, report, part, batch_id, items, run_id)
         count.failed += failed
         if not positions:
             shutil.rmtree(part)
             return
-        _write_papers(store, rules, report, part, batch_id, positions, options)
+        write_papers(store, rules, report, part, batch_id, positions, options)
         part.rename(final)
         _sync_folder(base)
     except OSError as error:
@@ -394,7 +392,7 @@ def _collect(
                 rows.append(row)
             else:
                 held_back.append((row, cause))
-        items = plan_print_order(_items(store, rows))
+        items = plan_print_order(load_items(store, rows))
         batch_id, free = claim(
             store,
             [item.package_id for item in items],
@@ -425,7 +423,7 @@ def _collect(
     return batch_id, [row for row in rows if row["package_id"] in wanted], chosen
 
 
-def _items(store: Store, labels: Sequence[sqlite3.Row]) -> list[PrintItem]:
+def load_items(store: Store, labels: Sequence[sqlite3.Row]) -> list[PrintItem]:
     by_package = {label["package_id"]: label for label in labels}
     units: dict[str, list[sqlite3.Row]] = defaultdict(list)
     for unit in load_package_units(store, list(by_package)):
@@ -581,7 +579,7 @@ def _failed(package_id: str, error: ErpError, *, is_new: bool) -> Outcome:
     )
 
 
-def _write_papers(
+def write_papers(
     store: Store,
     rules: Rules,
     report: Report,
@@ -631,7 +629,7 @@ def _write_papers(
         )
 
 
-def _fresh_folder(folder: Path) -> None:
+def fresh_folder(folder: Path) -> None:
     try:
         if folder.exists():
             shutil.rmtree(folder)
