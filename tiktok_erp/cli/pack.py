@@ -139,7 +139,7 @@ def _screen(word: str, scan: Scan, *, is_terminal: bool, rate: int) -> str:
 def big_letters(word: str, columns: int = 80) -> list[str]:
     """Return a word as rows of blocks, about as high as a hand on a usual screen, and not wider than `columns`.
 
-    A word that is too long at two columns a dot has one, and one that is too long even so is itself.
+    A word that is too long at two columns a dot has narrower gaps, then one column a dot, and then is itself.
     """
     from PIL import Image, ImageDraw, ImageFont
 
@@ -149,12 +149,17 @@ def big_letters(word: str, columns: int = 80) -> list[str]:
     ImageDraw.Draw(picture).text((1 - left, -top), word, fill=1, font=font)
     dots = [[bool(picture.getpixel((x, y))) for y in range(picture.height)] for x in range(picture.width)]
     # One empty column between letters is enough; the font leaves up to three.
-    bars = [dots[x] for x in range(len(dots)) if any(dots[x]) or (x and any(dots[x - 1]))]
-    bars = [[False] * picture.height, *bars]
-    width = next((width for width in (2, 1) if len(bars) * width <= columns), 0)
-    if not width:
+    bars = [bar for x, bar in enumerate(dots) if any(bar) or (x and any(dots[x - 1]))]
+    for width, gap in ((2, 2), (2, 1), (1, 1)):
+        widths = [width if any(bar) else gap for bar in bars]
+        if sum(widths) <= columns:
+            break
+    else:
         return [word]
-    rows = ["".join(("█" if bar[y] else " ") * width for bar in bars) for y in range(picture.height)]
+    rows = [
+        "".join(("█" if bar[y] else " ") * wide for bar, wide in zip(bars, widths, strict=True))
+        for y in range(picture.height)
+    ]
     while rows and not rows[0].strip():
         rows.pop(0)
     while rows and not rows[-1].strip():

@@ -26,7 +26,8 @@ def find_scanned(store: Store, codes: Sequence[str]) -> list[sqlite3.Row]:
     """Return the packages that one of `codes` means (tracking number, package id, order id), with what forbids packing."""
     marks = ", ".join("?" for code in codes)
     return store.query(
-        f"SELECT p.package_id, max(o.channel_order_id IN ({marks})) AS is_by_order, p.cancelled_at IS NOT NULL OR max(o.base_state = 'cancelled') AS is_cancelled,"
+        f"SELECT p.package_id, max(o.channel_order_id IN ({marks})) AS is_by_order,"
+        " p.cancelled_at IS NOT NULL OR max(o.base_state = 'cancelled') AS is_cancelled,"
         " max(o.cancel_requested) AS cancel_requested,"
         " max(coalesce(o.address_changed_at, '') >= coalesce(l.bought_at, '9')) AS is_moved,"
         " max(o.base_state = 'unknown') AS is_unknown, l.batch_id, l.position, l.label_id IS NOT NULL AS has_label,"
