@@ -102,7 +102,7 @@ def test_a_box_left_open_at_the_end_is_put_aside_and_named(bench, parcels):
 
 
 def test_a_box_is_open_at_one_station_and_a_dead_one_does_not_block_it(bench, parcels):
-    (first, items), _second = several(parcels)
+    (first, _items), _second = several(parcels)
     with bench.folder.start("pack", "--station", "east", "--json", stdin=subprocess.PIPE) as process:
         process.stdin.write(f"{first['position']}\n")
         process.stdin.flush()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from tiktok_erp.labels.printing import PrintCount, PrintOptions
     from tiktok_erp.labels.run import PurchasePlan
     from tiktok_erp.model.money import Money
+
+
+_FILE_ENDINGS = (".pdf", ".csv", ".xlsx", ".xls", ".tsv", ".ods", ".zip")
 
 
 def register(app: typer.Typer) -> None:
@@ -155,7 +159,7 @@ def print_labels(
             files_of=files_of,
             paper=chosen,
             station=station.strip() if station is not None else None,
-            printers=tuple(open_printers(printer or printing.printers, session.store)),
+            printers=tuple(open_printers(printer or printing.printers, session.store, from_rules=not printer)),
             # A stage of `run` does not wait for a person.
             confirm=lambda range_: context.obj.outer is None and _is_on_paper(session, range_),
         )
@@ -430,7 +434,17 @@ def _show_pulls(session: Session) -> None:
 def _files_and_names(from_files: list[Path] | None, ids: list[str] | None) -> tuple[list[Path], list[str] | None]:
     """A shell turns `--from *.pdf` into one option and many arguments: with --from the arguments are files too."""
     if not from_files:
-        return [], read_names(ids)
+        names = read_names(ids)
+        files = [name for name in ids or () if name.casefold().endswith(_FILE_ENDINGS) or Path(name).is_file()]
+        if files:
+            raise UsageError(
+                tr("{name} is a file", name=files[0]),
+                subject="print-labels",
+                next_step=tr(
+                    "did you mean `tiktok-erp print-labels --from {files}`?", files=" ".join(map(quote, files))
+                ),
+            )
+        return [], names
     return [*from_files, *(Path(entry) for entry in ids or ())], None
 
 

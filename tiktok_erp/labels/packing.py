@@ -162,7 +162,7 @@ class PackingTable:
             with self._store.transaction():
                 save_packing(self._store, box.package_id, self._station, utc_now())
                 drop_open_box(self._store, box.package_id)
-                self._mark_on_paper(box.package_id)
+            self._mark_on_paper(box.package_id)
         return Scan("done", code, box, sku)
 
     def _claim(self, code: str, found: Scan) -> Scan:
@@ -198,10 +198,11 @@ class PackingTable:
                 drop_open_box(self._store, package_id)
 
     def _mark_on_paper(self, package_id: str) -> None:
-        """Whose label was scanned has it on paper. Call inside a transaction."""
+        """Whose label was scanned has it on paper."""
         label = load_label_of(self._store, package_id)
         if label is not None and not label.is_on_paper:
-            mark_on_paper(self._store, [label])
+            with self._store.transaction():
+                mark_on_paper(self._store, [label])
 
     def _label(self, code: str) -> Scan | None:
         """Return the box that a label opens, or why it stays closed; None for what is no label of ours."""
@@ -217,8 +218,7 @@ class PackingTable:
             return Scan("stop", code, cause="several", why=tr("this means several packages: scan the label itself"))
         row = rows[0]
         if not (row["is_by_order"] or self._dry_run):  # an order's number is on a slip as well
-            with self._store.transaction():
-                self._mark_on_paper(row["package_id"])
+            self._mark_on_paper(row["package_id"])
         stops = (
             ("order_cancelled", row["is_cancelled"], tr("the order was cancelled: put it aside")),
             ("cancel_requested", row["cancel_requested"], tr("the buyer asks to cancel: put it aside")),
