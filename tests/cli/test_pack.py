@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import csv
 import sqlite3
+import subprocess
 
 import pytest
+
+from tests.conftest import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +50,9 @@ def test_a_box_is_done_when_every_piece_was_scanned(bench, parcels):
 
 def test_what_the_scanner_types_of_a_usps_barcode_opens_the_box(bench, parcels):
     row = next(row for row, _items in parcels if row["tracking_number"].startswith("9"))
-    scans, _summary = scan(bench, f"\x1d42091761\x1d{row['tracking_number']}", row["position"], row["package_id"])
-    assert [line["verdict"] for line in scans] == ["open"] * 3
+    for code in (f"\x1d42091761\x1d{row['tracking_number']}", row["position"], row["package_id"]):
+        scans, _summary = scan(bench, code)
+        assert [line["verdict"] for line in scans] == ["open"]
 
 
 def test_a_wrong_or_surplus_item_is_wrong_and_the_box_stays_open(bench, parcels):
@@ -59,12 +63,71 @@ def test_a_wrong_or_surplus_item_is_wrong_and_the_box_stays_open(bench, parcels)
     assert summary["exit_code"] == 0
 
 
-def test_another_label_before_the_end_says_what_is_missing(bench, parcels):
-    (first, items), (second, _other) = parcels[0], parcels[1]
-    scans, summary = scan(bench, first["position"], second["position"], second["position"])
-    assert [line["verdict"] for line in scans] == ["open", "unfinished", "open"]
-    assert items[0] in scans[1]["next_step"]
-    assert summary["packed"] == 0
+def several(parcels):
+    """Return a parcel of several pieces and another one."""
+    first = next(parcel for parcel in parcels if len(parcel[1]) > 1)
+    return first, next(row for row, _items in parcels if row is not first[0])
+
+
+def test_another_label_says_what_is_missing_and_the_box_stays_open_for_it(bench, parcels):
+    (first, items), second = several(parcels)
+    codes = [first["position"], *items[:-1], second["position"], second["position"], items[-1]]
+    scans, summary = scan(bench, *codes, options=("--dry-run",))
+    right = ["right"] * (len(items) - 1)
+    assert [line["verdict"] for line in scans] == ["open", *right, "unfinished", "unfinished", "done"]
+    assert items[-1] in scans[-2]["next_step"]
+    assert scans[-2]["package_id"] == first["package_id"]
+    assert summary["packed"] == 1
+
+
+def test_its_own_label_puts_a_box_aside_and_opens_it_again_with_what_is_in_it(bench, parcels):
+    (first, items), second = several(parcels)
+    label = first["position"]
+    scans, _summary = scan(bench, label, items[0], second["position"], label, second["position"], second["position"])
+    verdicts = [line["verdict"] for line in scans]
+    assert verdicts == ["open", "right", "unfinished", "aside", "open", "aside"]
+    # The session is over, and another packer goes on with it.
+    scans, summary = scan(bench, label, *items[1:], options=("--station", "south"))
+    assert sum(line["packed"] for line in scans[0]["lines"]) == 1
+    assert [line["verdict"] for line in scans] == ["open", *["right"] * (len(items) - 2), "done"]
+    assert summary["packed"] == 1
+    assert bench.folder.column("SELECT package_id FROM open_boxes WHERE package_id = ?", first["package_id"]) == []
+
+
+def test_a_box_left_open_at_the_end_is_put_aside_and_named(bench, parcels):
+    (first, items), _second = several(parcels)
+    text = bench.run("pack", stdin=f"{first['position']}\n{items[0]}\n").stdout
+    assert f"{first['position']} is put aside: " in text
+    assert bench.folder.column("SELECT holder FROM open_boxes").count(None) >= 1
+
+
+def test_a_box_is_open_at_one_station_and_a_dead_one_does_not_block_it(bench, parcels):
+    (first, _items), _second = several(parcels)
+    with bench.folder.start("pack", "--station", "east", "--json", stdin=subprocess.PIPE) as process:
+        process.stdin.write(f"{first['position']}\n")
+        process.stdin.flush()
+        wait_until(
+            process,
+            lambda: bench.folder.column("SELECT 1 FROM open_boxes WHERE station = 'east' AND holder IS NOT NULL"),
+        )
+        (refused,), _summary = scan(bench, first["position"])
+        process.kill()
+        process.communicate()
+    assert (refused["verdict"], refused["cause"]) == ("stop", "open_elsewhere")
+    assert "east" in refused["next_step"]
+    (opened,), _summary = scan(bench, first["position"])
+    assert opened["verdict"] == "open"
+    assert list(bench.folder.path.glob(".shop.db.pack-*.lock")) == []
+
+
+def test_whoever_scans_a_label_has_it_on_paper(bench, parcels):
+    on_paper = "SELECT on_paper_at IS NOT NULL FROM labels WHERE package_id = ? AND state = 'bought'"
+    row, _items = parcels[1]
+    assert bench.folder.value(on_paper, row["package_id"]) == 0
+    scan(bench, row["order_id"].split()[0].removeprefix("tiktok:"))
+    assert bench.folder.value(on_paper, row["package_id"]) == 0  # that number is on a slip as well
+    scan(bench, row["tracking_number"])
+    assert bench.folder.value(on_paper, row["package_id"]) == 1
 
 
 @pytest.mark.parametrize(
@@ -112,6 +175,15 @@ def test_big_letters_are_made_of_blocks():
 
     rows = big_letters("STOP")
     assert 6 <= len(rows) <= 12
-    assert len({len(row) for row in rows}) == 1
-    assert len(rows[0]) <= 80
     assert any("██" in row for row in rows)
+
+
+@pytest.mark.parametrize("word", ["STOP", "B07-063", "B88-888", "MISSING", "B100-1000", "P000123", "WRONG", "ASIDE"])
+@pytest.mark.parametrize("columns", [80, 110])
+def test_big_letters_fit_the_screen(word, columns):
+    from tiktok_erp.cli.pack import big_letters
+
+    rows = big_letters(word, columns)
+    assert 6 <= len(rows) <= 12
+    assert len({len(row) for row in rows}) == 1
+    assert len(rows[0]) <= columns

@@ -64,6 +64,7 @@ _WHOLE: dict[str, dict[str, Any]] = {
     "batches": {"directory": "out/B01", "created_at": AT},
     "claims": {"package_id": "P000001", "station": "north", "batch_id": 1, "until": AT},
     "packings": {"package_id": "P000001", "station": "north", "packed_at": AT},
+    "open_boxes": {"package_id": "P000001", "station": "north", "opened_at": AT},
     "print_jobs": {"batch_id": 1, "printer": "zebra", "first": 1, "last": 100, "state": "sent", "sent_at": AT},
     "quotes": {
         "package_id": "P000001",

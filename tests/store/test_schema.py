@@ -101,6 +101,7 @@ def test_replacing_a_label_does_not_forget_the_old_one(rows: Any, store: Store) 
         {"cost_minor": "3.50", "currency": "USD"},
         *[{"intent_at": text} for text in BAD_TIMES],
         *[{"printed_at": text} for text in BAD_TIMES],
+        *[{"on_paper_at": text} for text in BAD_TIMES],
     ],
     ids=str,
 )
@@ -287,6 +288,8 @@ def test_the_ledger_is_only_ever_added_to(rows: Any, store: Store, change: str) 
         ("claims", {"package_id": "P000009"}),
         ("claims", {"until": "soon"}),
         ("packings", {"run_id": 9}),
+        ("open_boxes", {"package_id": "P000009"}),
+        ("open_boxes", {"opened_at": "noon"}),
         ("print_jobs", {"state": "printed"}),
         ("print_jobs", {"batch_id": 9}),
         ("print_jobs", {"sent_at": None}),

@@ -76,13 +76,14 @@ class MatchedPage:
 @dataclass(frozen=True, slots=True)
 class UnmatchedPage:
     """A page that was not used. `cause` is `other_order`, `other_number`, `nothing_known`, `repeated` or `no_label`;
-    `seen` says it in a sentence, with ids and tracking numbers only.
+    `seen` says it in a sentence, with ids and tracking numbers only; `ids` are those of them that no wanted package has.
     """
 
     path: Path
     page: int
     cause: str
     seen: str
+    ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -511,7 +512,8 @@ class _Sorting:
         return package_id
 
     def _leave(self, reading: _Reading, cause: str) -> None:
-        self._unmatched.append(UnmatchedPage(reading.path, reading.page, cause, _seen(reading, cause)))
+        ids = tuple(sorted(reading.other_orders | reading.numbers))
+        self._unmatched.append(UnmatchedPage(reading.path, reading.page, cause, _seen(reading, cause), ids))
 
     def _doubt(self, cause: str, package_ids: tuple[str, ...], *readings: _Reading) -> None:
         self._doubtful[cause, package_ids].extend(readings)
@@ -548,7 +550,7 @@ def _seen(reading: _Reading, cause: str) -> str:
     orders = ", ".join(sorted(reading.orders | reading.other_orders))
     numbers = ", ".join(sorted(reading.numbers))
     if cause == "other_order":
-        return tr("order {orders}, whose label is not wanted now", orders=orders)
+        return tr("order {orders}, which waits for no label here", orders=orders)
     if cause == "other_number":
         return tr("tracking number {numbers}, which belongs to no package here", numbers=numbers)
     if cause == "repeated":

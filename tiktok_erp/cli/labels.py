@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,9 @@ from tiktok_erp.cli.session import Session, agreed, existing_folder, require_cre
 from tiktok_erp.errors import UsageError
 from tiktok_erp.messages import tr
 from tiktok_erp.model.outcome import Outcome
+
+if TYPE_CHECKING:
+    from tiktok_erp.labels.printing import PrintOptions
 
 labels_app = typer.Typer(
     help="List labels, print held ones again, take them back, make scan forms, settle purchases.",
@@ -56,6 +59,7 @@ def list_labels(context: typer.Context, ids: Ids = None, as_json: Json = False, 
                 tr("tracking number"),
                 tr("cost"),
                 tr("position"),
+                tr("on paper"),
                 tr("refund"),
             ],
             [
@@ -66,6 +70,7 @@ def list_labels(context: typer.Context, ids: Ids = None, as_json: Json = False, 
                     row["tracking_number"],
                     f"{row['cost_minor'] / 100:.2f} {row['currency']}" if row["cost_minor"] is not None else None,
                     position_text(row["batch_id"], row["position"]) if row["position"] else None,
+                    tr("yes") if row["on_paper_at"] else tr("no") if row["printed_at"] else None,
                     row["refund_status"],
                 ]
                 for row in rows
@@ -73,6 +78,86 @@ def list_labels(context: typer.Context, ids: Ids = None, as_json: Json = False, 
         )
 
     run_command("labels", context, body, as_json=as_json, quiet=quiet, writes=False)
+
+
+@labels_app.command("printed")
+def printed(
+    context: typer.Context, ids: NamedIds = None, dry_run: DryRun = False, as_json: Json = False, quiet: Quiet = False
+) -> None:
+    """Say which labels are on paper: batches (B07, B01..B06), positions (B07-063, B07-063..080), packages or orders.
+
+    A PDF that was written is not on paper before somebody says so; a printer, `pack` and the carrier say so by themselves.
+
+    \b
+    Examples:
+      tiktok-erp labels printed B07
+      tiktok-erp labels printed B01..B06 B08-001..040
+      tiktok-erp labels printed B01..B06 --dry-run
+    """
+
+    def body(session: Session) -> None:
+        from tiktok_erp.labels.on_paper import labels_at, view_paper
+        from tiktok_erp.store.print_jobs import load_label_of, mark_on_paper
+
+        names = read_names(ids)
+        if names is None:
+            view = view_paper(session.store)
+            raise UsageError(
+                tr("name the batches that are on paper"),
+                subject="labels printed",
+                next_step=tr("run `tiktok-erp labels printed {batches}`", batches=view.argument or "B01..B06"),
+            )
+        named = {}
+        for name in names:
+            found = labels_at(session.store, name)
+            if found is None:
+                labels = [load_label_of(session.store, package) for package in session.packages([name]) or []]
+                found = [label for label in labels if label is not None]
+                if labels and not found:
+                    _tell_no_label(session, name)
+            named.update({label.label_id: label for label in found})
+        fresh = [label for label in named.values() if not label.is_on_paper]
+        if not dry_run:
+            with session.store.transaction():
+                mark_on_paper(session.store, fresh)
+        for label in named.values():
+            result = "skipped" if label.is_on_paper else "planned" if dry_run else "done"
+            cause = "known" if label.is_on_paper else None
+            fields = {"batch_id": label.batch_id, "position": label.position}
+            session.out.item(Outcome("package", {"package_id": label.package_id}, result, cause=cause, fields=fields))
+        rest = view_paper(session.store)
+        session.summary.update(rest.fields())
+        text = (
+            tr(
+                "{count} labels would count as on paper, {known} do already",
+                count=len(fresh),
+                known=len(named) - len(fresh),
+            )
+            if dry_run
+            else tr(
+                "{count} labels are on paper, as you say; {known} were before",
+                count=len(fresh),
+                known=len(named) - len(fresh),
+            )
+        )
+        session.out.say(text)
+        if rest.batches and not dry_run:
+            session.out.say(tr("not on paper: {batches} ({count} labels)", batches=rest.text, count=rest.labels))
+
+    run_command("labels", context, body, as_json=as_json, quiet=quiet, dry_run=dry_run)
+
+
+def _tell_no_label(session: Session, name: str) -> None:
+    session.out.item(
+        Outcome(
+            "id",
+            {"id": name},
+            "failed",
+            cause="no_label_held",
+            next_step=tr("run `tiktok-erp labels list {package}`", package=name),
+            text=tr("{package}: no label is held", package=name),
+        )
+    )
 
 
 @labels_app.command("reprint")
@@ -95,6 +180,8 @@ def reprint(
 ) -> None:
     """Print held labels again; nothing is ever bought here. Packages, orders, batches (B07) or positions (B07-063..080).
 
+    Of a batch, files that were deleted (B07-labels.pdf, the pick list, ...) are made again as well.
+
     \b
     Examples:
       tiktok-erp labels reprint P000123
@@ -115,7 +202,8 @@ def reprint(
                 subject="--paper",
                 next_step=tr("choose one of {papers}", papers=", ".join(PAPERS)),
             )
-        packages = _at_positions(session, read_names(ids))
+        names = read_names(ids)
+        packages = _at_positions(session, names)
         if packages is None:
             raise UsageError(
                 tr("name the packages whose labels are to be printed again"),
@@ -125,7 +213,10 @@ def reprint(
         printers = tuple(open_printers([printer] if printer is not None else [], session.store))
         options = PrintOptions(out=existing_folder(out), paper=paper, printers=printers)
         count = write_again(session.store, session.rules(), session.out, packages, options)
-        session.summary.update(printed=count.printed, pages=count.pages)
+        again = [file for name in names or () for file in _write_batch_again(session, name, options)]
+        session.summary.update(printed=count.printed, pages=count.pages, files=[str(file) for file in again])
+        if again:
+            session.out.say(tr("made again: {files}", files=", ".join(str(file) for file in again)))
         if count.directory is not None:
             session.out.say(
                 tr(
@@ -137,6 +228,17 @@ def reprint(
             )
 
     run_command("labels", context, body, as_json=as_json, quiet=quiet)
+
+
+def _write_batch_again(session: Session, name: str, options: PrintOptions) -> tuple[Path, ...]:
+    """Make the missing files of a whole batch again; nothing for any other name."""
+    from tiktok_erp.labels.plan import read_range
+    from tiktok_erp.labels.rewriting import rewrite_batch
+
+    span = read_range(name)
+    if span is None or span[2] is not None:
+        return ()
+    return rewrite_batch(session.store, session.rules(), session.out, options, span[0])
 
 
 def _at_positions(session: Session, names: list[str] | None) -> list[str] | None:

@@ -65,6 +65,7 @@ class Output:
         self._stderr = stderr or sys.stderr
         self._started_at = time.monotonic()
         self._shown: Counter[str] = Counter()
+        self._in_no_case: set[str] = set()  # causes of rows and pages: the file has to be corrected, no case is left
         self._screen = _Screen()
 
     def __enter__(self) -> Self:
@@ -113,6 +114,8 @@ class Output:
         if not outcome.is_new:
             return
         self._shown[outcome.cause or ""] += 1
+        if outcome.kind in ("row", "page", "file", "id"):
+            self._in_no_case.add(outcome.cause or "")
         if self._shown[outcome.cause or ""] > _FAILURES_SHOWN:
             return
         self._print(tr("failed: {text}", text=text), self._stderr)
@@ -175,11 +178,11 @@ class Output:
             counts = {name: self.counts[name] for name in ("done", "planned", "skipped", "failed")}
             self.json_line({"kind": "summary", **counts, **fields, "exit_code": exit_code})
             return
-        for shown in self._shown.values():
+        for cause, shown in self._shown.items():
             if shown > _FAILURES_SHOWN:
                 more = shown - _FAILURES_SHOWN
                 text = tr("... and {count} more like these; see `tiktok-erp quarantine`", count=more)
-                if self.more_with_json:
+                if self.more_with_json or cause in self._in_no_case:
                     text = tr("... and {count} more like these; `--json` lists all of them", count=more)
                 self._print(text, self._stderr)
         if self.old_failures and not self.quiet:

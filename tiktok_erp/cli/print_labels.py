@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from tiktok_erp.labels.printing import PrintCount, PrintOptions
     from tiktok_erp.labels.run import PurchasePlan
     from tiktok_erp.model.money import Money
+
+
+_FILE_ENDINGS = (".pdf", ".csv", ".xlsx", ".xls", ".tsv", ".ods", ".zip")
 
 
 def register(app: typer.Typer) -> None:
@@ -114,6 +118,8 @@ def print_labels(
             if not dry_run:
                 _resume(session, options, resume)
             return
+        if not (plan or dry_run):
+            _ask_what_is_on_paper(session)
         if files:
             _take_over(session, files)
         elif only != [] and limit != 0:
@@ -152,7 +158,7 @@ def print_labels(
             files_of=files_of,
             paper=chosen,
             station=station.strip() if station is not None else None,
-            printers=tuple(open_printers(printer or printing.printers, session.store)),
+            printers=tuple(open_printers(printer or printing.printers, session.store, from_rules=not printer)),
             # A stage of `run` does not wait for a person.
             confirm=lambda range_: context.obj.outer is None and _is_on_paper(session, range_),
         )
@@ -289,6 +295,7 @@ def print_labels(
 
         count = print_batch(session.store, session.rules(), session.out, options, only=only, run_id=session.run_id)
         _tell_printed(session, count, options)
+        session.stopped = count.not_copied or session.stopped
         if count.directory is None and not count.on_paper:
             session.out.say(tr("nothing to print"))
         if count.held_back:
@@ -298,6 +305,7 @@ def print_labels(
                     count=count.held_back,
                 )
             )
+        _tell_paper(session, options)
         if session.stopped is not None:
             raise session.stopped
 
@@ -333,6 +341,7 @@ def _resume(session: Session, options: PrintOptions, position: str) -> None:
 
     count = resume_from(session.store, session.rules(), session.out, options, position, run_id=session.run_id)
     _tell_printed(session, count, options)
+    _tell_paper(session, options)
 
 
 def _tell_printed(session: Session, count: PrintCount, options: PrintOptions) -> None:
@@ -345,12 +354,21 @@ def _tell_printed(session: Session, count: PrintCount, options: PrintOptions) ->
         files=[str(path) for path in count.files],
     )
     if count.files and count.directory is not None:
+        file = count.files[0] if len(count.files) == 1 else f"{count.files[0]} .. {count.files[-1].name}"
         session.out.say(
             tr(
                 "{printed} labels on {pages} pages: {file} (batch {batch})",
                 printed=count.printed,
                 pages=count.pages,
-                file=count.files[0] if len(count.files) == 1 else f"{count.files[0]} .. {count.files[-1].name}",
+                file=file,
+                batch=count.directory.name,
+            )
+            if options.printers
+            else tr(
+                "PDF written: {printed} labels on {pages} pages: {file} (batch {batch})",
+                printed=count.printed,
+                pages=count.pages,
+                file=file,
                 batch=count.directory.name,
             )
         )
@@ -358,10 +376,39 @@ def _tell_printed(session: Session, count: PrintCount, options: PrintOptions) ->
         session.out.say(tr("{count} labels count as printed, as you say", count=count.confirmed))
     if options.printers:
         session.summary.update(on_paper=count.on_paper, doubtful=count.doubtful, opened=count.opened)
-        if any(printer.name != VIEWER for printer in options.printers):
+        if any(printer.name != VIEWER for printer in options.printers) and (count.on_paper or count.printed):
             session.out.say(tr("{count} labels printed, as the printer says", count=count.on_paper))
         elif count.on_paper:
             session.out.say(tr("{count} labels count as printed, as you say", count=count.on_paper))
+
+
+def _tell_paper(session: Session, options: PrintOptions) -> None:
+    """Say which batches are on no paper, as far as anybody said, and which files to open."""
+    from tiktok_erp.labels.on_paper import paper_note, view_paper
+
+    view = view_paper(session.store)
+    session.summary.update(view.fields())
+    for line in paper_note(session.store, view, options.out):
+        session.out.say(line)
+
+
+def _ask_what_is_on_paper(session: Session) -> None:
+    """Ask at a terminal whether the PDFs of earlier runs were printed. A stage of `run` does not wait for a person."""
+    from tiktok_erp.labels.on_paper import labels_at, view_paper
+    from tiktok_erp.store.print_jobs import mark_on_paper
+
+    view = view_paper(session.store)
+    written = [batch for batch in view.batches if batch.is_written]
+    is_asked = session.options.outer is None and not session.out.quiet and can_ask(session)
+    if not written or not is_asked:
+        return
+    names = type(view)(tuple(written))
+    question = tr("Is all of {batches} ({count} labels) on paper?", batches=names.text, count=names.labels)
+    with suppress(typer.Abort):
+        if typer.confirm(question, default=False, err=True):
+            labels = [label for name in names.names for label in labels_at(session.store, name) or ()]
+            with session.store.transaction():
+                mark_on_paper(session.store, labels)
 
 
 def _is_on_paper(session: Session, positions: str) -> bool:
@@ -407,7 +454,17 @@ def _show_pulls(session: Session) -> None:
 def _files_and_names(from_files: list[Path] | None, ids: list[str] | None) -> tuple[list[Path], list[str] | None]:
     """A shell turns `--from *.pdf` into one option and many arguments: with --from the arguments are files too."""
     if not from_files:
-        return [], read_names(ids)
+        names = read_names(ids)
+        files = [name for name in ids or () if name.casefold().endswith(_FILE_ENDINGS) or Path(name).is_file()]
+        if files:
+            raise UsageError(
+                tr("{name} is a file", name=files[0]),
+                subject="print-labels",
+                next_step=tr(
+                    "did you mean `tiktok-erp print-labels --from {files}`?", files=" ".join(map(quote, files))
+                ),
+            )
+        return [], names
     return [*from_files, *(Path(entry) for entry in ids or ())], None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import secrets
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -107,6 +108,26 @@ class Session:
     def alone(self, lock: str | None) -> AbstractContextManager[bool]:
         """Hold one more lock of this database while the block runs; gives False when another process holds it."""
         return _only_one(self.options.db, None if self.dry_run else lock)
+
+    @contextmanager
+    def named_lock(self, kind: str) -> Iterator[str]:
+        """Hold a lock with a name of its own while the block runs: others see by `is_locked` that this process lives."""
+        name = secrets.token_hex(4)
+        with _only_one(self.options.db, f"{kind}-{name}"):
+            try:
+                yield name
+            finally:
+                _lock_file(self.options.db, f"{kind}-{name}").unlink(missing_ok=True)
+
+    def is_locked(self, kind: str, name: str) -> bool:
+        """Tell whether the process that gave itself this name still runs."""
+        path = _lock_file(self.options.db, f"{kind}-{name}")
+        if not path.exists():
+            return False
+        with _only_one(self.options.db, f"{kind}-{name}") as is_free:
+            if is_free:
+                path.unlink(missing_ok=True)  # left by a process that was killed
+            return not is_free
 
     def let_go(self) -> None:
         """Wait for what must not be broken off: a token that a thread is just renewing."""
@@ -370,13 +391,17 @@ def only_one(command: Command) -> AbstractContextManager[bool]:
     return _only_one(command.options.db, command.lock if command.is_recorded and is_there else None)
 
 
+def _lock_file(db: Path, name: str) -> Path:
+    return db.with_name(f".{db.name}.{name}.lock")
+
+
 @contextmanager
 def _only_one(db: Path, name: str | None) -> Iterator[bool]:
     """Hold the lock `name` of one database; yields False when another process holds it. None is no lock."""
     if name is None or not db.parent.is_dir():  # opening the store tells what is wrong with the folder
         yield True
         return
-    handle = os.open(db.with_name(f".{db.name}.{name}.lock"), os.O_WRONLY | os.O_CREAT, 0o600)
+    handle = os.open(_lock_file(db, name), os.O_WRONLY | os.O_CREAT, 0o600)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -60,6 +60,8 @@ def status(context: typer.Context, as_json: Json = False, quiet: Quiet = False) 
 
 
 def _fields(view: Overview) -> dict[str, object]:
+    from tiktok_erp.labels.on_paper import PaperView
+
     return {
         "shop": view.shop,
         "orders": view.orders,
@@ -72,6 +74,7 @@ def _fields(view: Overview) -> dict[str, object]:
         "cancel_requests": view.cancel_requests,
         "answer_by": view.answer_by,
         "to_print": view.to_print,
+        **PaperView(view.not_on_paper).fields(),
         "to_upload": view.to_upload,
         "unsettled": view.unsettled,
         "queued": view.queued,
@@ -125,6 +128,7 @@ def _sections(view: Overview, now: datetime) -> list[tuple[str, list[tuple[str, 
     ]
     work = [
         (tr("labels to print"), str(view.to_print)),
+        *_paper(view),
         (tr("numbers to tell"), str(view.to_upload)),
         (tr("without an answer"), str(view.unsettled)),
     ]
@@ -157,6 +161,15 @@ def _sections(view: Overview, now: datetime) -> list[tuple[str, list[tuple[str, 
         (tr("As of"), ages or [(tr("never fetched"), "")]),
         (tr("Connection, 24 hours"), _connection(view)),
     ]
+
+
+def _paper(view: Overview) -> list[tuple[str, str]]:
+    from tiktok_erp.labels.on_paper import PaperView
+
+    paper = PaperView(view.not_on_paper)
+    if not paper.batches:
+        return []
+    return [(tr("not on paper"), tr("{count}: {batches}", count=paper.labels, batches=paper.text))]
 
 
 def _runway(entry: Runway) -> str:

@@ -135,7 +135,7 @@ class KitReader:
                 packed_before=state["packed_at"] is not None,
                 label_state=state["label_state"],
                 has_document=state["sha256"] is not None,
-                is_printed=state["printed_at"] is not None,
+                is_printed=state["on_paper_at"] is not None,
             )
             self._take(mark, *plan_mark(mark, known))
 

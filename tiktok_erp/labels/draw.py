@@ -239,6 +239,19 @@ def render_run_header(
     return buffer.getvalue()
 
 
+def render_gap_page(text: str, *, place: str) -> bytes:
+    """Return a 4x6 page that stands where a label was: `place` and why there is none. It has no barcode."""
+    buffer = io.BytesIO()
+    canvas = Canvas(buffer, pagesize=PAPER_SIZES_PT["4x6"], pageCompression=1, invariant=True)
+    sheet = _Sheet(canvas, PAPER_SIZES_PT["4x6"], 20, PaperFonts())
+    blocks = [_text_block(sheet, sheet.margin, [place], 24, bold=True, space=8)]
+    blocks += [_text_block(sheet, sheet.margin, sheet.wrap(text, 12, sheet.inner_width), 12)]
+    _draw_blocks(blocks, sheet.top)
+    sheet.end_page()
+    canvas.save()
+    return buffer.getvalue()
+
+
 @dataclass(frozen=True, slots=True)
 class _Block:
     """A piece of a page that is not broken. `draw` takes the y of its upper edge."""

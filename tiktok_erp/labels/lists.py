@@ -12,10 +12,11 @@ from tiktok_erp.labels.paper import sheet_of
 from tiktok_erp.model.print_job import PrintedPosition
 
 HEADER_PAGES = "header-pages.csv"
+MANIFEST_COLUMNS = ("tracking_number", "service_level", "package_id", "position")
 
 
-def write_packages(path: Path, positions: Sequence[PrintedPosition], *, paper: str | None = None) -> None:
-    """Write packages.csv: where each package's label is, and what is in it. `page` counts sheets of `paper`."""
+def write_packages(path: Path, positions: Sequence[PrintedPosition]) -> None:
+    """Write packages.csv: where each package's label is, and what is in it."""
     columns = "position page package_id order_id items carrier service_level tracking_number ship_by"
     _write(
         path,
@@ -23,7 +24,7 @@ def write_packages(path: Path, positions: Sequence[PrintedPosition], *, paper: s
         (
             (
                 place.position,
-                sheet_of(place.pages[0], paper) if place.pages else "",
+                place.pages[0] if place.pages else "",
                 place.item.package_id,
                 " ".join(place.item.order_ids),
                 _items(place),
@@ -35,6 +36,16 @@ def write_packages(path: Path, positions: Sequence[PrintedPosition], *, paper: s
             for place in positions
         ),
     )
+
+
+def rewrite_sheets(source: Path, target: Path, paper: str) -> None:
+    """Write a packages.csv again, its `page` counted in sheets of `paper`."""
+    with source.open(encoding="utf-8", newline="") as file:
+        columns, *rows = csv.reader(file)
+    at = columns.index("page")
+    for row in rows:
+        row[at] = str(sheet_of(int(row[at]), paper)) if row[at] else ""
+    _write(target, columns, rows)
 
 
 def write_header_pages(folder: Path, pages: Mapping[int, int]) -> None:
@@ -67,7 +78,7 @@ def write_manifests(folder: Path, positions: Sequence[PrintedPosition]) -> list[
         path = folder / f"manifest-{carrier}.csv"
         _write(
             path,
-            ["tracking_number", "service_level", "package_id", "position"],
+            MANIFEST_COLUMNS,
             (
                 (place.item.tracking_number or "", place.item.service_level, place.item.package_id, place.position)
                 for place in places

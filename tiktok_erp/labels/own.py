@@ -8,7 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tiktok_erp.carriers.label_pages import LabelPageMatch, MatchedPage, WantedPackage, extract_page, match_label_pages
+from tiktok_erp.carriers.label_pages import (
+    LabelPageMatch,
+    MatchedPage,
+    UnmatchedPage,
+    WantedPackage,
+    extract_page,
+    match_label_pages,
+)
 from tiktok_erp.carriers.tracking_list import TrackedLabel, read_tracking_list
 from tiktok_erp.errors import ErpError, LabelFileError
 from tiktok_erp.labels.verify import inspect_label
@@ -20,7 +27,7 @@ from tiktok_erp.model.tracking_number import check
 from tiktok_erp.store.combining import load_shared_unlabelled, separate
 from tiktok_erp.store.database import Store, utc_now
 from tiktok_erp.store.label_files import LabelFiles
-from tiktok_erp.store.labels import add_document, load_live, load_users_of_number, save_own_label
+from tiktok_erp.store.labels import add_document, load_known_ids, load_live, load_users_of_number, save_own_label
 from tiktok_erp.store.packages import find_orders, find_packages, package_outcome
 from tiktok_erp.store.quarantine import open_case, resolve_cases
 
@@ -28,6 +35,9 @@ CAUSES = (
     *("bad_tracking_number", "number_used", "label_file", "barcode_contradiction", "other_label_held"),
     CARRIER_NOT_TAKEN,
 )
+_A_FEW = 3
+# Why whole files are of no use: said once a file.
+_PAGES = ("unknown_order", "nothing_to_send", "nothing_known")
 # TikTok reference, section 4.5.
 _ORDERS_A_NUMBER = 20
 
@@ -65,6 +75,7 @@ class LabelImporter:
         self._dry_run = dry_run
         self._place_of = place_of
         self._files = LabelFiles(store.path)
+        self._unknown_rows: list[tuple[Path, TrackedLabel]] = []
         self._named: set[str] = set()  # our ids of the orders that a list names
         self.count = ImportCount()
 
@@ -88,6 +99,7 @@ class LabelImporter:
             for number, label in enumerate(content.labels, start=1):
                 self._import_row(path, label)
                 self._report.progress(tr("rows"), number, len(content.labels))
+            self._tell_unknown_rows()
         if pdfs:
             self._import_pdfs(pdfs)
 
@@ -143,14 +155,7 @@ class LabelImporter:
                 tr("look at `tiktok-erp orders show {order}`", order=label.order_id),
             )
         if not package_ids:
-            return self._row_failed(
-                path,
-                label.line,
-                label.order_id,
-                "unknown_order",
-                tr("no such order is in the database"),
-                tr("run `tiktok-erp sync`, or correct the row"),
-            )
+            return self._unknown_rows.append((path, label))
         package_id = (live or package_ids)[0]
         others = [] if label.package_id else self._company_not_named(package_id)
         if others:
@@ -204,6 +209,32 @@ class LabelImporter:
             )
         )
 
+    def _tell_unknown_rows(self) -> None:
+        """Say once of an old or foreign list that its orders are unknown here; a few rows, and every row to scripts."""
+        rows, self._unknown_rows = self._unknown_rows, []
+        if self._report.wants_fields or len(rows) <= _A_FEW:
+            for path, label in rows:
+                what, step = tr("no such order is in the database"), tr("run `tiktok-erp sync`, or correct the row")
+                self._row_failed(path, label.line, label.order_id, "unknown_order", what, step)
+            return
+        self.count.failed += len(rows)
+        path = self._place_of(rows[0][0], rows[0][1].line)[0]
+        self._file_failed(
+            path,
+            "unknown_order",
+            tr(
+                "{count} rows name orders that are not in this database (rows {places}; {examples})",
+                count=len(rows),
+                places=_numbers_text([self._place_of(path, label.line)[1] for path, label in rows]),
+                examples=", ".join(label.order_id for path, label in rows[:_A_FEW]),
+            ),
+            _foreign_step(),
+        )
+
+    def _file_failed(self, path: Path, cause: str, what: str, next_step: str) -> None:
+        text = f"{path.name}: {what}"
+        self._report.item(Outcome("file", {"file": str(path)}, "failed", cause=cause, next_step=next_step, text=text))
+
     # PDFs
 
     def _import_pdfs(self, paths: Sequence[Path]) -> None:
@@ -215,8 +246,7 @@ class LabelImporter:
         for number, page in enumerate(match.matches, start=1):
             self._import_page(page)
             self._report.progress(tr("labels"), number, len(match.matches))
-        for unmatched in match.unmatched_pages:
-            self._page_failed(unmatched.path, unmatched.page, unmatched.cause, unmatched.seen)
+        self._tell_unmatched(match.unmatched_pages)
         for ambiguous in match.ambiguous:
             for path, page_number in ambiguous.pages:
                 self._page_failed(path, page_number, ambiguous.cause, ambiguous.why)
@@ -275,6 +305,43 @@ class LabelImporter:
             return
         self._take(page.package_id, page.carrier, number, document)
 
+    def _tell_unmatched(self, pages: Sequence[UnmatchedPage]) -> None:
+        """Say of pages that were not used whose they are: unknown here, labelled already, or no labels at all."""
+        labelled = load_known_ids(self._store, [name for page in pages for name in page.ids])
+        groups: dict[tuple[Path, str], list[UnmatchedPage]] = {}
+        for page in pages:
+            groups.setdefault((page.path, _whose(page, labelled)), []).append(page)
+        for (path, cause), group in groups.items():
+            self._tell_group(path, cause, group)
+
+    def _tell_group(self, path: Path, cause: str, group: Sequence[UnmatchedPage]) -> None:
+        is_known = cause == "labelled_before"
+        self.count.held += len(group) * is_known
+        if self._report.wants_fields or (cause not in _PAGES and not is_known):
+            for page in group:
+                if is_known:
+                    ids: dict[str, object] = {"file": str(path), "page": page.page + 1}
+                    self._report.item(Outcome("page", ids, "skipped", cause=cause, fields={"seen": list(page.ids)}))
+                else:
+                    self._page_failed(path, page.page, cause, page.seen)
+            return
+        examples = "; ".join(" ".join(page.ids) for page in group[:_A_FEW] if page.ids)
+        places = _numbers_text([page.page + 1 for page in group])
+        if is_known:
+            self._report.warn(
+                tr(
+                    "{file}: {count} pages are labels of orders that were labelled already (pages {places}; {examples})",
+                    file=path.name,
+                    count=len(group),
+                    places=places,
+                    examples=examples,
+                )
+            )
+            return
+        self.count.failed += len(group)
+        what, step = _page_words(cause, len(group), places, examples)
+        self._file_failed(path, cause, what, step)
+
     def _page_failed(self, path: Path, page: int, cause: str, what: str) -> None:
         self.count.failed += 1
         self._report.item(
@@ -283,7 +350,7 @@ class LabelImporter:
                 {"file": str(path), "page": page + 1},
                 "failed",
                 cause=cause,
-                next_step=tr("give order and tracking number in a tracking list, or print this page by hand"),
+                next_step=_foreign_step() if cause in _PAGES else _list_step(),
                 text=tr("{file}, page {page}: {what}", file=path.name, page=page + 1, what=what),
             )
         )
@@ -496,3 +563,57 @@ def _begins_as_pdf(path: Path) -> bool:
             return file.read(5) == b"%PDF-"
     except OSError:
         return False  # whoever reads it says so
+
+
+def _whose(page: UnmatchedPage, labelled: Mapping[str, bool]) -> str:
+    """Return the cause of a page that was not used, by what the store knows of the ids on it."""
+    if page.cause not in ("other_order", "other_number"):
+        return page.cause
+    known = [labelled[name] for name in page.ids if name in labelled]
+    if not known:
+        return "unknown_order"
+    return "labelled_before" if any(known) else "nothing_to_send"
+
+
+def _page_words(cause: str, count: int, places: str, examples: str) -> tuple[str, str]:
+    if cause == "unknown_order":
+        what = tr(
+            "{count} pages are labels of orders that are not in this database (pages {places}; {examples})",
+            count=count,
+            places=places,
+            examples=examples,
+        )
+        return what, _foreign_step()
+    if cause == "nothing_to_send":
+        what = tr(
+            "{count} pages are labels of orders for which nothing is to be sent (pages {places}; {examples})",
+            count=count,
+            places=places,
+            examples=examples,
+        )
+        return what, tr("look at `tiktok-erp orders show ID`: cancelled, or shipped by somebody else")
+    what = tr("{count} pages name no order and no tracking number (pages {places})", count=count, places=places)
+    return what, tr("if these are labels, {step}; else give the right file", step=_list_step())
+
+
+def _foreign_step() -> str:
+    return tr(
+        "is it an old file, or another shop's? Do not print it: `tiktok-erp sync` first if the orders are new, else give the right"
+        " file"
+    )
+
+
+def _list_step() -> str:
+    return tr("give order and tracking number in a tracking list (`print-labels --from list.csv FILE.pdf`)")
+
+
+def _numbers_text(numbers: Sequence[int]) -> str:
+    """Return page or row numbers as people read them: `1-139`, `2, 5, 7-9`; of many runs the first."""
+    runs: list[list[int]] = []
+    for number in sorted(numbers):
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    words = [f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs]
+    return ", ".join(words[:6]) + (", ..." if len(words) > 6 else "")

@@ -15,6 +15,7 @@ _END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 _BUCKET_S = 6 * 3600
 _PARTS = re.compile(r"\d+|\D+")
 _RANGE = re.compile(r"[Bb](?P<batch>\d{1,9})(?:-(?P<first>\d{1,9})(?:\.\.(?:[Bb](?P=batch)-)?(?P<last>\d{1,9}))?)?")
+_BATCHES = re.compile(r"[Bb](?P<first>\d{1,9})(?:(?:\.\.[Bb]?|-[Bb])(?P<last>\d{1,9}))?")
 _POSITION = re.compile(r"[Bb](?P<batch>\d{1,9})-(?P<place>\d{1,9})")
 
 # EasyPost makes a batch of what is on a form, and wants batches below 1,000 shipments (carriers reference, section 1).
@@ -87,6 +88,23 @@ def read_range(text: str) -> tuple[int, int, int | None] | None:
         return int(match["batch"]), 1, None
     first = int(match["first"])
     return int(match["batch"]), first, int(match["last"] or first)
+
+
+def read_batches(text: str) -> tuple[int, int] | None:
+    """Return (first, last batch) of `B01..B06`, `B01-B06` or `B07`; None for what is none of them."""
+    match = _BATCHES.fullmatch(text.strip())
+    return (int(match["first"]), int(match["last"] or match["first"])) if match is not None else None
+
+
+def batches_text(batch_ids: Sequence[int], *, between: str = "-", apart: str = ", ") -> str:
+    """Return batch numbers, sorted, as people read them: `B01-B06, B08`."""
+    runs: list[list[int]] = []
+    for batch_id in batch_ids:
+        if runs and batch_id == runs[-1][-1] + 1:
+            runs[-1].append(batch_id)
+        else:
+            runs.append([batch_id])
+    return apart.join(f"B{run[0]:02d}" + (f"{between}B{run[-1]:02d}" if len(run) > 1 else "") for run in runs)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from tiktok_erp.errors import ErpError, LabelFileError, StoreError, UsageError
+from tiktok_erp.labels.copies import copy_batch, copy_rest, is_free
 from tiktok_erp.labels.lists import (
-    HEADER_PAGES,
     label_pages,
     write_bag_list,
     write_header_pages,
@@ -48,12 +48,15 @@ from tiktok_erp.store.print_jobs import (
     drop_planned,
     load_batch,
     load_job_labels,
+    load_placed,
     load_pulls,
+    load_to_copy,
     load_to_print,
     mark_printed,
     plan_jobs,
     release,
     save_batch,
+    save_copied,
 )
 from tiktok_erp.store.quarantine import open_case
 
@@ -97,6 +100,7 @@ class PrintCount:
     confirmed: int = 0
     directory: Path | None = None
     files: tuple[Path, ...] = ()
+    not_copied: StoreError | None = None  # why the files are nowhere but in `directory`
 
     def add(self, spooled: SpoolCount) -> None:
         """Count what printers did."""
@@ -115,10 +119,12 @@ def print_batch(
 ) -> PrintCount:
     """Write every held label that was never printed into one PDF in packing order, with its lists beside it.
 
-    The batch directory appears whole, `out` gets copies, and only then the labels count as printed: whatever happens
-    in between, the next run makes the same batch again. With printers they count once a printer reported them.
+    The batch directory appears whole, then its labels count as printed, and last `out` gets copies: a run that ends before
+    the second step makes a batch anew, one that ends before the third leaves the copies to the next run. With printers
+    labels count once a printer reported them. An `out` that cannot hold the copies stops nothing: see `not_copied`.
     """
     count = PrintCount()
+    _copy_left(store, report, options)
     spool = _spool(store, report, options, run_id, options.station)
     if spool is not None:
         spool.settle()
@@ -165,7 +171,7 @@ def resume_from(
     count = PrintCount(directory=batch_file(store, batch).parent)
     with store.transaction():
         close_jobs(store, batch_id)
-        count.confirmed = mark_printed(store, batch_id, 1, place - 1)
+        count.confirmed = mark_printed(store, batch_id, 1, place - 1, is_on_paper=True)
         if options.printers:
             plan_jobs(store, batch_id, place, int(batch["last"]), _job_size(options))
     if options.printers:
@@ -180,11 +186,12 @@ def resume_from(
     good = [row for row in rows if why_held_back(row) is None]
     count.held_back = len(rows) - len(good)
     pages = label_pages(batch_file(store, batch).parent, good)
-    count.files = _copy_labels(batch_file(store, batch), options, [pages], report) if pages else ()
+    folder = batch_file(store, batch).parent
+    if pages:
+        count.files = copy_rest(folder, options.out, pages, report, paper=options.paper, place=place)
+    left_out = [row["label_id"] for row in rows if row not in good]
     with store.transaction():
-        mark_printed(
-            store, batch_id, place, int(batch["last"]), without=[row["label_id"] for row in rows if row not in good]
-        )
+        mark_printed(store, batch_id, place, int(batch["last"]), without=left_out, is_on_paper=False)
     count.printed, count.pages = len(good), _count_sheets(count.files)
     return count
 
@@ -219,7 +226,7 @@ def reprint(
             continue
         held[package_id] = label
     items = sorted(
-        plan_print_order(_items(store, list(held.values()))), key=lambda item: _old_place(held[item.package_id])
+        plan_print_order(load_items(store, list(held.values()))), key=lambda item: _old_place(held[item.package_id])
     )
     sources, packages = [], []
     for item in items:
@@ -306,18 +313,18 @@ def _make_batch(
     base = batches_folder(store)
     final = base / f"B{batch_id:02d}"
     part = base / f".B{batch_id:02d}.part"
-    _fresh_folder(part)
-    positions, failed = _write_labels(store, rules, report, part, batch_id, items, run_id)
-    count.failed += failed
-    if not positions:
-        shutil.rmtree(part)
-        return
-    _write_papers(store, rules, report, part, batch_id, positions, options)
-    if final.exists():  # left by a run that ended before its batch counted
-        shutil.rmtree(final)
-    part.rename(final)
-    _sync_folder(base)
-    count.files = _copy_out(final, options, positions, report)
+    fresh_folder(part)
+    try:
+        positions, failed = _write_labels(store, rules, report, part, batch_id, items, run_id)
+        count.failed += failed
+        if not positions:
+            shutil.rmtree(part)
+            return
+        write_papers(store, rules, report, part, batch_id, positions, options)
+        part.rename(final)
+        _sync_folder(base)
+    except OSError as error:
+        raise _no_folder(part, error) from error
     label_ids = {row["package_id"]: int(row["label_id"]) for row in rows}
     with store.transaction():
         save_batch(
@@ -336,8 +343,37 @@ def _make_batch(
         if options.printers:
             plan_jobs(store, batch_id, 1, len(positions), options.files_of or _job_size(options))
     count.printed = len(positions)
-    count.pages = _count_sheets(count.files)
     count.directory = final
+    try:
+        count.files = _copy_newest(store, batch_id, final, report, options)
+    except StoreError as error:
+        count.not_copied, count.files = error, (final / "labels.pdf",)
+    count.pages = _count_sheets(count.files)
+
+
+def _copy_newest(store: Store, batch_id: int, folder: Path, report: Report, options: PrintOptions) -> tuple[Path, ...]:
+    """Copy a batch to `out`, and write down that this is done."""
+    pages = [label.page + label.pages - 1 for label in load_placed(store, batch_id) if label.page is not None]
+    files: tuple[Path, ...] = ()
+    if pages and (folder / "labels.pdf").is_file():
+        files = copy_batch(
+            folder, options.out, pages, report, paper=options.paper, files_of=options.files_of, is_newest=True
+        )
+    with store.transaction():
+        save_copied(store, batch_id)
+    return files
+
+
+def _copy_left(store: Store, report: Report, options: PrintOptions) -> None:
+    """Copy the batches that an earlier run made and did not copy: it was killed, or the folder was full."""
+    for batch in load_to_copy(store):
+        if batch["station"] != options.station:
+            continue  # that place may be at it just now
+        try:
+            _copy_newest(store, int(batch["batch_id"]), batch_file(store, batch).parent, report, options)
+        except StoreError as error:
+            report.warn(f"{error.what}: {error.next_step}")
+            return
 
 
 def _collect(
@@ -353,9 +389,13 @@ def _collect(
                 rows.append(row)
             else:
                 held_back.append((row, cause))
-        items = plan_print_order(_items(store, rows))
+        items = plan_print_order(load_items(store, rows))
         batch_id, free = claim(
-            store, [item.package_id for item in items], options.station or _NO_STATION, utc_now() + _CLAIM_FOR
+            store,
+            [item.package_id for item in items],
+            options.station or _NO_STATION,
+            utc_now() + _CLAIM_FOR,
+            is_free=lambda number: is_free(batches_folder(store), options.out, number),
         )
         # A station leaves the rest to the others.
         wanted = set(free[: options.files_of or JOB_SIZE] if options.station is not None else free)
@@ -382,7 +422,7 @@ def _collect(
     return batch_id, [row for row in rows if row["package_id"] in wanted], chosen
 
 
-def _items(store: Store, labels: Sequence[sqlite3.Row]) -> list[PrintItem]:
+def load_items(store: Store, labels: Sequence[sqlite3.Row]) -> list[PrintItem]:
     by_package = {label["package_id"]: label for label in labels}
     units: dict[str, list[sqlite3.Row]] = defaultdict(list)
     for unit in load_package_units(store, list(by_package)):
@@ -538,7 +578,7 @@ def _failed(package_id: str, error: ErpError, *, is_new: bool) -> Outcome:
     )
 
 
-def _write_papers(
+def write_papers(
     store: Store,
     rules: Rules,
     report: Report,
@@ -588,102 +628,28 @@ def _write_papers(
         )
 
 
-def _fresh_folder(folder: Path) -> None:
+def fresh_folder(folder: Path) -> None:
     try:
         if folder.exists():
             shutil.rmtree(folder)
         folder.parent.mkdir(mode=0o700, exist_ok=True)
         folder.mkdir(mode=0o700)
     except OSError as error:
-        raise StoreError(
-            tr("the batch folder cannot be made ({reason})", reason=error.strerror),
-            subject=str(folder),
-            next_step=tr("check that the disk is not full and that you may write there"),
-        ) from error
+        raise _no_folder(folder, error) from error
 
 
-def _copy_out(
-    batch: Path, options: PrintOptions, positions: Sequence[PrintedPosition], report: Report
-) -> tuple[Path, ...]:
-    """Copy a batch's files to `out`, each of them whole or not at all; the labels as paper and files are wanted.
-
-    Return the label files.
-    """
-    out = options.out
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        _remove_numbered(out)
-        for source in sorted(batch.iterdir()):
-            is_laid_out_anew = source.name == "labels.pdf" and bool(options.files_of or options.paper)
-            if source.name != HEADER_PAGES and not is_laid_out_anew:
-                _copy(source, out)
-        if options.paper and not options.files_of:
-            # Only the copy counts sheets: whoever prints from the batch's folder has one label a page there.
-            fresh = out / ".packages.csv.new"
-            write_packages(fresh, positions, paper=options.paper)
-            fresh.replace(out / "packages.csv")
-    except OSError as error:
-        raise StoreError(
-            tr("the batch cannot be copied ({reason}); it is whole in {folder}", reason=error.strerror, folder=batch),
-            subject=str(out),
-            next_step=tr("name another folder with --out and run this again"),
-        ) from error
-    if not (options.files_of or options.paper):
-        return (out / "labels.pdf",)
-    size = options.files_of or len(positions)
-    # From behind the label before, so that a header page stays with the labels it stands for.
-    starts = [0, *(place.pages[-1] for place in positions[size - 1 : -1 : size])]
-    ends = [*starts[1:], max(page for place in positions for page in place.pages)]
-    groups = [list(range(start, end)) for start, end in zip(starts, ends, strict=True)]
-    return _copy_labels(batch / "labels.pdf", options, groups, report)
-
-
-def _copy_labels(
-    source: Path, options: PrintOptions, groups: Sequence[Sequence[int]], report: Report
-) -> tuple[Path, ...]:
-    """Write groups of the batch's pages to files of their own; one group to labels.pdf."""
-    from tiktok_erp.labels.paper import lay_out
-
-    options.out.mkdir(parents=True, exist_ok=True)
-    for path in options.out.glob("labels-[0-9]*.pdf"):
-        path.unlink(missing_ok=True)
-    digits = max(2, len(str(len(groups))))
-    names = (
-        ["labels.pdf"] if len(groups) == 1 else [f"labels-{number + 1:0{digits}d}.pdf" for number in range(len(groups))]
+def _no_folder(folder: Path, error: OSError) -> StoreError:
+    return StoreError(
+        tr("the batch folder cannot be made ({reason})", reason=error.strerror),
+        subject=str(folder),
+        next_step=tr("check that the disk is not full and that you may write there"),
     )
-    shrunk = 0
-    for name, pages in zip(names, groups, strict=True):
-        shrunk += len(lay_out(source, pages, options.paper, options.out / name).shrunk)
-    if len(groups) > 1:
-        (options.out / "labels.pdf").unlink(missing_ok=True)  # an older batch's
-    if shrunk:
-        report.warn(
-            tr("{count} labels are larger than the paper and were made smaller: try whether they scan", count=shrunk)
-        )
-    return tuple(options.out / name for name in names)
 
 
 def _count_sheets(files: Sequence[Path]) -> int:
     from tiktok_erp.labels.merge import count_pages
 
     return sum(count_pages(path) for path in files)
-
-
-def _remove_numbered(out: Path) -> None:
-    """Take away an older batch's files, or somebody prints them for this one's."""
-    for pattern in ("labels-[0-9]*.pdf", "manifest-*.csv"):
-        for path in out.glob(pattern):
-            path.unlink(missing_ok=True)
-
-
-def _copy(source: Path, out: Path) -> None:
-    fresh = out / f".{source.name}.new"
-    fresh.unlink(missing_ok=True)
-    # Names and addresses: nobody else on this machine needs to read them.
-    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as target, source.open("rb") as pages:
-        shutil.copyfileobj(pages, target)
-    fresh.replace(out / source.name)
 
 
 def _sync_folder(folder: Path) -> None:

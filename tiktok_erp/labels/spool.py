@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tiktok_erp.errors import ErpError, LabelFileError, OutcomeUnknown, PrinterError
+from tiktok_erp.errors import ErpError, LabelFileError, OutcomeUnknown, PrinterError, SettingsError, UsageError
 from tiktok_erp.labels.lists import label_pages
 from tiktok_erp.labels.paper import MEDIA, take_pages
 from tiktok_erp.labels.plan import next_step_for, position_text, step_of_moved
@@ -221,7 +221,7 @@ class Spool:
             if state.progress == "done":
                 leave_out(self._store, left_out)
                 self.count.printed += mark_printed(
-                    self._store, job["batch_id"], job["first"], job["last"], without=left_out
+                    self._store, job["batch_id"], job["first"], job["last"], without=left_out, is_on_paper=True
                 )
         if state.progress == "done":
             self._report.item(Outcome("print_job", _ids(job), "done", fields={"positions": _range(job)}))
@@ -291,9 +291,25 @@ def why_held_back(row: sqlite3.Row) -> str | None:
     return next((cause for cause, holds in reasons if holds), None)
 
 
-def open_printers(names: Sequence[str], store: Store) -> list[Printer]:
-    """Return the printers of these names, each once. Raises UsageError for a name that is none."""
-    return [open_printer(name, batches_folder(store)) for name in dict.fromkeys(names)]
+def open_printers(names: Sequence[str], store: Store, *, from_rules: bool = False) -> list[Printer]:
+    """Return the printers of these names, each once, after a look whether there are such.
+
+    Raises UsageError for one that there is not, SettingsError where rules.yaml names it. One that is off is no fault here:
+    labels are bought in time, and its jobs wait.
+    """
+    try:
+        printers = [open_printer(name, batches_folder(store)) for name in dict.fromkeys(names)]
+        for printer in printers:
+            printer.find()
+    except UsageError as error:
+        if not from_rules:
+            raise
+        raise SettingsError(
+            error.what,
+            subject="printing.printers",
+            next_step=tr("correct `printing.printers` in rules.yaml: {step}", step=error.next_step),
+        ) from error
+    return printers
 
 
 def batches_folder(store: Store) -> Path:

@@ -70,3 +70,29 @@ class PulledPackage:
     cause: str
     items: str
     tracking_number: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchNotOnPaper:
+    """A batch of which `labels` are on no paper, as far as anybody said. `is_written`: all of them are in its PDF alone.
+
+    `directory` is as seen from the database's folder.
+    """
+
+    batch_id: int
+    directory: str
+    labels: int
+    is_written: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedLabel:
+    """A held label and its place: `position` in the batch and the first of its `pages` in the batch's PDF, from 1."""
+
+    label_id: int
+    package_id: str
+    batch_id: int | None
+    position: int | None
+    page: int | None
+    pages: int
+    is_on_paper: bool

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -32,6 +33,13 @@ class Printer(Protocol):
     """One printer. `name` is what the seller calls it."""
 
     name: str
+
+    def find(self) -> None:
+        """Look whether there is such a printer, and nothing else: one that is off, or cannot be asked now, is there.
+
+        Raises UsageError when there is none.
+        """
+        ...
 
     def send(self, pdf: bytes, *, title: str, media: str) -> str:
         """Hand a job over and return the printer's own name of it; empty when it gives none.
@@ -81,6 +89,26 @@ def open_printer(name: str, folder: Path | None = None) -> Printer:
 
         return RawPrinter(name, host, port or RAW_PORT)
     raise _no_printer(name)
+
+
+def no_host(name: str, host: str) -> UsageError:
+    """Return that no machine is called `host`."""
+    return UsageError(
+        tr("there is no printer {name}: no machine is called {host}", name=name, host=host),
+        subject="--printer",
+        next_step=tr("correct the address, or name the printer by the number on its network page (192.168.1.50)"),
+    )
+
+
+def has_host(host: str) -> bool:
+    """Tell whether a machine of this name can be there; a name server that does not answer just now proves nothing."""
+    try:
+        socket.getaddrinfo(host, None)
+    except socket.gaierror as error:
+        return error.errno not in (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
+    except (OSError, UnicodeError):
+        return False
+    return True
 
 
 def _no_printer(name: str) -> UsageError:

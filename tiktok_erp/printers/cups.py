@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from difflib import get_close_matches
 from pathlib import Path
 from urllib.parse import quote
 
-from tiktok_erp.errors import OutcomeUnknown, PrinterError
+from tiktok_erp.errors import OutcomeUnknown, PrinterError, UsageError
 from tiktok_erp.messages import tr
 from tiktok_erp.printers.base import JobState
 from tiktok_erp.printers.ipp import IppPrinter
@@ -32,6 +33,31 @@ class CupsPrinter:
 
     def __init__(self, name: str) -> None:
         self.name = name
+
+    def find(self) -> None:
+        """Look for the queue among those that CUPS knows. Without an answer nothing is said."""
+        try:
+            done = _run(["lpstat", "-e"], b"", self.name)
+        except PrinterError as error:
+            raise UsageError(error.what, subject="--printer", next_step=error.next_step) from error
+        except OutcomeUnknown:
+            return
+        names = [line.split()[0] for line in done.stdout.splitlines() if line.strip()]
+        if done.returncode or self.name.casefold() in {name.casefold() for name in names}:
+            return
+        near = get_close_matches(self.name, names, n=3, cutoff=0.5)
+        known = ", ".join(near or names)
+        raise UsageError(
+            tr("there is no printer {name}", name=self.name),
+            subject="--printer",
+            next_step=(
+                tr("did you mean {names}?", names=known)
+                if near
+                else tr("CUPS knows {names}", names=known)
+                if known
+                else tr("CUPS knows no printer: set one up, or name it as ipp://HOST/ipp/print or tcp://HOST:9100")
+            ),
+        )
 
     def send(self, pdf: bytes, *, title: str, media: str) -> str:
         """Queue a job. The document goes through the pipe, so that no other user finds it in a folder."""

@@ -10,11 +10,11 @@ from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 
-from tiktok_erp.errors import OutcomeUnknown, PrinterError
+from tiktok_erp.errors import OutcomeUnknown, PrinterError, UsageError
 from tiktok_erp.messages import tr
-from tiktok_erp.printers.base import IPP_PORT, JobState
+from tiktok_erp.printers.base import IPP_PORT, JobState, has_host, no_host
 
-_PRINT_JOB, _GET_JOB_ATTRIBUTES = 0x0002, 0x0009
+_PRINT_JOB, _GET_JOB_ATTRIBUTES, _GET_PRINTER_ATTRIBUTES = 0x0002, 0x0009, 0x000B
 _OPERATION, _JOB, _END = 0x01, 0x02, 0x03
 _INTEGER, _ENUM, _NAME, _KEYWORD, _URI, _CHARSET, _LANGUAGE, _MIME = 0x21, 0x23, 0x42, 0x44, 0x45, 0x47, 0x48, 0x49
 _NOT_FOUND, _GONE, _BAD_MEDIA = 0x0406, 0x0407, 0x040B
@@ -42,6 +42,24 @@ class IppPrinter:
         host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
         self._url = urlunsplit((scheme, f"{host}:{parts.port or IPP_PORT}", parts.path or "/ipp/print", "", ""))
         self._numbers = itertools.count(1)
+
+    def find(self) -> None:
+        """Look for the machine, and on a print server also for the queue: a printer of its own takes any path."""
+        parts = urlsplit(self._uri)
+        if not has_host(parts.hostname or ""):
+            raise no_host(self.name, parts.hostname or "")
+        if not parts.path.startswith(("/printers/", "/classes/")):
+            return
+        try:
+            status, _attributes = self._ask(_GET_PRINTER_ATTRIBUTES, [(_URI, "printer-uri", self._uri)], [], b"")
+        except (PrinterError, OutcomeUnknown):
+            return
+        if status in (_NOT_FOUND, _GONE):
+            raise UsageError(
+                tr("there is no printer {name}", name=self.name),
+                subject="--printer",
+                next_step=tr("`lpstat -h {host} -e` lists the queues of that server", host=parts.hostname or ""),
+            )
 
     def send(self, pdf: bytes, *, title: str, media: str) -> str:
         """Send a job and return its number."""

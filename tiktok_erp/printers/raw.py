@@ -7,7 +7,7 @@ import socket
 from tiktok_erp.errors import LabelFileError, OutcomeUnknown, PrinterError
 from tiktok_erp.messages import tr
 from tiktok_erp.pdf import LOCK
-from tiktok_erp.printers.base import JobState
+from tiktok_erp.printers.base import JobState, has_host, no_host
 
 _DPI = 203
 _CONNECT_S = 10.0
@@ -23,6 +23,11 @@ class RawPrinter:
     def __init__(self, name: str, host: str, port: int) -> None:
         self.name = name
         self._address = (host, port)
+
+    def find(self) -> None:
+        """Look for the machine alone: a connection without a job makes some printers feed a label."""
+        if not has_host(self._address[0]):
+            raise no_host(self.name, self._address[0])
 
     def send(self, pdf: bytes, *, title: str, media: str) -> str:
         """Turn the pages into ZPL and send it."""

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from tiktok_erp.errors import PrinterError
+from tiktok_erp.errors import PrinterError, UsageError
 from tiktok_erp.messages import tr
 from tiktok_erp.printers.base import JobState
 
@@ -28,6 +28,15 @@ class Viewer:
     def __init__(self, name: str, folder: Path | None) -> None:
         self.name = name
         self._folder = folder
+
+    def find(self) -> None:
+        """Look whether anything here opens PDFs."""
+        if opener() is None:
+            raise UsageError(
+                tr("nothing on this machine opens PDFs"),
+                subject="--printer",
+                next_step=tr("leave --printer out and open labels.pdf yourself, or install xdg-open (in WSL: wslview)"),
+            )
 
     def send(self, pdf: bytes, *, title: str, media: str) -> str:
         """Open a job and return where its file lies."""

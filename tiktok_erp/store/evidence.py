@@ -35,7 +35,7 @@ _ORDER = (
         "label_intended",
         "label_asked_for",
     ),
-    *("label_held", "label_printed", "packed", "call_written_down", "call_sent", "call_answered"),
+    *("label_held", "label_printed", "label_on_paper", "packed", "call_written_down", "call_sent", "call_answered"),
     *("channel_knows_the_number", "dispatched", "carrier_says", "scanned", "carrier_has_it", "delivered", "last_seen"),
 )
 
@@ -132,6 +132,8 @@ def _of_labels(store: Store, order_id: str) -> Iterator[Moment]:
         if row["printed_at"]:
             place = f"batch {row['batch_id']}, position {row['position']}" if row["position"] else ""
             yield Moment(row["printed_at"], "label_printed", place, package_id=name)
+        if row["on_paper_at"] and row["on_paper_at"] != row["printed_at"]:
+            yield Moment(row["on_paper_at"], "label_on_paper", package_id=name)
         if row["voided_at"]:
             yield Moment(row["voided_at"], "label_voided", row["refund_status"] or "", package_id=name)
 

@@ -105,7 +105,7 @@ def find_by_number(store: Store, tracking_number: str) -> list[str]:
 def load_states(store: Store, package_ids: Sequence[str]) -> dict[str, sqlite3.Row]:
     """Return what matters when a parcel is said to be packed: whether it may leave, its label, and who knew it before."""
     rows = store.query(
-        "SELECT p.package_id, k.packed_at, l.label_id, l.state AS label_state, l.printed_at, l.sha256, l.tracking_number,"
+        "SELECT p.package_id, k.packed_at, l.label_id, l.state AS label_state, l.printed_at, l.on_paper_at, l.sha256, l.tracking_number,"
         " p.merged_into, max(o.base_state = 'cancelled') OR p.cancelled_at IS NOT NULL AS is_cancelled,"
         " max(o.cancel_requested) AS asks,"
         " group_concat(o.status, ' ') AS statuses FROM json_each(?) j JOIN packages p ON p.package_id = j.value"
@@ -132,7 +132,8 @@ def save_printed_by_hand(store: Store, package_id: str, at: datetime) -> bool:
     """Write that a held label is on paper already; False when that was known. Call inside a transaction."""
     return (
         store.execute(
-            "UPDATE labels SET printed_at = ? WHERE package_id = ? AND state = 'bought' AND printed_at IS NULL",
+            "UPDATE labels SET printed_at = coalesce(printed_at, ?1), on_paper_at = ?1"
+            " WHERE package_id = ?2 AND state = 'bought' AND on_paper_at IS NULL",
             (to_text(at), package_id),
         )
         == 1

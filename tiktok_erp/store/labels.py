@@ -353,6 +353,21 @@ def load_live(store: Store, package_id: str) -> sqlite3.Row | None:
     return store.query_one(f"SELECT * FROM labels WHERE package_id = ? AND state IN {LIVE}", (package_id,))
 
 
+def load_known_ids(store: Store, ids: Sequence[str]) -> dict[str, bool]:
+    """Return which of these order ids, channel package ids and tracking numbers are known, and whether a label is held."""
+    rows = store.query(
+        "WITH asked AS (SELECT DISTINCT value AS name FROM json_each(?)), known AS ("
+        " SELECT a.name, po.package_id FROM asked a JOIN orders o ON o.channel_order_id = a.name"
+        " LEFT JOIN package_orders po USING (order_id)"
+        " UNION ALL SELECT a.name, po.package_id FROM asked a JOIN package_orders po ON po.channel_package_id = a.name"
+        " UNION ALL SELECT a.name, l.package_id FROM asked a JOIN labels l ON l.tracking_number = a.name)"
+        " SELECT k.name, max(l.label_id IS NOT NULL) AS is_labelled FROM known k"
+        " LEFT JOIN labels l ON l.package_id = k.package_id AND l.state = 'bought' GROUP BY k.name",
+        (json.dumps(list(ids)),),
+    )
+    return {row["name"]: bool(row["is_labelled"]) for row in rows}
+
+
 def load_sharers(store: Store, package_id: str) -> list[str]:
     """Return the other packages that are the same package on the channel as this one."""
     rows = store.query(

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from tiktok_erp.model.moment import to_text
+from tiktok_erp.model.print_job import BatchNotOnPaper
 from tiktok_erp.model.runway import Runway
 from tiktok_erp.model.safety_stock import Live
 from tiktok_erp.store.calls import EndpointQuality, load_quality
 from tiktok_erp.store.database import Store
 from tiktok_erp.store.live import load_runways
+from tiktok_erp.store.print_jobs import load_not_on_paper
 
 # What people know by name; sweeps and refusals have cursors as well.
 RESOURCES = ("orders", "orders_file", "listings", "creators", "cancellations")
@@ -35,6 +37,7 @@ class Overview:
     cancel_requests: int
     answer_by: str | None
     to_print: int
+    not_on_paper: tuple[BatchNotOnPaper, ...]
     to_upload: int
     unsettled: int
     queued: int
@@ -101,6 +104,7 @@ def load_overview(store: Store, now: datetime, next_day: datetime) -> Overview:
                 "SELECT count(*) FROM labels WHERE state = 'bought' AND printed_at IS NULL AND sha256 IS NOT NULL"
             )
         ),
+        not_on_paper=tuple(load_not_on_paper(store)),
         to_upload=int(
             store.scalar(
                 "SELECT count(*) FROM orders o JOIN package_orders po USING (order_id) JOIN labels l USING (package_id)"

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from tiktok_erp.model.moment import to_text
 from tiktok_erp.store.database import Store
 
 
+@dataclass(frozen=True, slots=True)
+class OpenBox:
+    """A box that was begun: where, by which process (None: put aside), pieces in it by SKU, since when."""
+
+    station: str
+    holder: str | None
+    pieces: Mapping[str, int]
+    opened_at: str
+
+
 def find_scanned(store: Store, codes: Sequence[str]) -> list[sqlite3.Row]:
     """Return the packages that one of `codes` means (tracking number, package id, order id), with what forbids packing."""
     marks = ", ".join("?" for code in codes)
     return store.query(
-        "SELECT p.package_id, p.cancelled_at IS NOT NULL OR max(o.base_state = 'cancelled') AS is_cancelled,"
+        f"SELECT p.package_id, max(o.channel_order_id IN ({marks})) AS is_by_order,"
+        " p.cancelled_at IS NOT NULL OR max(o.base_state = 'cancelled') AS is_cancelled,"
         " max(o.cancel_requested) AS cancel_requested,"
         " max(l.label_id IS NOT NULL AND o.address_version > po.label_address_version) AS is_moved,"
         " l.address_check = 'contradiction' AS is_elsewhere,"
@@ -24,7 +37,7 @@ def find_scanned(store: Store, codes: Sequence[str]) -> list[sqlite3.Row]:
         " LEFT JOIN labels l ON l.package_id = p.package_id AND l.state = 'bought'"
         f" WHERE upper(l.tracking_number) IN ({marks}) OR upper(p.package_id) IN ({marks}) OR o.channel_order_id IN ({marks})"
         " GROUP BY p.package_id ORDER BY p.package_id",
-        (*codes, *codes, *codes),
+        (*codes, *codes, *codes, *codes),
     )
 
 
@@ -44,6 +57,31 @@ def save_packing(store: Store, package_id: str, station: str, at: datetime) -> N
         "INSERT OR REPLACE INTO packings (package_id, station, packed_at) VALUES (?, ?, ?)",
         (package_id, station, to_text(at)),
     )
+
+
+def load_open_box(store: Store, package_id: str) -> OpenBox | None:
+    """Return what is known of a box that was begun and not finished."""
+    row = store.query_one("SELECT * FROM open_boxes WHERE package_id = ?", (package_id,))
+    if row is None:
+        return None
+    return OpenBox(row["station"], row["holder"], json.loads(row["pieces"]), row["opened_at"])
+
+
+def save_open_box(
+    store: Store, package_id: str, station: str, holder: str | None, pieces: Mapping[str, int], at: datetime
+) -> None:
+    """Write what is in a box that is being packed; without a `holder` it is put aside. Call inside a transaction."""
+    store.execute(
+        "INSERT INTO open_boxes (package_id, station, holder, pieces, opened_at) VALUES (?1, ?2, ?3, ?4, ?5)"
+        " ON CONFLICT (package_id) DO UPDATE SET station = ?2, holder = ?3, pieces = ?4,"
+        " opened_at = CASE WHEN holder IS ?3 THEN opened_at ELSE ?5 END",
+        (package_id, station, holder, json.dumps(pieces), to_text(at)),
+    )
+
+
+def drop_open_box(store: Store, package_id: str) -> None:
+    """Forget that a box is open: it is packed, or must not leave. Call inside a transaction."""
+    store.execute("DELETE FROM open_boxes WHERE package_id = ?", (package_id,))
 
 
 def packed_since(store: Store, station: str, since: datetime) -> int:

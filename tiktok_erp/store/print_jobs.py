@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from tiktok_erp.model.moment import to_text
+from tiktok_erp.model.print_job import BatchNotOnPaper, PlacedLabel
 from tiktok_erp.store.database import Store, utc_now
 
 # A label in a job that is not over, or whose paper nobody has looked at, is in no new batch.
@@ -21,6 +22,15 @@ _IS_MOVED = "max(o.address_version > po.label_address_version)"
 
 # What is wrong with the parcel itself: the label is not put on anything before somebody has looked.
 _STOPS = "q.cause IN ('left_out', 'other_tracking_number', 'same_label')"
+
+
+# Paper is missing where a label of a batch is on none, as far as anybody said, and its parcel may still leave.
+_PAPER_IS_MISSING = (
+    "l.state = 'bought' AND l.batch_id IS NOT NULL AND l.on_paper_at IS NULL AND l.void_sent_at IS NULL"
+    " AND EXISTS (SELECT 1 FROM packages p WHERE p.package_id = l.package_id AND p.cancelled_at IS NULL)"
+    " AND EXISTS (SELECT 1 FROM package_orders po JOIN orders o USING (order_id) WHERE po.package_id = l.package_id"
+    " AND o.base_state <> 'cancelled')"
+)
 
 
 def load_to_print(store: Store, *, only: Sequence[str] | None = None) -> list[sqlite3.Row]:
@@ -43,10 +53,14 @@ def load_to_print(store: Store, *, only: Sequence[str] | None = None) -> list[sq
     )
 
 
-def claim(store: Store, package_ids: Sequence[str], station: str, until: datetime) -> tuple[int, list[str]]:
+def claim(
+    store: Store, package_ids: Sequence[str], station: str, until: datetime, *, is_free: Callable[[int], bool]
+) -> tuple[int, list[str]]:
     """Claim packages for a batch of one station; return the batch's number and the packages that are now claimed.
 
-    Packages claimed by another station are left out until its claim ends. Call inside a transaction.
+    Packages claimed by another station are left out until its claim ends. The number is the next one that `is_free`: files
+    of a batch that this database does not know (it is a backup of yesterday, perhaps) are nobody's to overwrite. Call
+    inside a transaction.
     """
     now = to_text(utc_now())
     store.execute("DELETE FROM claims WHERE until <= ? OR station = ?", (now, station))
@@ -57,6 +71,8 @@ def claim(store: Store, package_ids: Sequence[str], station: str, until: datetim
             "SELECT max((SELECT coalesce(max(batch_id), 0) FROM batches), (SELECT coalesce(max(batch_id), 0) FROM claims)) + 1"
         )
     )
+    while not is_free(batch_id):
+        batch_id += 1
     store.execute_many(
         "INSERT INTO claims VALUES (?, ?, ?, ?)",
         [(package_id, station, batch_id, to_text(until)) for package_id in free],
@@ -155,13 +171,92 @@ def save_job(
     )
 
 
-def mark_printed(store: Store, batch_id: int, first: int, last: int, *, without: Sequence[int] = ()) -> int:
-    """Write that these positions are on paper, but for the label ids of `without`. Call inside a transaction."""
+def mark_printed(
+    store: Store, batch_id: int, first: int, last: int, *, without: Sequence[int] = (), is_on_paper: bool
+) -> int:
+    """Write that these positions are printed, but for the label ids of `without`; return how many were not before.
+
+    `is_on_paper`: a printer or a person said so; else their PDF is on the disk. Call inside a transaction.
+    """
     return store.execute(
-        "UPDATE labels SET printed_at = ? WHERE batch_id = ? AND position BETWEEN ? AND ? AND printed_at IS NULL"
-        " AND label_id NOT IN (SELECT value FROM json_each(?))",
-        (to_text(utc_now()), batch_id, first, last, json.dumps(list(without))),
+        "UPDATE labels SET printed_at = coalesce(printed_at, ?1),"
+        " on_paper_at = CASE WHEN ?6 THEN coalesce(on_paper_at, ?1) ELSE on_paper_at END"
+        " WHERE batch_id = ?2 AND position BETWEEN ?3 AND ?4 AND (printed_at IS NULL OR (?6 AND on_paper_at IS NULL))"
+        " AND label_id NOT IN (SELECT value FROM json_each(?5))",
+        (to_text(utc_now()), batch_id, first, last, json.dumps(list(without)), is_on_paper),
     )
+
+
+def load_not_on_paper(store: Store) -> list[BatchNotOnPaper]:
+    """Return the batches of which a label is on no paper, as far as anybody said, the oldest first."""
+    return [
+        BatchNotOnPaper(row["batch_id"], row["directory"], row["labels"], bool(row["is_written"]))
+        for row in store.query(
+            "SELECT l.batch_id, b.directory, count(*) AS labels, min(l.printed_at IS NOT NULL) AS is_written"
+            f" FROM labels l JOIN batches b USING (batch_id) WHERE {_PAPER_IS_MISSING} GROUP BY l.batch_id ORDER BY l.batch_id"
+        )
+    ]
+
+
+def load_placed(store: Store, batch_id: int, first: int = 1, last: int | None = None) -> list[PlacedLabel]:
+    """Return the live labels at these positions of a batch, in order; a `last` of None is the batch's end."""
+    return [
+        PlacedLabel(*row)
+        for row in store.query(
+            "SELECT label_id, package_id, batch_id, position, page, coalesce(pages, 1), on_paper_at IS NOT NULL FROM labels"
+            " WHERE batch_id = ? AND position >= ? AND position <= coalesce(?, position) AND state = 'bought'"
+            " AND void_sent_at IS NULL ORDER BY position",
+            (batch_id, first, last),
+        )
+    ]
+
+
+def load_label_of(store: Store, package_id: str) -> PlacedLabel | None:
+    """Return the bought label of a package, wherever it is printed."""
+    row = store.query_one(
+        "SELECT label_id, package_id, batch_id, position, page, coalesce(pages, 1), on_paper_at IS NOT NULL FROM labels"
+        " WHERE package_id = ? AND state = 'bought' AND void_sent_at IS NULL",
+        (package_id,),
+    )
+    return PlacedLabel(*row) if row is not None else None
+
+
+def mark_on_paper(store: Store, labels: Sequence[PlacedLabel]) -> None:
+    """Write that somebody has these labels on paper, and end the printers' jobs that nothing is missing of.
+
+    Call inside a transaction.
+    """
+    now = to_text(utc_now())
+    store.execute(
+        "UPDATE labels SET printed_at = coalesce(printed_at, ?1), on_paper_at = ?1"
+        " WHERE label_id IN (SELECT value FROM json_each(?2)) AND on_paper_at IS NULL",
+        (now, json.dumps([label.label_id for label in labels])),
+    )
+    store.execute(
+        "UPDATE print_jobs SET state = 'done', ended_at = coalesce(ended_at, ?1), sent_at = coalesce(sent_at, ?1)"
+        " WHERE state <> 'done' AND batch_id IN (SELECT value FROM json_each(?2)) AND NOT EXISTS (SELECT 1 FROM labels l"
+        f" WHERE l.batch_id = print_jobs.batch_id AND l.position BETWEEN print_jobs.first AND print_jobs.last AND {_PAPER_IS_MISSING})",
+        (now, json.dumps(sorted({label.batch_id for label in labels if label.batch_id is not None}))),
+    )
+
+
+def load_to_copy(store: Store) -> list[sqlite3.Row]:
+    """Return the batches whose copies nobody made: the run ended, or the folder was full."""
+    return store.query("SELECT * FROM batches WHERE copied_at IS NULL ORDER BY batch_id")
+
+
+def save_copied(store: Store, batch_id: int) -> None:
+    """Write that a batch's copies are where they should be. Call inside a transaction."""
+    store.execute("UPDATE batches SET copied_at = ? WHERE batch_id = ?", (to_text(utc_now()), batch_id))
+
+
+def load_nearest(store: Store, batch_id: int) -> list[int]:
+    """Return the numbers of the batches next to one that does not exist."""
+    rows = store.query(
+        "SELECT max(batch_id) FROM batches WHERE batch_id < ?1 UNION ALL SELECT min(batch_id) FROM batches WHERE batch_id > ?1",
+        (batch_id,),
+    )
+    return [row[0] for row in rows if row[0] is not None]
 
 
 def leave_out(store: Store, label_ids: Sequence[int]) -> None:

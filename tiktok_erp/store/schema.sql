@@ -354,8 +354,10 @@ CREATE TABLE batches (
   directory  TEXT NOT NULL,                      -- as seen from the database's folder
   created_at TEXT NOT NULL CHECK (created_at GLOB '????-??-??T??:??:??Z'),
   run_id     INTEGER REFERENCES runs,
-  station    TEXT                                -- who packs it; NULL: whoever comes
+  station    TEXT,                               -- who packs it; NULL: whoever comes
+  copied_at  TEXT CHECK (copied_at GLOB '????-??-??T??:??:??Z')  -- its copies are where --out said; NULL: the next run makes them
 ) STRICT;
+CREATE INDEX batches_to_copy ON batches (batch_id) WHERE copied_at IS NULL;
 
 -- Who is about to print which package, so that two stations never print the same one.
 CREATE TABLE claims (
@@ -375,6 +377,15 @@ CREATE TABLE packings (
   run_id     INTEGER REFERENCES runs
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX packings_by_station ON packings (station, packed_at);
+
+-- Boxes that are being packed, or were put aside unfinished. The first station that opens one has it.
+CREATE TABLE open_boxes (
+  package_id TEXT PRIMARY KEY REFERENCES packages,
+  station    TEXT NOT NULL,
+  holder     TEXT,                               -- the process that has it open; NULL: put aside
+  pieces     TEXT NOT NULL DEFAULT '{}',         -- JSON object: pieces in the box by SKU
+  opened_at  TEXT NOT NULL CHECK (opened_at GLOB '????-??-??T??:??:??Z')
+) STRICT, WITHOUT ROWID;
 
 -- Jobs handed to printers. A label counts as printed when its job is `done`.
 CREATE TABLE print_jobs (
@@ -441,6 +452,7 @@ CREATE TABLE labels (
   refund_read_at     TEXT CHECK (refund_read_at GLOB '????-??-??T??:??:??Z'),  -- the source was last asked about the refund
   made_for           TEXT,                       -- fingerprint of the parcel and the choice that it is bought for
   address_check      TEXT CHECK (address_check IN ('match', 'contradiction', 'unreadable')),  -- the label's own address and ours
+  on_paper_at        TEXT CHECK (on_paper_at GLOB '????-??-??T??:??:??Z'),  -- a printer, a person, a packer or the carrier said so
   CHECK (state <> 'bought' OR bought_at IS NOT NULL),
   CHECK (state NOT IN ('sent', 'unknown') OR sent_at IS NOT NULL),
   CHECK ((cost_minor IS NULL) = (currency IS NULL))
@@ -449,7 +461,15 @@ CREATE UNIQUE INDEX labels_one_live ON labels (package_id) WHERE state IN ('inte
 CREATE INDEX labels_by_tracking ON labels (tracking_number) WHERE tracking_number IS NOT NULL;
 CREATE INDEX labels_by_channel_package ON labels (channel_package_id) WHERE channel_package_id IS NOT NULL;
 CREATE INDEX labels_to_print ON labels (package_id) WHERE state = 'bought' AND printed_at IS NULL AND sha256 IS NOT NULL;
+CREATE INDEX labels_not_on_paper ON labels (batch_id, position) WHERE state = 'bought' AND batch_id IS NOT NULL AND on_paper_at IS NULL;
 CREATE INDEX labels_refund_open ON labels (label_id) WHERE state = 'voided' AND refund_status NOT IN ('refunded', 'rejected', 'not_applicable', 'elsewhere');
+
+CREATE TRIGGER labels_of_moving_parcels_are_on_paper AFTER UPDATE OF scanned_at, delivered_at ON packages
+WHEN NEW.scanned_at IS NOT NULL OR NEW.delivered_at IS NOT NULL
+BEGIN
+  UPDATE labels SET on_paper_at = coalesce(NEW.scanned_at, NEW.delivered_at)
+    WHERE package_id = NEW.package_id AND state = 'bought' AND on_paper_at IS NULL;
+END;
 
 -- What a label was bought for must stay together, and nothing may slip in beside it.
 CREATE TRIGGER package_orders_stay_with_their_label BEFORE UPDATE OF package_id ON package_orders
@@ -835,7 +855,7 @@ CREATE VIEW v_labels AS
 SELECT label_id, package_id, state, carrier, service_level, tracking_number, cost_minor, currency, sha256, bought_at,
   source, channel_package_id, printed_at, batch_id, position, barcode, request_id, voided_at, refund_status, refund_read_at,
   (SELECT s.form_id FROM scan_form_labels s JOIN scan_forms f USING (form_id)
-     WHERE s.label_id = labels.label_id AND f.state <> 'failed') AS scan_form_id
+     WHERE s.label_id = labels.label_id AND f.state <> 'failed') AS scan_form_id, on_paper_at
 FROM labels;
 
 CREATE VIEW v_scan_forms AS
