@@ -55,7 +55,19 @@ _GROWING = (
     "quarantine",
     "alerts",
 )
-_COUNTED = ("run_id", "event_id", "batch_id", "job_id", "label_id", "form_id", "session_id", "move_id", "outbox_id", "case_id", "alert_id")
+_COUNTED = (
+    "run_id",
+    "event_id",
+    "batch_id",
+    "job_id",
+    "label_id",
+    "form_id",
+    "session_id",
+    "move_id",
+    "outbox_id",
+    "case_id",
+    "alert_id",
+)
 _COUNTED_APART = 100_000  # more rows than any table of the day has
 _PACKAGES_APART = 1_000
 _YEAR_S = 365 * 24 * 3600
@@ -176,7 +188,9 @@ def _of_copy(column: str, table: str) -> str:
     if column in ("package_id", "merged_into"):
         return f"'P' || printf('%06d', CAST(substr({value}, 2) AS INTEGER) + k * {_PACKAGES_APART})"
     if column in ("order_id", "unit_id", "reference") or (table, column) == ("outbox", "subject"):
-        return f"CASE WHEN {value} GLOB 'tiktok:*' THEN 'tiktok:' || (100000 + k) || substr({value}, 14) ELSE {value} END"
+        return (
+            f"CASE WHEN {value} GLOB 'tiktok:*' THEN 'tiktok:' || (100000 + k) || substr({value}, 14) ELSE {value} END"
+        )
     if column in ("channel_order_id", "channel_unit_id"):
         return f"(100000 + k) || substr({value}, 7)"
     if column in _MADE_UNIQUE:

@@ -6,6 +6,7 @@ Steps are counted by the progress handler, so that the same work gives the same 
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,23 +20,30 @@ class Counted:
     def __init__(self) -> None:
         self.steps = 0
         self.statements: dict[str, Any] = {}  # with the values of the first time
+        self.steps_of: Counter[str] = Counter()
+        self._running = ""
 
     def step(self) -> int:
         self.steps += 1
+        self.steps_of[self._running] += 1
         return 0
+
+    def begin(self, sql: str, values: Any) -> None:
+        self.statements.setdefault(sql, values)
+        self._running = sql
 
     def connect(self, *arguments: Any, **options: Any) -> sqlite3.Connection:
         counted = self
 
         class Connection(sqlite3.Connection):
             def execute(self, sql: str, values: Any = (), /) -> sqlite3.Cursor:
-                counted.statements.setdefault(sql, values)
+                counted.begin(sql, values)
                 return super().execute(sql, values)
 
             def executemany(self, sql: str, rows: Any, /) -> sqlite3.Cursor:
                 rows = list(rows)
                 if rows:
-                    counted.statements.setdefault(sql, rows[0])
+                    counted.begin(sql, rows[0])
                 return super().executemany(sql, rows)
 
         connection = _CONNECT(*arguments, factory=Connection, **options)

@@ -397,7 +397,9 @@ def _show(session: Session, sku: str | None, *, tell: bool = False) -> None:
     rows = session.store.query(f"SELECT * FROM v_stock {where} ORDER BY sku, warehouse", values)
     bundles = _bundle_offers(session, sku)
     if sku and not rows and not bundles and tell:
-        known = session.store.scalar("SELECT count(*) FROM units WHERE sku = ?", (sku,))
+        from tiktok_erp.store.stock import find_known_skus
+
+        known = find_known_skus(session.store, [sku])
         what = tr("this SKU was never counted") if known else tr("no such SKU is known")
         raise UsageError(what, subject=sku, next_step=tr("run `tiktok-erp stock set {sku} QUANTITY`", sku=sku))
     if session.out.as_json:

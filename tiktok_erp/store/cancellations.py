@@ -68,24 +68,26 @@ def place_restocking(store: Store, order_ids: Sequence[str] | None = None) -> No
     """
     if order_ids is None:
         # Beside these, saving the cancellation has placed it.
+        source = "cancellations c INDEXED BY cancellations_by_fetching"
         where = " AND c.fetched_at >= ?2 AND c.should_restock IS NOT NULL AND u.should_restock IS NULL"
         value = to_text(utc_now() - _ORDERS_COME_WITHIN)
     else:
-        where, value = " AND c.order_id IN (SELECT value FROM json_each(?2))", json.dumps(list(order_ids))
-    store.execute(
-        "WITH told AS (SELECT u.unit_id, c.should_restock, c.role, c.reason, row_number() OVER"
+        source = "json_each(?2) j CROSS JOIN cancellations c ON c.order_id = j.value"
+        where, value = "", json.dumps(sorted(set(order_ids)))
+    rows = store.query(
+        "SELECT u.unit_id, c.should_restock, c.role, c.reason, row_number() OVER"
         " (PARTITION BY u.unit_id ORDER BY c.updated_at DESC, c.cancel_id DESC) AS place"
-        " FROM cancellations c JOIN units u ON u.order_id = c.order_id"
+        f" FROM {source} CROSS JOIN units u ON u.order_id = c.order_id"
         " WHERE c.status IN (SELECT value FROM json_each(?1)) AND u.state = 'cancelled'"
         " AND (c.channel_unit_ids = '[]' OR u.channel_unit_id IN (SELECT value FROM json_each(c.channel_unit_ids)))"
-        f"{where})"
-        " UPDATE units SET should_restock = coalesce(told.should_restock, units.should_restock),"
-        " cancelled_by = coalesce(units.cancelled_by, told.role), cancel_reason = coalesce(units.cancel_reason, told.reason)"
-        " FROM told WHERE told.place = 1 AND units.unit_id = told.unit_id"
-        " AND (units.should_restock IS NOT coalesce(told.should_restock, units.should_restock)"
-        " OR units.cancelled_by IS NULL AND told.role IS NOT NULL"
-        " OR units.cancel_reason IS NULL AND told.reason IS NOT NULL)",
+        f"{where}",
         (json.dumps(sorted(GRANTED)), value),
+    )
+    store.execute_many(
+        "UPDATE units SET should_restock = coalesce(?1, should_restock), cancelled_by = coalesce(cancelled_by, ?2),"
+        " cancel_reason = coalesce(cancel_reason, ?3) WHERE unit_id = ?4 AND (should_restock IS NOT coalesce(?1, should_restock)"
+        " OR cancelled_by IS NULL AND ?2 IS NOT NULL OR cancel_reason IS NULL AND ?3 IS NOT NULL)",
+        [(row["should_restock"], row["role"], row["reason"], row["unit_id"]) for row in rows if row["place"] == 1],
     )
 
 
@@ -107,7 +109,7 @@ def _settle_answers(store: Store) -> None:
 def load_orders_to_ask_about(store: Store, channel: str) -> list[str]:
     """Return the channel's ids of open orders whose buyer asks to cancel, and of which we know no pending request."""
     rows = store.query(
-        "SELECT o.channel_order_id FROM orders o WHERE o.is_open = 1 AND o.channel = ? AND o.cancel_requested = 1"
+        "SELECT o.channel_order_id FROM orders o INDEXED BY orders_open WHERE o.is_open = 1 AND o.channel = ? AND o.cancel_requested = 1"
         " AND NOT EXISTS (SELECT 1 FROM cancellations c WHERE c.order_id = o.order_id AND c.is_pending = 1)"
         " ORDER BY o.order_id",
         (channel,),

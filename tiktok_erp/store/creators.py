@@ -86,7 +86,8 @@ def place_creators(store: Store, order_ids: Sequence[str] | None = None) -> int:
 def load_commissions(store: Store, order_id: str) -> list[sqlite3.Row]:
     """Return what creators earn of an order, a row per SKU, creator and content."""
     return store.query(
-        "SELECT * FROM v_commissions WHERE order_id = ? ORDER BY channel_sku_id, creator, content_type, content_id",
+        "SELECT c.* FROM orders o CROSS JOIN v_commissions c ON c.channel = o.channel AND c.order_id = o.order_id"
+        " WHERE o.order_id = ? ORDER BY c.channel_sku_id, c.creator, c.content_type, c.content_id",
         (order_id,),
     )
 

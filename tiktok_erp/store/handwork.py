@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from tiktok_erp.model.moment import to_text
 from tiktok_erp.store.database import Store
+from tiktok_erp.store.open_work import OPEN_PACKAGES
 
 # A parcel that no carrier has scanned so long after its label was bought is lost or was never packed: no longer today's work.
 _LABELS_FOR = timedelta(days=7)
@@ -41,9 +42,7 @@ def load_work(store: Store, now: datetime) -> list[sqlite3.Row]:
         (to_text(now - _LABELS_FOR),),
     )
     return store.query(
-        _WORK
-        + " WHERE p.package_id IN (SELECT po2.package_id FROM orders o2 JOIN package_orders po2 USING (order_id) WHERE o2.is_open = 1"
-        " UNION SELECT package_id FROM labels WHERE label_id > ?"
+        _WORK + " WHERE p.package_id IN (" + OPEN_PACKAGES + " UNION SELECT package_id FROM labels WHERE label_id > ?"
         " UNION SELECT package_id FROM labels WHERE state = 'bought' AND printed_at IS NULL AND sha256 IS NOT NULL)"
         " GROUP BY p.package_id ORDER BY p.package_id",
         (first_label,),

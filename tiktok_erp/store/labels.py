@@ -11,6 +11,7 @@ from tiktok_erp.model.moment import to_text
 from tiktok_erp.model.money import Money
 from tiktok_erp.model.shipment import Quote
 from tiktok_erp.store.database import Store, utc_now
+from tiktok_erp.store.open_work import OPEN_PACKAGES
 
 LIVE = "('intent', 'sent', 'unknown', 'bought')"
 # Why an allocated package without a label is not bought now; the first that holds. NULL: it is due.
@@ -55,13 +56,18 @@ LEFT JOIN labels l ON l.package_id = p.package_id AND l.state IN {LIVE}
 def load_candidates(store: Store, *, only: Sequence[str] | None = None) -> list[sqlite3.Row]:
     """Return packages without a sent or bought label, most urgent first, with `obstacle` where one is not due.
 
-    Without `only` just those with a decision, or those of these package ids. A package with an open case whose orders
+    Without `only` just those of open orders with a decision, or those of these package ids. A package with an open case whose orders
     have not changed since is only due when it is named.
     """
     where = "coalesce(l.state, 'intent') = 'intent'"
     values: tuple[object, ...] = (only is None,)
     if only is None:
-        where += " AND p.allocated_at IS NOT NULL AND p.cancelled_at IS NULL"
+        # An intent that a run left counts whatever became of its order.
+        where += (
+            f" AND p.package_id IN ({OPEN_PACKAGES} UNION ALL SELECT package_id FROM labels INDEXED BY labels_unsettled"
+            " WHERE state IN ('intent', 'sent', 'unknown') AND state = 'intent')"
+            " AND p.allocated_at IS NOT NULL AND p.cancelled_at IS NULL"
+        )
     else:
         where += " AND p.package_id IN (SELECT value FROM json_each(?2))"
         values = (False, json.dumps(list(only)))
@@ -307,8 +313,9 @@ def load_unsettled(store: Store, source: str | None = None) -> list[sqlite3.Row]
     return store.query(
         "SELECT l.*, p.weight_g, min(o.order_id) AS order_id, min(o.channel_order_id) AS channel_order_id,"
         " json_group_array(o.order_id) AS order_ids, json_group_array(o.channel_order_id) AS channel_order_ids"
-        " FROM labels l JOIN packages p USING (package_id) JOIN package_orders po USING (package_id)"
-        " JOIN orders o USING (order_id) WHERE l.state IN ('sent', 'unknown') AND l.source = coalesce(?, l.source)"
+        " FROM labels l INDEXED BY labels_unsettled JOIN packages p USING (package_id) JOIN package_orders po USING (package_id)"
+        " JOIN orders o USING (order_id) WHERE l.state IN ('intent', 'sent', 'unknown')"
+        " AND l.state IN ('sent', 'unknown') AND l.source = coalesce(?, l.source)"
         " GROUP BY l.label_id ORDER BY l.label_id",
         (source,),
     )

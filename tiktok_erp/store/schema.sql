@@ -151,6 +151,7 @@ CREATE TABLE orders (
 ) STRICT;
 -- With the flag in front SQLite takes it for a search of few rows, statistics or none.
 CREATE INDEX orders_open ON orders (is_open, ship_by) WHERE is_open = 1;
+CREATE INDEX orders_asking ON orders (cancel_requested) WHERE cancel_requested = 1;
 CREATE INDEX orders_by_placing ON orders (placed_at);
 CREATE INDEX orders_by_cancelling ON orders (cancelled_at) WHERE cancelled_at IS NOT NULL;
 
@@ -184,7 +185,9 @@ CREATE TABLE packages (
 ) STRICT;
 CREATE INDEX packages_unallocated ON packages (package_id) WHERE allocated_at IS NULL AND cancelled_at IS NULL;
 CREATE INDEX packages_unscanned ON packages (package_id) WHERE scanned_at IS NULL AND delivered_at IS NULL AND cancelled_at IS NULL;
-CREATE INDEX packages_by_cancelling ON packages (cancelled_at) WHERE cancelled_at IS NOT NULL;
+-- Those that were decided about, so that a label may lie here.
+CREATE INDEX packages_cancelled_late ON packages (cancelled_at)
+  WHERE cancelled_at IS NOT NULL AND carrier IS NOT NULL AND merged_into IS NULL;
 CREATE INDEX packages_by_number ON packages (CAST(substr(package_id, 2) AS INTEGER));
 
 CREATE TABLE package_orders (
@@ -444,6 +447,7 @@ CREATE TABLE labels (
 CREATE UNIQUE INDEX labels_one_live ON labels (package_id) WHERE state IN ('intent', 'sent', 'unknown', 'bought');
 CREATE INDEX labels_by_tracking ON labels (tracking_number) WHERE tracking_number IS NOT NULL;
 CREATE INDEX labels_by_channel_package ON labels (channel_package_id) WHERE channel_package_id IS NOT NULL;
+CREATE INDEX labels_as_scanned ON labels (upper(tracking_number));
 CREATE INDEX labels_by_package ON labels (package_id);
 CREATE INDEX labels_by_batch ON labels (batch_id, position) WHERE batch_id IS NOT NULL;
 CREATE INDEX labels_by_run ON labels (run_id) WHERE run_id IS NOT NULL;
@@ -566,7 +570,8 @@ CREATE TABLE stock_moves (
   at        TEXT NOT NULL CHECK (at GLOB '????-??-??T??:??:??Z'),
   reserved  INTEGER NOT NULL DEFAULT 0
 ) STRICT;
-CREATE INDEX stock_moves_by_sku ON stock_moves (sku, warehouse);
+CREATE INDEX stock_moves_by_sku ON stock_moves (sku);
+CREATE INDEX stock_moves_returned ON stock_moves (reference) WHERE kind = 'returned';
 
 CREATE TRIGGER stock_moves_are_applied AFTER INSERT ON stock_moves
 BEGIN

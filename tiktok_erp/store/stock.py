@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from tiktok_erp.model.bundle import pieces_of
 from tiktok_erp.model.moment import to_text
@@ -15,7 +15,10 @@ from tiktok_erp.store.bundles import load_own_bundles, load_unit_components
 from tiktok_erp.store.database import Store
 
 DEFAULT_WAREHOUSE = "main"
+_OPEN_SKUS = "SELECT u.sku FROM orders o INDEXED BY orders_open CROSS JOIN units u ON u.order_id = o.order_id WHERE o.is_open = 1"
 WANTED = "wanted"  # the cursor that says as of when the wanted quantities of a channel are true
+# How long after it was fetched a cancellation is looked at: later the piece is long counted, sold or thrown away.
+_RESTOCKING_FOLLOWED = timedelta(days=14)
 _as_json = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode
 
 
@@ -124,41 +127,57 @@ def settle_restocking(store: Store, at: datetime) -> int:
     A piece that it keeps off sale is written off; one that never reached the carrier and is on sale again is on hand again.
     What happened before the last count is in the count. Call inside a transaction.
     """
-    now = to_text(at)
+    now, since = to_text(at), to_text(at - _RESTOCKING_FOLLOWED)
     store.execute(
-        "UPDATE reservations SET is_written_off = 0, ended_at = ? WHERE is_written_off = 1 AND unit_id IN"
-        " (SELECT unit_id FROM units u WHERE u.state <> 'cancelled' OR u.should_restock = 1)",
-        (now,),
+        "UPDATE reservations SET is_written_off = 0, ended_at = ?1 WHERE is_written_off = 1 AND ended_at >= ?2 AND EXISTS"
+        " (SELECT 1 FROM units u WHERE u.unit_id = reservations.unit_id AND (u.state <> 'cancelled' OR u.should_restock = 1))",
+        (now, since),
     )
-    store.execute(
-        "UPDATE reservations SET state = 'released', ended_at = ?1, ended_from = CASE WHEN ended_from = 'held' THEN 'held' ELSE 'short' END"
-        " WHERE state = 'shipped' AND ended_from = 'held' AND unit_id IN (SELECT u.unit_id FROM units u"
-        " JOIN reservations r USING (unit_id) LEFT JOIN packages p ON p.package_id = u.package_id"
-        " WHERE u.should_restock IS NOT NULL AND u.should_restock = 1 AND u.state = 'cancelled' AND p.scanned_at IS NULL"
-        " AND NOT EXISTS (SELECT 1 FROM v_reserved_pieces v JOIN stock s USING (sku, warehouse)"
-        " WHERE v.unit_id = u.unit_id AND s.counted_at > r.ended_at))",
-        (now,),
-    )
-    rows = store.query(
-        "SELECT r.unit_id FROM units u JOIN reservations r USING (unit_id) WHERE u.should_restock IS NOT NULL"
-        " AND u.should_restock = 0 AND u.state = 'cancelled' AND r.state = 'released' AND r.ended_from = 'held'"
-        " AND r.is_written_off = 0 AND NOT EXISTS (SELECT 1 FROM v_reserved_pieces v JOIN stock s USING (sku, warehouse)"
-        " WHERE v.unit_id = u.unit_id AND (s.counted_at > r.ended_at OR s.on_hand < v.quantity)) ORDER BY r.unit_id"
-    )
+    told = _told_of_restocking(store, since)
+    for unit_id in [unit_id for unit_id, comes_back in told if comes_back]:
+        if not any(piece["is_in_the_count"] for piece in _pieces_in_stock(store, unit_id)):
+            store.execute("UPDATE reservations SET state = 'released', ended_at = ? WHERE unit_id = ?", (now, unit_id))
+    lost = []
+    for unit_id in [unit_id for unit_id, comes_back in told if not comes_back]:
+        pieces = _pieces_in_stock(store, unit_id)
+        if not any(piece["is_in_the_count"] or piece["on_hand"] < piece["quantity"] for piece in pieces):
+            lost.append(unit_id)
     written_off = 0
-    for row in rows:
-        pieces = store.query(
-            "SELECT v.*, s.on_hand FROM v_reserved_pieces v JOIN stock s USING (sku, warehouse) WHERE v.unit_id = ?",
-            (row["unit_id"],),
-        )
+    for unit_id in lost:
+        pieces = _pieces_in_stock(store, unit_id)
         if any(piece["on_hand"] < piece["quantity"] for piece in pieces):  # gone already, by another way
-            store.execute("UPDATE reservations SET ended_from = 'short' WHERE unit_id = ?", (row["unit_id"],))
+            store.execute("UPDATE reservations SET ended_from = 'short' WHERE unit_id = ?", (unit_id,))
             continue
         for piece in pieces:
             make_room(store, piece["sku"], piece["warehouse"], piece["quantity"], at)
-        store.execute("UPDATE reservations SET is_written_off = 1 WHERE unit_id = ?", (row["unit_id"],))
+        store.execute("UPDATE reservations SET is_written_off = 1 WHERE unit_id = ?", (unit_id,))
         written_off += 1
     return written_off
+
+
+def _told_of_restocking(store: Store, since: str) -> list[tuple[str, bool]]:
+    """Return cancelled units whose cancellation was fetched since and says something new of their stock: whether it comes back."""
+    rows = store.query(
+        "SELECT DISTINCT u.unit_id, u.should_restock FROM cancellations c INDEXED BY cancellations_by_fetching"
+        " CROSS JOIN units u ON u.order_id = c.order_id CROSS JOIN reservations r ON r.unit_id = u.unit_id"
+        " LEFT JOIN packages p ON p.package_id = u.package_id"
+        " WHERE c.fetched_at >= ? AND u.should_restock IS NOT NULL AND u.state = 'cancelled' AND r.ended_from = 'held'"
+        " AND CASE u.should_restock WHEN 1 THEN r.state = 'shipped' AND p.scanned_at IS NULL"
+        " ELSE r.state = 'released' AND r.is_written_off = 0 END ORDER BY u.unit_id",
+        (since,),
+    )
+    return [(row["unit_id"], bool(row["should_restock"])) for row in rows]
+
+
+def _pieces_in_stock(store: Store, unit_id: str) -> list[sqlite3.Row]:
+    """Return the counted pieces of a unit; `is_in_the_count`: they were counted after its reservation had ended."""
+    return store.query(
+        "WITH pieces AS MATERIALIZED (SELECT * FROM v_reserved_pieces WHERE unit_id = ?1)"
+        " SELECT v.sku, v.warehouse, v.quantity, s.on_hand,"
+        " s.counted_at > (SELECT ended_at FROM reservations WHERE unit_id = ?1) AS is_in_the_count"
+        " FROM pieces v JOIN stock s USING (sku, warehouse)",
+        (unit_id,),
+    )
 
 
 def make_room(store: Store, sku: str, warehouse: str, quantity: int, at: datetime) -> list[str]:
@@ -189,7 +208,8 @@ def load_unreserved_units(store: Store, *, only_orders: Sequence[str] | None = N
         values = (*values, json.dumps(list(only_orders)))
     return store.query(
         "SELECT u.unit_id, u.order_id, u.sku, u.package_id, o.ship_by, o.channel_warehouse_id, o.channel_order_id,"
-        " o.is_presale, o.channel, r.state AS reservation FROM orders o JOIN units u USING (order_id) LEFT JOIN reservations r USING (unit_id)"
+        " o.is_presale, o.channel, r.state AS reservation FROM orders o INDEXED BY orders_open"
+        " CROSS JOIN units u ON u.order_id = o.order_id LEFT JOIN reservations r ON r.unit_id = u.unit_id"
         " WHERE o.is_open = 1 AND u.state IN ('open', 'unknown') AND coalesce(r.state, 'short') IN ('short', 'released')"
         f" AND coalesce(o.fulfillment_type, '') NOT IN (SELECT value FROM json_each(?1))"
         f" AND coalesce(o.shipping_type, '') <> '{DIGITAL}'{where}"
@@ -250,7 +270,8 @@ def let_go_incomplete(store: Store, at: datetime) -> int:
     """
     return store.execute(
         "UPDATE reservations SET state = 'short', held_at = ? WHERE state = 'held' AND unit_id IN (SELECT p.unit_id"
-        " FROM reservation_parts p WHERE p.is_counted = 0 AND EXISTS (SELECT 1 FROM stock s WHERE s.sku = p.sku))",
+        " FROM (SELECT DISTINCT sku FROM stock) s CROSS JOIN reservation_parts p INDEXED BY reservation_parts_uncounted"
+        " ON p.sku = s.sku WHERE p.is_counted = 0)",
         (to_text(at),),
     )
 
@@ -260,9 +281,10 @@ def release_latest(store: Store, sku: str, warehouse: str, count: int, at: datet
     rows = store.query(
         "WITH holding AS (SELECT r.unit_id, 1 AS quantity FROM reservations r WHERE r.sku = ?1 AND r.warehouse = ?2"
         " AND r.state = 'held' AND NOT EXISTS (SELECT 1 FROM reservation_parts p WHERE p.unit_id = r.unit_id)"
-        " UNION ALL SELECT p.unit_id, p.quantity FROM reservation_parts p JOIN reservations r USING (unit_id)"
-        " WHERE p.sku = ?1 AND p.is_counted = 1 AND r.warehouse = ?2 AND r.state = 'held')"
-        " SELECT h.unit_id, h.quantity FROM holding h JOIN units u USING (unit_id) JOIN orders o USING (order_id)"
+        " UNION ALL SELECT p.unit_id, p.quantity FROM reservations r INDEXED BY reservations_open"
+        " CROSS JOIN reservation_parts p ON p.unit_id = r.unit_id WHERE r.state IN ('held', 'short') AND r.state = 'held'"
+        " AND r.warehouse = ?2 AND p.sku = ?1 AND p.is_counted = 1)"
+        " SELECT h.unit_id, h.quantity FROM holding h CROSS JOIN units u ON u.unit_id = h.unit_id JOIN orders o USING (order_id)"
         " ORDER BY o.ship_by IS NULL DESC, o.ship_by DESC, o.paid_at DESC, u.order_id DESC, u.position DESC LIMIT ?3",
         (sku, warehouse, max(0, count)),
     )
@@ -403,9 +425,10 @@ def adopt_listing_skus(store: Store) -> int:
     """
     return store.execute(
         "UPDATE units SET sku = (SELECT l.sku FROM listings l WHERE l.listing_id = units.channel_sku_id AND l.sku <> l.listing_id)"
-        " WHERE unit_id IN (SELECT u.unit_id FROM orders o JOIN units u USING (order_id)"
-        " JOIN listings l ON l.channel = o.channel AND l.listing_id = u.channel_sku_id AND l.sku <> l.listing_id"
-        " LEFT JOIN reservations r USING (unit_id) WHERE o.is_open = 1 AND u.state IN ('open', 'unknown')"
+        " WHERE unit_id IN (SELECT u.unit_id FROM orders o INDEXED BY orders_open"
+        " CROSS JOIN units u ON u.order_id = o.order_id JOIN listings l ON l.channel = o.channel"
+        " AND l.listing_id = u.channel_sku_id AND l.sku <> l.listing_id"
+        " LEFT JOIN reservations r ON r.unit_id = u.unit_id WHERE o.is_open = 1 AND u.state IN ('open', 'unknown')"
         " AND u.sku = u.channel_sku_id AND coalesce(r.state, '') <> 'held')"
     )
 
@@ -427,7 +450,8 @@ def map_listing(store: Store, channel: str, listing_id: str, sku: str | None, at
         (int(sku is not None), sku, channel, listing_id),
     )
     wrong = (
-        "SELECT u.unit_id FROM orders o JOIN units u USING (order_id) JOIN listings l ON l.channel = o.channel"
+        "SELECT u.unit_id FROM orders o INDEXED BY orders_open CROSS JOIN units u ON u.order_id = o.order_id"
+        " JOIN listings l ON l.channel = o.channel"
         " AND l.listing_id = u.channel_sku_id WHERE o.is_open = 1 AND o.channel = ? AND u.channel_sku_id = ?"
         " AND u.state IN ('open', 'unknown') AND u.sku <> l.sku"
     )
@@ -459,6 +483,23 @@ def load_returnable(store: Store, sku: str, order: str) -> tuple[str | None, int
         (sku, order_id),
     )
     return str(order_id), int(shipped), int(back)
+
+
+def find_known_skus(store: Store, skus: Sequence[str]) -> set[str]:
+    """Return those of `skus` that a listing, a bundle, a unit that held or lacked stock, or one of an open order names."""
+    rows = store.query(
+        "SELECT j.value FROM json_each(?) j WHERE EXISTS (SELECT 1 FROM listings l WHERE l.sku = j.value)"
+        " OR EXISTS (SELECT 1 FROM sku_components c WHERE c.component = j.value)"
+        " OR EXISTS (SELECT 1 FROM reservations r WHERE r.sku = j.value)"
+        f" OR j.value IN ({_OPEN_SKUS})",
+        (json.dumps(list(skus)),),
+    )
+    return {row[0] for row in rows}
+
+
+def knows_skus(store: Store) -> bool:
+    """Tell whether anything at all names a SKU."""
+    return bool(store.scalar("SELECT EXISTS (SELECT 1 FROM listings) OR EXISTS (SELECT 1 FROM units)"))
 
 
 def load_listings(store: Store, channel: str | None = None) -> list[sqlite3.Row]:
@@ -537,15 +578,17 @@ def load_sold_since_base(store: Store, channel: str) -> dict[str, tuple[int, int
     )
     rows = store.query(
         f"SELECT l.listing_id, sum(u.state <> 'cancelled' AND o.placed_at >= {late}) AS sold,"
-        f" sum(u.state = 'cancelled' AND o.placed_at >= {late}) AS cancelled, sum(o.placed_at < {late}) AS near FROM orders o"
-        " JOIN units u USING (order_id) JOIN listings l ON l.channel = o.channel AND l.listing_id = u.channel_sku_id"
+        f" sum(u.state = 'cancelled' AND o.placed_at >= {late}) AS cancelled, sum(o.placed_at < {late}) AS near"
+        " FROM orders o INDEXED BY orders_by_placing CROSS JOIN units u ON u.order_id = o.order_id"
+        " JOIN listings l ON l.channel = o.channel AND l.listing_id = u.channel_sku_id"
         f" WHERE o.channel = ?1 AND o.placed_at >= {first} AND o.placed_at >= {early} GROUP BY 1",
         (channel,),
     )
     found = {row["listing_id"]: (row["sold"], row["cancelled"], 0, row["near"]) for row in rows}
     for row in store.query(
-        "SELECT l.listing_id, count(*) AS units FROM orders o JOIN units u USING (order_id)"
-        " JOIN listings l ON l.channel = o.channel AND l.listing_id = u.channel_sku_id WHERE o.channel = ?1"
+        "SELECT l.listing_id, count(*) AS units FROM orders o INDEXED BY orders_by_cancelling"
+        " CROSS JOIN units u ON u.order_id = o.order_id JOIN listings l ON l.channel = o.channel"
+        " AND l.listing_id = u.channel_sku_id WHERE o.channel = ?1"
         f" AND o.cancelled_at >= {first} AND o.cancelled_at >= {early} AND u.state = 'cancelled' GROUP BY 1",
         (channel,),
     ):
@@ -596,7 +639,8 @@ def load_arrived(store: Store, channel: str) -> dict[str, int]:
     """Return per listing the units that were missing when we looked and whose orders have come since."""
     until = f"strftime('%Y-%m-%dT%H:%M:%SZ', l.unseen_until, '+{_CLOCKS_DIFFER}')"
     rows = store.query(
-        "SELECT l.listing_id, count(*) AS units FROM listings l CROSS JOIN orders o JOIN units u USING (order_id)"
+        "SELECT l.listing_id, count(*) AS units FROM listings l CROSS JOIN orders o INDEXED BY orders_by_placing"
+        " CROSS JOIN units u ON u.order_id = o.order_id"
         " WHERE l.channel = ?1 AND l.unseen_quantity > 0 AND o.channel = ?1 AND u.channel_sku_id = l.listing_id"
         " AND o.placed_at >= strftime('%Y-%m-%dT%H:%M:%SZ', l.unseen_since, '-1 day')"
         f" AND o.placed_at <= {until} AND o.first_seen_at >= l.unseen_since GROUP BY 1",

@@ -2,11 +2,15 @@
 
 DROP INDEX orders_open;
 DROP INDEX reservations_written_off;
+DROP INDEX stock_moves_by_sku;
 CREATE INDEX runs_by_command ON runs (command);
 CREATE INDEX orders_open ON orders (is_open, ship_by) WHERE is_open = 1;
-CREATE INDEX packages_by_cancelling ON packages (cancelled_at) WHERE cancelled_at IS NOT NULL;
+CREATE INDEX orders_asking ON orders (cancel_requested) WHERE cancel_requested = 1;
+CREATE INDEX packages_cancelled_late ON packages (cancelled_at)
+  WHERE cancelled_at IS NOT NULL AND carrier IS NOT NULL AND merged_into IS NULL;
 CREATE INDEX packages_by_number ON packages (CAST(substr(package_id, 2) AS INTEGER));
 CREATE INDEX cancellations_by_fetching ON cancellations (fetched_at);
+CREATE INDEX labels_as_scanned ON labels (upper(tracking_number));
 CREATE INDEX labels_by_package ON labels (package_id);
 CREATE INDEX labels_by_batch ON labels (batch_id, position) WHERE batch_id IS NOT NULL;
 CREATE INDEX labels_by_run ON labels (run_id) WHERE run_id IS NOT NULL;
@@ -22,3 +26,5 @@ CREATE INDEX outbox_by_run ON outbox (run_id) WHERE run_id IS NOT NULL;
 CREATE INDEX outbox_pushed ON outbox (outbox_id) WHERE kind = 'set_quantity' AND state = 'done';
 CREATE INDEX quarantine_of_package ON quarantine (package_id) WHERE package_id IS NOT NULL;
 CREATE INDEX quarantine_of_order ON quarantine (order_id) WHERE order_id IS NOT NULL;
+CREATE INDEX stock_moves_by_sku ON stock_moves (sku);
+CREATE INDEX stock_moves_returned ON stock_moves (reference) WHERE kind = 'returned';
