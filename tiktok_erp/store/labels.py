@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import islice
 
 from tiktok_erp.model.moment import to_text
 from tiktok_erp.model.money import Money
@@ -408,14 +409,28 @@ def load_print_facts(store: Store, package_ids: Sequence[str]) -> list[sqlite3.R
     )
 
 
-def load_labels(store: Store, *, only: Sequence[str] | None = None) -> list[sqlite3.Row]:
-    """Return `v_labels`, newest last; `only` narrows to these package ids."""
+def iterate_labels(store: Store, *, only: Sequence[str] | None = None) -> Iterator[sqlite3.Row]:
+    """Yield `v_labels`, newest last; `only` narrows to these package ids."""
     if only is None:
-        return store.query("SELECT * FROM v_labels ORDER BY label_id")
-    return store.query(
-        "SELECT v.* FROM json_each(?) j JOIN v_labels v ON v.package_id = j.value ORDER BY v.label_id",
-        (json.dumps(list(only)),),
+        yield from store.iterate("SELECT * FROM v_labels ORDER BY label_id")
+    else:
+        yield from store.iterate(
+            "SELECT v.* FROM json_each(?) j CROSS JOIN v_labels v ON v.package_id = j.value ORDER BY v.label_id",
+            (json.dumps(list(only)),),
+        )
+
+
+def load_first_labels(store: Store, count: int) -> list[sqlite3.Row]:
+    """Return `count` rows of `v_labels`: those without an answer or not printed yet, oldest first, then the newest others."""
+    rows = store.query(
+        "SELECT * FROM v_labels WHERE label_id IN (SELECT label_id FROM labels INDEXED BY labels_unsettled"
+        " WHERE state IN ('intent', 'sent', 'unknown') UNION SELECT label_id FROM labels INDEXED BY labels_to_print"
+        " WHERE state = 'bought' AND printed_at IS NULL AND sha256 IS NOT NULL) ORDER BY label_id LIMIT ?",
+        (count,),
     )
+    known = {row["label_id"] for row in rows}
+    newest = store.iterate("SELECT * FROM v_labels ORDER BY label_id DESC")
+    return rows + list(islice((row for row in newest if row["label_id"] not in known), count - len(rows)))
 
 
 def load_users_of_number(store: Store, tracking_number: str, package_id: str) -> list[sqlite3.Row]:

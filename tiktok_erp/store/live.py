@@ -47,9 +47,17 @@ def stop_sessions(store: Store, name: str | None, at: datetime) -> list[str]:
     return [row["name"] for row in rows]
 
 
-def load_sessions(store: Store) -> list[sqlite3.Row]:
-    """Return every session, the newest first."""
-    return store.query("SELECT * FROM v_live_sessions ORDER BY ended_at IS NOT NULL, started_at DESC, session_id DESC")
+def load_sessions(store: Store, newest: int | None = None) -> list[sqlite3.Row]:
+    """Return the sessions, those that run and then the newest first: every one, or so many beside those that run."""
+    which = (
+        "SELECT session_id FROM live_sessions INDEXED BY live_sessions_running WHERE ended_at IS NULL UNION ALL"
+        " SELECT * FROM (SELECT session_id FROM live_sessions ORDER BY session_id DESC LIMIT ?)"
+    )
+    return store.query(
+        f"SELECT * FROM v_live_sessions WHERE session_id IN ({which})"
+        " ORDER BY ended_at IS NOT NULL, started_at DESC, session_id DESC",
+        (-1 if newest is None else newest,),
+    )
 
 
 def load_sessions_since(store: Store, since: str) -> list[sqlite3.Row]:
