@@ -6,11 +6,14 @@ would write are copied as well; the file afterwards passes `check`.
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
+
+from tiktok_erp.store.label_files import LabelFiles
 
 TEMPLATE_ORDERS = 120
 # The first command that needs the tracking list of own labels names it.
@@ -26,7 +29,15 @@ _DAY = (
     ("sync", "--quiet"),
     ("reserve-stock", "--quiet"),
 )
-# In order of their references. What a shop has a few of (SKUs, listings, cursors), or what is dropped when old, stays out.
+# What a shop has a few of, and what is dropped when it is old. Every other table grows for ever.
+BOUNDED = frozenset(
+    (
+        *("meta", "migrations", "cursors", "skus", "listings", "holds", "raw_dictionaries", "claims"),
+        *("stock", "safety_stock", "channel_safety_stock", "sku_components", "shipping_providers", "api_calls"),
+        *("sqlite_sequence", "sqlite_stat1", "sqlite_stat4"),
+    )
+)
+# In order of their references.
 _GROWING = (
     "runs",
     "orders",
@@ -156,6 +167,7 @@ def add_history(target: Path, template: Path, orders: int, *, analyze: bool = Fa
             connection.execute("ANALYZE")
         connection.execute("DETACH day")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    shutil.copytree(LabelFiles(template).folder, LabelFiles(target).folder, dirs_exist_ok=True)
 
 
 @contextmanager
@@ -186,7 +198,7 @@ def _of_copy(column: str, table: str) -> str:
     if column in _COUNTED:
         return f"{value} + k * {_COUNTED_APART}"
     if column in ("package_id", "merged_into"):
-        return f"'P' || printf('%06d', CAST(substr({value}, 2) AS INTEGER) + k * {_PACKAGES_APART})"
+        return f"'P' || nullif(printf('%06d', CAST(substr({value}, 2) AS INTEGER) + k * {_PACKAGES_APART}), '000000')"
     if column in ("order_id", "unit_id", "reference") or (table, column) == ("outbox", "subject"):
         return (
             f"CASE WHEN {value} GLOB 'tiktok:*' THEN 'tiktok:' || (100000 + k) || substr({value}, 14) ELSE {value} END"

@@ -9,7 +9,7 @@ from itertools import islice
 
 from tiktok_erp.cli.output import Output
 
-SHOWN_AT_ONCE = 100  # on a terminal, of a list that grows for ever
+SHOWN_AT_ONCE = 50  # on a terminal, of a list that grows for ever
 _ROWS_A_TABLE = 500
 
 

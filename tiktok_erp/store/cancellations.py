@@ -72,8 +72,8 @@ def place_restocking(store: Store, order_ids: Sequence[str] | None = None) -> No
         where = " AND c.fetched_at >= ?2 AND c.should_restock IS NOT NULL AND u.should_restock IS NULL"
         value = to_text(utc_now() - _ORDERS_COME_WITHIN)
     else:
-        source = "json_each(?2) j CROSS JOIN cancellations c ON c.order_id = j.value"
-        where, value = "", json.dumps(sorted(set(order_ids)))
+        source = "cancellations c INDEXED BY cancellations_by_order"
+        where, value = " AND c.order_id IN (SELECT value FROM json_each(?2))", json.dumps(list(order_ids))
     rows = store.query(
         "SELECT u.unit_id, c.should_restock, c.role, c.reason, row_number() OVER"
         " (PARTITION BY u.unit_id ORDER BY c.updated_at DESC, c.cancel_id DESC) AS place"
@@ -93,17 +93,22 @@ def place_restocking(store: Store, order_ids: Sequence[str] | None = None) -> No
 
 def _settle_answers(store: Store) -> None:
     """Settle answers of ours whose outcome nobody knew, by how their requests ended."""
-    store.execute(
-        "UPDATE outbox SET state = CASE WHEN outbox.state = 'intent' THEN 'dropped'"
-        " WHEN c.status IN (SELECT value FROM json_each(CASE json_extract(outbox.payload, '$.answer')"
-        " WHEN 'approve' THEN ?1 ELSE ?2 END)) THEN 'done' ELSE 'refused' END,"
-        " error_code = CASE WHEN c.status IN (SELECT value FROM json_each(CASE json_extract(outbox.payload, '$.answer')"
-        " WHEN 'approve' THEN ?1 ELSE ?2 END)) THEN NULL ELSE c.status END, done_at = ?3"
-        " FROM cancellations c WHERE outbox.kind = 'answer_cancel' AND outbox.state IN ('intent', 'sent', 'unknown')"
-        " AND c.order_id = outbox.subject AND c.cancel_id = json_extract(outbox.payload, '$.cancel_id')"
-        " AND c.is_pending = 0",
-        (json.dumps(sorted(GRANTED)), json.dumps(sorted(REJECTED)), to_text(utc_now())),
+    now = to_text(utc_now())
+    rows = store.query(
+        "SELECT b.outbox_id, b.state, json_extract(b.payload, '$.answer') AS answer, (SELECT c.status FROM cancellations c"
+        " INDEXED BY cancellations_by_order WHERE c.order_id = b.subject AND c.is_pending = 0"
+        " AND c.cancel_id = json_extract(b.payload, '$.cancel_id')) AS status FROM outbox b INDEXED BY outbox_unsettled"
+        " WHERE b.kind = 'answer_cancel' AND b.state IN ('intent', 'sent', 'unknown')"
     )
+    for row in rows:
+        if row["status"] is None:
+            continue
+        is_done = row["status"] in (GRANTED if row["answer"] == "approve" else REJECTED)
+        state = "dropped" if row["state"] == "intent" else "done" if is_done else "refused"
+        store.execute(
+            "UPDATE outbox SET state = ?, error_code = ?, done_at = ? WHERE outbox_id = ?",
+            (state, None if is_done else row["status"], now, row["outbox_id"]),
+        )
 
 
 def load_orders_to_ask_about(store: Store, channel: str) -> list[str]:
@@ -120,7 +125,8 @@ def load_orders_to_ask_about(store: Store, channel: str) -> list[str]:
 def load_pending(store: Store, order_ids: Sequence[str]) -> list[sqlite3.Row]:
     """Return the requests of these orders that wait for an answer, the most urgent first."""
     return store.query(
-        "SELECT c.* FROM json_each(?) j JOIN cancellations c ON c.order_id = j.value WHERE c.is_pending = 1"
+        "SELECT c.* FROM cancellations c INDEXED BY cancellations_by_order"
+        " WHERE c.order_id IN (SELECT value FROM json_each(?)) AND c.is_pending = 1"
         " ORDER BY c.answer_by IS NULL, c.answer_by, c.cancel_id",
         (json.dumps(list(order_ids)),),
     )

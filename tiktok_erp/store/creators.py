@@ -54,7 +54,7 @@ def place_creators(store: Store, order_ids: Sequence[str] | None = None) -> int:
     where = "" if order_ids is None else " AND c.order_id IN (SELECT value FROM json_each(?))"
     values = () if order_ids is None else (json.dumps(list(order_ids)),)
     rows = store.query(
-        "SELECT c.* FROM commissions c JOIN orders o ON o.order_id = c.order_id"
+        "SELECT c.* FROM commissions c INDEXED BY commissions_to_place CROSS JOIN orders o ON o.order_id = c.order_id"
         f" WHERE c.is_on_units = 0{where} ORDER BY c.order_id, c.channel_sku_id, c.creator, c.content_type, c.content_id",
         values,
     )

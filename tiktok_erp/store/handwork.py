@@ -42,8 +42,11 @@ def load_work(store: Store, now: datetime) -> list[sqlite3.Row]:
         (to_text(now - _LABELS_FOR),),
     )
     return store.query(
-        _WORK + " WHERE p.package_id IN (" + OPEN_PACKAGES + " UNION SELECT package_id FROM labels WHERE label_id > ?"
-        " UNION SELECT package_id FROM labels WHERE state = 'bought' AND printed_at IS NULL AND sha256 IS NOT NULL)"
+        _WORK
+        + " WHERE p.package_id IN ("
+        + OPEN_PACKAGES
+        + " UNION SELECT package_id FROM labels NOT INDEXED WHERE label_id > ?"
+        " UNION SELECT package_id FROM labels INDEXED BY labels_to_print WHERE state = 'bought' AND printed_at IS NULL AND sha256 IS NOT NULL)"
         " GROUP BY p.package_id ORDER BY p.package_id",
         (first_label,),
     )
@@ -74,7 +77,7 @@ def load_addresses(store: Store, package_ids: Sequence[str]) -> dict[str, sqlite
 def load_batches(store: Store, batch_ids: Sequence[int]) -> dict[int, str]:
     """Return the directories of these batches."""
     rows = store.query(
-        "SELECT batch_id, directory FROM json_each(?) j JOIN batches b ON b.batch_id = j.value",
+        "SELECT batch_id, directory FROM json_each(?) j CROSS JOIN batches b ON b.batch_id = j.value",
         (json.dumps(list(batch_ids)),),
     )
     return {row["batch_id"]: row["directory"] for row in rows}

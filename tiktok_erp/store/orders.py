@@ -126,7 +126,7 @@ _RECIPIENT_COLUMNS = (
     "is_masked",
 )
 
-_ORDERS_HELD = 200
+_ORDERS_HELD = 50
 _NAMING_COLUMNS = ("name", "phone", "email", "street1", "street2", "full_address")
 
 
@@ -338,7 +338,7 @@ def load_view(store: Store, order_ids: Sequence[str]) -> dict[str, sqlite3.Row]:
 def iterate_orders(store: Store, state: str | None = None) -> Iterator[sqlite3.Row]:
     """Yield `v_orders`: those that still promise something, most urgent first, then the others, newest first.
 
-    `state` narrows to one of ORDER_STATES. Never more than a few hundred rows are held.
+    `state` narrows to one of ORDER_STATES. Never more than a few dozen rows are held.
     """
     if state is None or state in STILL_PROMISED:
         yield from _in_view(

@@ -100,7 +100,7 @@ def load_overview(store: Store, now: datetime, next_day: datetime) -> Overview:
         ),
         to_print=int(
             store.scalar(
-                "SELECT count(*) FROM labels WHERE state = 'bought' AND printed_at IS NULL AND sha256 IS NOT NULL"
+                "SELECT count(*) FROM labels INDEXED BY labels_to_print WHERE state = 'bought' AND printed_at IS NULL AND sha256 IS NOT NULL"
             )
         ),
         to_upload=int(

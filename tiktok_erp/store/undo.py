@@ -66,7 +66,8 @@ def load_labels_of(store: Store, run_id: int) -> list[str]:
     return [
         row[0]
         for row in store.query(
-            "SELECT package_id FROM labels WHERE run_id = ? AND state IN ('intent', 'sent', 'unknown', 'bought') ORDER BY package_id",
+            "SELECT package_id FROM labels INDEXED BY labels_by_run"
+            " WHERE run_id = ? AND state IN ('intent', 'sent', 'unknown', 'bought') ORDER BY package_id",
             (run_id,),
         )
     ]
