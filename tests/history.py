@@ -33,7 +33,15 @@ _DAY = (
 BOUNDED = frozenset(
     (
         *("meta", "migrations", "cursors", "skus", "listings", "holds", "raw_dictionaries", "claims"),
-        *("stock", "safety_stock", "channel_safety_stock", "sku_components", "shipping_providers", "api_calls"),
+        *(
+            "stock",
+            "safety_stock",
+            "channel_safety_stock",
+            "sku_components",
+            "shipping_providers",
+            "api_calls",
+            "restocking",
+        ),
         *("sqlite_sequence", "sqlite_stat1", "sqlite_stat4"),
     )
 )

@@ -252,7 +252,14 @@ CREATE INDEX units_by_package ON units (package_id);
 -- Units that the API told first have the channel's id in their own.
 CREATE UNIQUE INDEX units_by_channel_id ON units (order_id, channel_unit_id)
   WHERE channel_unit_id IS NOT NULL AND unit_id GLOB '*/*/*';
-CREATE INDEX units_told_of_restocking ON units (unit_id) WHERE should_restock IS NOT NULL;
+
+-- Units whose cancellation says something of their stock that nobody has followed yet: reserve-stock empties it.
+CREATE TABLE restocking (
+  unit_id TEXT PRIMARY KEY REFERENCES units
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER units_tell_of_restocking AFTER UPDATE OF state, should_restock ON units
+  WHEN NEW.should_restock IS NOT NULL AND (NEW.state <> OLD.state OR NEW.should_restock IS NOT OLD.should_restock)
+BEGIN INSERT OR IGNORE INTO restocking VALUES (NEW.unit_id); END;
 
 -- What a unit is made of where the channel sells a bundle: what to pick.
 CREATE TABLE unit_components (
@@ -601,7 +608,6 @@ CREATE TABLE reservations (
 ) STRICT;
 CREATE INDEX reservations_by_sku ON reservations (sku, warehouse, state);
 CREATE INDEX reservations_open ON reservations (state, sku) WHERE state IN ('held', 'short');
-CREATE INDEX reservations_written_off ON reservations (ended_at) WHERE is_written_off = 1;
 
 -- What a bundle's unit holds: all of it or nothing. A unit without rows here holds one piece of its SKU. A component that
 -- was never counted is told and not held.

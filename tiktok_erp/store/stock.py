@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from tiktok_erp.model.bundle import pieces_of
 from tiktok_erp.model.moment import to_text
@@ -17,8 +17,6 @@ from tiktok_erp.store.database import Store
 DEFAULT_WAREHOUSE = "main"
 _OPEN_SKUS = "SELECT u.sku FROM orders o INDEXED BY orders_open CROSS JOIN units u ON u.order_id = o.order_id WHERE o.is_open = 1"
 WANTED = "wanted"  # the cursor that says as of when the wanted quantities of a channel are true
-# How long after it was fetched a cancellation is looked at: later the piece is long counted, sold or thrown away.
-_RESTOCKING_FOLLOWED = timedelta(days=14)
 _as_json = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode
 
 
@@ -127,46 +125,51 @@ def settle_restocking(store: Store, at: datetime) -> int:
     A piece that it keeps off sale is written off; one that never reached the carrier and is on sale again is on hand again.
     What happened before the last count is in the count. Call inside a transaction.
     """
-    now, since = to_text(at), to_text(at - _RESTOCKING_FOLLOWED)
-    store.execute(
-        "UPDATE reservations SET is_written_off = 0, ended_at = ?1 WHERE is_written_off = 1 AND ended_at >= ?2 AND EXISTS"
-        " (SELECT 1 FROM units u WHERE u.unit_id = reservations.unit_id AND (u.state <> 'cancelled' OR u.should_restock = 1))",
-        (now, since),
+    now = to_text(at)
+    told = store.query(
+        "SELECT q.unit_id, u.state AS unit_state, u.should_restock, r.state, r.ended_from, r.is_written_off, p.scanned_at"
+        " FROM restocking q CROSS JOIN units u ON u.unit_id = q.unit_id LEFT JOIN reservations r ON r.unit_id = u.unit_id"
+        " LEFT JOIN packages p ON p.package_id = u.package_id ORDER BY q.unit_id"
     )
-    told = _told_of_restocking(store, since)
-    for unit_id in [unit_id for unit_id, comes_back in told if comes_back]:
-        if not any(piece["is_in_the_count"] for piece in _pieces_in_stock(store, unit_id)):
-            store.execute("UPDATE reservations SET state = 'released', ended_at = ? WHERE unit_id = ?", (now, unit_id))
-    lost = []
-    for unit_id in [unit_id for unit_id, comes_back in told if not comes_back]:
-        pieces = _pieces_in_stock(store, unit_id)
-        if not any(piece["is_in_the_count"] or piece["on_hand"] < piece["quantity"] for piece in pieces):
-            lost.append(unit_id)
-    written_off = 0
-    for unit_id in lost:
-        pieces = _pieces_in_stock(store, unit_id)
-        if any(piece["on_hand"] < piece["quantity"] for piece in pieces):  # gone already, by another way
-            store.execute("UPDATE reservations SET ended_from = 'short' WHERE unit_id = ?", (unit_id,))
+    lost, waiting = [], set()
+    for row in told:
+        unit_id, is_cancelled = row["unit_id"], row["unit_state"] == "cancelled"
+        if row["is_written_off"] and (not is_cancelled or row["should_restock"] == 1):
+            store.execute("UPDATE reservations SET is_written_off = 0, ended_at = ? WHERE unit_id = ?", (now, unit_id))
+        elif is_cancelled and row["state"] in ("held", "short"):
+            waiting.add(unit_id)
+        elif not is_cancelled or row["ended_from"] != "held" or _was_counted_since(store, unit_id):
             continue
-        for piece in pieces:
-            make_room(store, piece["sku"], piece["warehouse"], piece["quantity"], at)
-        store.execute("UPDATE reservations SET is_written_off = 1 WHERE unit_id = ?", (unit_id,))
-        written_off += 1
+        elif row["should_restock"] == 1 and row["state"] == "shipped" and row["scanned_at"] is None:
+            store.execute("UPDATE reservations SET state = 'released', ended_at = ? WHERE unit_id = ?", (now, unit_id))
+        elif row["should_restock"] == 0 and row["state"] == "released" and not row["is_written_off"]:
+            lost.append(unit_id)
+    waiting |= {unit_id for unit_id in lost if not _is_on_hand(store, unit_id)}
+    written_off = sum(_write_off(store, unit_id, at) for unit_id in lost if unit_id not in waiting)
+    store.execute_many(
+        "DELETE FROM restocking WHERE unit_id = ?",
+        [(row["unit_id"],) for row in told if row["unit_id"] not in waiting],
+    )
     return written_off
 
 
-def _told_of_restocking(store: Store, since: str) -> list[tuple[str, bool]]:
-    """Return cancelled units whose cancellation was fetched since and says something new of their stock: whether it comes back."""
-    rows = store.query(
-        "SELECT DISTINCT u.unit_id, u.should_restock FROM cancellations c INDEXED BY cancellations_by_fetching"
-        " CROSS JOIN units u ON u.order_id = c.order_id CROSS JOIN reservations r ON r.unit_id = u.unit_id"
-        " LEFT JOIN packages p ON p.package_id = u.package_id"
-        " WHERE c.fetched_at >= ? AND u.should_restock IS NOT NULL AND u.state = 'cancelled' AND r.ended_from = 'held'"
-        " AND CASE u.should_restock WHEN 1 THEN r.state = 'shipped' AND p.scanned_at IS NULL"
-        " ELSE r.state = 'released' AND r.is_written_off = 0 END ORDER BY u.unit_id",
-        (since,),
-    )
-    return [(row["unit_id"], bool(row["should_restock"])) for row in rows]
+def _write_off(store: Store, unit_id: str, at: datetime) -> bool:
+    """Take a cancelled unit's pieces out of stock; False when they are gone already, by another way."""
+    if not _is_on_hand(store, unit_id):
+        store.execute("UPDATE reservations SET ended_from = 'short' WHERE unit_id = ?", (unit_id,))
+        return False
+    for piece in _pieces_in_stock(store, unit_id):
+        make_room(store, piece["sku"], piece["warehouse"], piece["quantity"], at)
+    store.execute("UPDATE reservations SET is_written_off = 1 WHERE unit_id = ?", (unit_id,))
+    return True
+
+
+def _was_counted_since(store: Store, unit_id: str) -> bool:
+    return any(piece["is_in_the_count"] for piece in _pieces_in_stock(store, unit_id))
+
+
+def _is_on_hand(store: Store, unit_id: str) -> bool:
+    return all(piece["on_hand"] >= piece["quantity"] for piece in _pieces_in_stock(store, unit_id))
 
 
 def _pieces_in_stock(store: Store, unit_id: str) -> list[sqlite3.Row]:

@@ -3,6 +3,7 @@
 DROP INDEX orders_open;
 DROP INDEX reservations_written_off;
 DROP INDEX stock_moves_by_sku;
+DROP INDEX units_told_of_restocking;
 CREATE INDEX runs_by_command ON runs (command);
 CREATE INDEX orders_open ON orders (is_open, ship_by) WHERE is_open = 1;
 CREATE INDEX orders_asking ON orders (cancel_requested) WHERE cancel_requested = 1;
@@ -19,7 +20,6 @@ CREATE INDEX labels_unsettled ON labels (state) WHERE state IN ('intent', 'sent'
 CREATE INDEX scan_forms_unsettled ON scan_forms (state) WHERE state IN ('sent', 'unknown');
 CREATE INDEX live_sessions_by_end ON live_sessions (coalesce(ended_at, '9'));
 CREATE INDEX reservations_open ON reservations (state, sku) WHERE state IN ('held', 'short');
-CREATE INDEX reservations_written_off ON reservations (ended_at) WHERE is_written_off = 1;
 CREATE INDEX reservation_parts_uncounted ON reservation_parts (sku) WHERE is_counted = 0;
 CREATE INDEX outbox_by_subject ON outbox (subject) WHERE kind <> 'set_quantity';
 CREATE INDEX outbox_by_run ON outbox (run_id) WHERE run_id IS NOT NULL;
@@ -28,3 +28,12 @@ CREATE INDEX quarantine_of_package ON quarantine (package_id) WHERE package_id I
 CREATE INDEX quarantine_of_order ON quarantine (order_id) WHERE order_id IS NOT NULL;
 CREATE INDEX stock_moves_by_sku ON stock_moves (sku);
 CREATE INDEX stock_moves_returned ON stock_moves (reference) WHERE kind = 'returned';
+
+-- Units whose cancellation says something of their stock that nobody has followed yet: reserve-stock empties it.
+CREATE TABLE restocking (
+  unit_id TEXT PRIMARY KEY REFERENCES units
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER units_tell_of_restocking AFTER UPDATE OF state, should_restock ON units
+  WHEN NEW.should_restock IS NOT NULL AND (NEW.state <> OLD.state OR NEW.should_restock IS NOT OLD.should_restock)
+BEGIN INSERT OR IGNORE INTO restocking VALUES (NEW.unit_id); END;
+INSERT INTO restocking SELECT unit_id FROM units WHERE should_restock IS NOT NULL;
