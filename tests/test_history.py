@@ -160,8 +160,9 @@ def _play(shop: Any, command: str) -> Counted:
     ]
     boxes = "SELECT tracking_number FROM labels WHERE state = 'bought' AND sha256 IS NOT NULL ORDER BY label_id DESC LIMIT 3"
     stdin = "\n".join(folder.column(boxes)) if words == ["pack"] else None
+    expected = (2,) if words[-1] in ("NONE", "opne") else (0, 3)
     with counted_steps() as counted:
-        shop.call(*map(str, arguments), stdin=stdin, expect=range(8), on_terminal="TERMINAL" in words)
+        shop.call(*map(str, arguments), stdin=stdin, expect=expected, on_terminal="TERMINAL" in words)
     return counted
 
 

@@ -37,6 +37,7 @@ _DAY = (
     "stock import --from-channel tiktok",
     "stock show",
     "stock why CND-CDR",
+    "stock set CND-CDR 500",
     "stock adjust CND-CDR 3 --because found",
     "reserve-stock",
     "reserve-stock --no-push",

@@ -476,16 +476,20 @@ def load_returnable(store: Store, sku: str, order: str) -> tuple[str | None, int
     order_id = store.scalar("SELECT order_id FROM orders WHERE order_id = ?1 OR channel_order_id = ?1", (order,))
     if order_id is None:
         return None, 0, 0
-    shipped = store.scalar(
-        "SELECT coalesce(sum(v.quantity), 0) FROM units u JOIN v_reserved_pieces v USING (unit_id)"
-        " WHERE u.order_id = ? AND v.sku = ? AND v.state = 'shipped'",
-        (order_id, sku),
+    # Unit by unit: together SQLite would look through all that this SKU was ever promised for.
+    units = store.query("SELECT unit_id FROM units WHERE order_id = ?", (order_id,))
+    shipped = sum(
+        store.scalar(
+            "SELECT coalesce(sum(quantity), 0) FROM v_reserved_pieces WHERE unit_id = ? AND +sku = ? AND state = 'shipped'",
+            (row["unit_id"], sku),
+        )
+        for row in units
     )
     back = store.scalar(
         "SELECT coalesce(sum(quantity), 0) FROM stock_moves WHERE sku = ? AND kind = 'returned' AND reference = ?",
         (sku, order_id),
     )
-    return str(order_id), int(shipped), int(back)
+    return str(order_id), shipped, int(back)
 
 
 def find_known_skus(store: Store, skus: Sequence[str]) -> set[str]:
