@@ -93,6 +93,11 @@ class Finished:
         ]
 
 
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
 @dataclass(slots=True)
 class Folder:
     """A working directory with `shop.db` and `rules.yaml`. No output of any command may hold a planted word."""
@@ -156,12 +161,16 @@ class Folder:
         stdin: str | None = None,
         expect: int | Sequence[int] = 0,
         environment: Mapping[str, str] | None = None,
+        on_terminal: bool = False,
     ) -> Finished:
-        """As `run`, inside this process: where the process is not the point, most of a command's time is its start."""
+        """As `run`, inside this process: where the process is not the point, most of a command's time is its start.
+
+        `on_terminal`: results are for a person to see.
+        """
         from tiktok_erp.cli.app import main
 
         given = tuple(map(str, arguments))
-        stdout, stderr = io.StringIO(), io.StringIO()
+        stdout, stderr = _Terminal() if on_terminal else io.StringIO(), io.StringIO()
         with (
             pytest.MonkeyPatch.context() as patch,
             mock.patch.dict(os.environ, self.environment | dict(environment or {}), clear=True),

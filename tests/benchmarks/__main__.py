@@ -13,11 +13,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from tests.benchmarks.fetch import fetch, memory
 from tests.benchmarks.files import files
 from tests.benchmarks.handover import kit, outage
+from tests.benchmarks.history import ORDERS, history
 from tests.benchmarks.ingest import Ingest
 from tests.benchmarks.labels import labels
 from tests.benchmarks.paper import label_files, merge_bare, merge_ours
@@ -34,12 +36,15 @@ def main() -> None:
     parser.add_argument(
         "names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}; none: all but {', '.join(TAKES_MINUTES)}"
     )
-    chosen = parser.parse_args().names or [name for name in BENCHMARKS if name not in TAKES_MINUTES]
+    parser.add_argument("--orders", type=int, default=ORDERS, help="closed orders of `history`  [default: %(default)s]")
+    options = parser.parse_args()
+    runs = BENCHMARKS | {"history": partial(history, orders=options.orders)}
+    chosen = options.names or [name for name in BENCHMARKS if name not in TAKES_MINUTES]
     rows: list[Row] = []
     for name in chosen:
         print(f"{name} ...", file=sys.stderr)
         with tempfile.TemporaryDirectory() as folder:
-            rows.extend(BENCHMARKS[name](Path(folder)))
+            rows.extend(runs[name](Path(folder)))
     header: Row = ("what", "measured", "ratio", "goal")
     widths = [max(len(row[column]) for row in (header, *rows)) for column in range(4)]
     for row in (header, *rows):
@@ -194,6 +199,7 @@ BENCHMARKS: dict[str, Callable[[Path], list[Row]]] = {
     "ingest": ingest,
     "ingest-100k": ingest_many,
     "fetch": fetch,
+    "history": history,
     "memory": memory,
     "files": files,
     "rules": rules,
@@ -208,7 +214,18 @@ BENCHMARKS: dict[str, Callable[[Path], list[Row]]] = {
     "upload": upload,
 }
 
-TAKES_MINUTES = ("ingest-100k", "memory", "merge", "files", "stock-soak", "upload", "kit", "labels", "outage")
+TAKES_MINUTES = (
+    "ingest-100k",
+    "history",
+    "memory",
+    "merge",
+    "files",
+    "stock-soak",
+    "upload",
+    "kit",
+    "labels",
+    "outage",
+)
 
 if __name__ == "__main__":
     main()

@@ -46,7 +46,7 @@ from tiktok_erp.store.combining import absorb, load_half_short, load_unlabelled_
 from tiktok_erp.store.database import Store, utc_now
 from tiktok_erp.store.identity import find_outdated, save_decided_for
 from tiktok_erp.store.labels import REFUSALS
-from tiktok_erp.store.live import load_sessions
+from tiktok_erp.store.live import load_sessions_since
 from tiktok_erp.store.packages import (
     load_buyer_history,
     load_package_units,
@@ -250,7 +250,9 @@ def _allocate(
 def surroundings(store: Store, rules: Rules, rows: Iterable[sqlite3.Row]) -> Surroundings:
     """Return what is known beside these packages; the buyers' history only where a rule asks for it."""
     asked = any("repeat_orders" in one.fact_keys for rule in rules.carriers for one in rule.conditions)
+    rows = list(rows)
     buyers = {row["buyer_id"] for row in rows if row["buyer_id"] is not None} if asked else set()
+    since = min((row["placed_at"] for row in rows), default=None)
     sessions = tuple(
         LiveSession(
             session["name"],
@@ -258,9 +260,10 @@ def surroundings(store: Store, rules: Rules, rows: Iterable[sqlite3.Row]) -> Sur
             session["started_at"],
             session["ended_at"],
         )
-        for session in load_sessions(store)
+        for session in (load_sessions_since(store, since) if since is not None else ())
     )
-    return Surroundings(load_refused_choices(store), load_buyer_history(store, buyers) if asked else None, sessions)
+    refused = load_refused_choices(store, {row["package_id"] for row in rows})
+    return Surroundings(refused, load_buyer_history(store, buyers) if asked else None, sessions)
 
 
 def _load(

@@ -26,7 +26,7 @@ def check(context: typer.Context, as_json: Json = False, quiet: Quiet = False) -
 
     def body(session: Session) -> None:
         from tiktok_erp.errors import LabelFileError
-        from tiktok_erp.store.checks import CHECKS, find_breaches
+        from tiktok_erp.store.checks import CHECKS, count_held_documents, find_breaches, iterate_held_documents
         from tiktok_erp.store.label_files import LabelFiles
 
         for statement in CHECKS:
@@ -34,15 +34,13 @@ def check(context: typer.Context, as_json: Json = False, quiet: Quiet = False) -
             _tell(session, statement.name, tr(statement.promise), [str(row[0]) for row in rows])
         files = LabelFiles(session.store.path)
         broken = []
-        held = session.store.query(
-            "SELECT package_id, sha256 FROM labels WHERE state = 'bought' AND sha256 IS NOT NULL"
-        )
-        for number, row in enumerate(held, start=1):
+        held = count_held_documents(session.store)
+        for number, row in enumerate(iterate_held_documents(session.store), start=1):
             try:
                 files.load(row["sha256"])
             except LabelFileError as error:
                 broken.append(f"{row['package_id']}: {error.what}")
-            session.out.progress(tr("label files"), number, len(held))
+            session.out.progress(tr("label files"), number, held)
         _tell(session, "label_files", tr("every label that is held can be printed"), broken)
 
     run_command("check", context, body, as_json=as_json, quiet=quiet, writes=False)

@@ -728,10 +728,16 @@ def _unsettled(findings: _Findings) -> Iterator[Point]:
     if findings.store is None:
         yield skipped("unsettled", findings)
         return
-    labels = int(findings.store.scalar("SELECT count(*) FROM labels WHERE state IN ('sent', 'unknown')"))
+    labels = int(
+        findings.store.scalar(
+            "SELECT count(*) FROM labels INDEXED BY labels_unsettled"
+            " WHERE state IN ('intent', 'sent', 'unknown') AND state <> 'intent'"
+        )
+    )
     others = int(
         findings.store.scalar(
-            "SELECT count(*) FROM outbox WHERE state IN ('sent', 'unknown') AND kind <> 'set_quantity'"
+            "SELECT count(*) FROM outbox INDEXED BY outbox_unsettled WHERE state IN ('intent', 'sent', 'unknown')"
+            " AND state <> 'intent' AND kind <> 'set_quantity'"
         )
     )
     fields = {"labels": labels, "uploads": others}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tiktok_erp.cli.options import DryRun, Ids, Json, NamedIds, Quiet, Yes, read_names
+from tiktok_erp.cli.options import All, DryRun, Ids, Json, NamedIds, Quiet, Yes, read_names
 from tiktok_erp.cli.session import Session, agreed, existing_folder, require_credentials_or_file, run_command
 from tiktok_erp.errors import UsageError
 from tiktok_erp.messages import tr
@@ -29,8 +29,12 @@ def register(app: typer.Typer) -> None:
 
 
 @labels_app.command("list")
-def list_labels(context: typer.Context, ids: Ids = None, as_json: Json = False, quiet: Quiet = False) -> None:
+def list_labels(
+    context: typer.Context, ids: Ids = None, everything: All = False, as_json: Json = False, quiet: Quiet = False
+) -> None:
     """List labels: bought, on their way, refused, taken back with what the source says of the refund.
+
+    On a terminal those that are not printed or have no answer come first, then the newest; else the newest come last.
 
     \b
     Examples:
@@ -40,17 +44,18 @@ def list_labels(context: typer.Context, ids: Ids = None, as_json: Json = False, 
     """
 
     def body(session: Session) -> None:
-        from tiktok_erp.store.labels import load_labels
+        from tiktok_erp.cli.tables import SHOWN_AT_ONCE, stream_table, terminal_width
+        from tiktok_erp.labels.plan import position_text
+        from tiktok_erp.store.labels import iterate_labels, load_first_labels
 
-        rows = load_labels(session.store, only=session.packages(read_names(ids)))
+        only = session.packages(read_names(ids))
         if session.out.as_json:
-            for row in rows:
+            for row in iterate_labels(session.store, only=only):
                 session.out.item(Outcome("label", {}, "done", fields=dict(row)))
             return
-        from tiktok_erp.cli.tables import print_table
-        from tiktok_erp.labels.plan import position_text
-
-        print_table(
+        is_cut = only is None and not everything and terminal_width() is not None
+        first = load_first_labels(session.store, SHOWN_AT_ONCE + 1) if is_cut else []
+        stream_table(
             session.out,
             [
                 tr("package"),
@@ -62,7 +67,7 @@ def list_labels(context: typer.Context, ids: Ids = None, as_json: Json = False, 
                 tr("on paper"),
                 tr("refund"),
             ],
-            [
+            (
                 [
                     row["package_id"],
                     row["state"],
@@ -73,9 +78,11 @@ def list_labels(context: typer.Context, ids: Ids = None, as_json: Json = False, 
                     tr("yes") if row["on_paper_at"] else tr("no") if row["printed_at"] else None,
                     row["refund_status"],
                 ]
-                for row in rows
-            ],
+                for row in (first[:SHOWN_AT_ONCE] if is_cut else iterate_labels(session.store, only=only))
+            ),
         )
+        if len(first) > SHOWN_AT_ONCE:
+            session.out.say(tr("... and older labels: `--all`, or name packages, orders or batches"))
 
     run_command("labels", context, body, as_json=as_json, quiet=quiet, writes=False)
 

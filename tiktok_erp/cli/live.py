@@ -7,11 +7,13 @@ from typing import Annotated
 
 import typer
 
-from tiktok_erp.cli.options import DryRun, Json, Quiet
+from tiktok_erp.cli.options import All, DryRun, Json, Quiet
 from tiktok_erp.cli.session import Session, run_command
 from tiktok_erp.errors import UsageError
 from tiktok_erp.messages import tr
 from tiktok_erp.model.outcome import Outcome
+
+_SHOWN = 20  # sessions, on a terminal
 
 live_app = typer.Typer(help="Say when a stream begins and ends.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -97,7 +99,7 @@ def stop(
 
 
 @live_app.command("list")
-def list_sessions(context: typer.Context, as_json: Json = False, quiet: Quiet = False) -> None:
+def list_sessions(context: typer.Context, everything: All = False, as_json: Json = False, quiet: Quiet = False) -> None:
     """List the sessions that were started, and the rooms that orders came from of late.
 
     \b
@@ -107,12 +109,13 @@ def list_sessions(context: typer.Context, as_json: Json = False, quiet: Quiet = 
     """
 
     def body(session: Session) -> None:
-        from tiktok_erp.cli.tables import print_table
+        from tiktok_erp.cli.tables import print_table, terminal_width
         from tiktok_erp.store.database import utc_now
         from tiktok_erp.store.live import load_rooms, load_sessions
 
         rules = session.rules()
-        sessions = load_sessions(session.store)
+        is_cut = not everything and not session.out.as_json and terminal_width() is not None
+        sessions = load_sessions(session.store, _SHOWN if is_cut else None)
         rooms = load_rooms(session.store, utc_now() - rules.live.look_back)
         if session.out.as_json:
             for row in sessions:
@@ -133,6 +136,8 @@ def list_sessions(context: typer.Context, as_json: Json = False, quiet: Quiet = 
                 for row in sessions
             ],
         )
+        if is_cut and len(sessions) >= _SHOWN:
+            session.out.say(tr("earlier sessions: `--all`"))
         print_table(
             session.out,
             [tr("room"), tr("first order (UTC)"), tr("last order"), tr("units"), tr("SKUs")],

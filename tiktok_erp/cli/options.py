@@ -23,6 +23,10 @@ Json = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print failures only.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask, and do not stop where a person should look first.")]
+All = Annotated[
+    bool,
+    typer.Option("--all", help="On a terminal: everything, not only the first of it. A filter and a pipe imply it."),
+]
 StaleOk = Annotated[bool, typer.Option("--stale-ok", help="Work on data older than `freshness` in rules.yaml allows.")]
 _NAMES = (
     "Package ids, order ids or the channel's order ids; `-` reads them from standard input (one a line, or"

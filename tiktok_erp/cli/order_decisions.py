@@ -242,7 +242,7 @@ def _withdraw_refused(session: Session, package_ids: Sequence[str]) -> None:
     """Let packages whose label was refused be decided anew: the rule's next choice may do."""
     from tiktok_erp.store.packages import load_refused_choices, withdraw_allocations
 
-    refused = load_refused_choices(session.store)
+    refused = load_refused_choices(session.store, package_ids)
     withdraw_allocations(session.store, [package_id for package_id in package_ids if package_id in refused])
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tiktok_erp.cli import order_decisions, order_story
-from tiktok_erp.cli.options import DryRun, Json, Quiet, Yes, read_names
+from tiktok_erp.cli.options import All, DryRun, Json, Quiet, Yes, read_names
 from tiktok_erp.cli.session import Session, can_ask, require_credentials_or_file, run_command
 from tiktok_erp.errors import UsageError
 from tiktok_erp.messages import tr
@@ -56,10 +57,11 @@ def list_orders(
         bool,
         typer.Option("--not-scanned", help="Parcels whose number is told and that the carrier does not have yet."),
     ] = False,
+    everything: All = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """List orders, most urgent first.
+    """List orders: those that still promise something, most urgent first, then the others, newest first.
 
     \b
     Examples:
@@ -72,46 +74,25 @@ def list_orders(
         if not_scanned:
             order_story.list_unscanned(session)
             return
-        conditions, values = ["1"], []
-        if state:
-            conditions.append("state = ?")
-            values.append(state)
+        from tiktok_erp.cli.tables import SHOWN_AT_ONCE, terminal_width
+        from tiktok_erp.store.orders import iterate_orders, load_asking_orders
+
+        wanted = _state(state)
+        rows = iterate_orders(session.store, wanted)
         if cancel_requested:
-            conditions.append("cancel_requested = 1 AND state <> 'cancelled'")
-        first = "answer_by IS NULL, answer_by, " if cancel_requested else ""
-        rows = session.store.query(
-            f"SELECT * FROM v_orders WHERE {' AND '.join(conditions)} ORDER BY {first}ship_by IS NULL, ship_by, order_id",
-            values,
-        )
+            rows = (row for row in load_asking_orders(session.store) if wanted in (None, row["state"]))
         if session.out.as_json:
             for row in rows:
                 session.out.item(Outcome("order", {}, "done", fields=dict(row)))
             return
-        from tiktok_erp.cli.tables import print_table, terminal_width
-
         width = terminal_width()
-        # The channel's own word is the first to go: `orders show` has it.
-        has_status = width is None or width >= _WIDTH_WITH_STATUS
-        headers = [tr("order"), tr("state"), tr("status"), tr("ship by (UTC)"), tr("from"), tr("total")]
-        table = [
-            [
-                row["order_id"],
-                row["state"],
-                row["status"],
-                (row["ship_by"] or "-") if width is None else _minute(row["ship_by"]),
-                row["ship_by_source"],
-                _money(row["total_minor"], row["currency"]),
-            ]
-            for row in rows
-        ]
-        if not has_status:
-            for line in (headers, *table):
-                del line[2]
-        if cancel_requested:
-            headers.append(tr("time to answer"))
-            for line, row in zip(table, rows, strict=True):
-                line.append(_time_left(row["answer_by"]) or tr("unknown"))
-        print_table(session.out, headers, table)
+        if width is None or everything or wanted or cancel_requested:
+            _print_orders(session, rows, width, with_time_left=cancel_requested)
+            return
+        shown = list(islice(rows, SHOWN_AT_ONCE))
+        _print_orders(session, shown, width, with_time_left=False)
+        if next(rows, None) is not None:
+            _say_more(session, shown)
 
     run_command("orders", context, body, as_json=as_json, quiet=quiet, writes=False)
 
@@ -270,6 +251,55 @@ def _in_turn(session: Session) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def _state(word: str | None) -> str | None:
+    """Return the state of orders that was asked for. Raises UsageError when there is none of that name."""
+    from tiktok_erp.config.checked_yaml import closest
+    from tiktok_erp.model.order_state import ORDER_STATES
+
+    if word is None or word in ORDER_STATES:
+        return word
+    guess = closest(word, ORDER_STATES)
+    raise UsageError(
+        tr("{word} is no state of an order", word=word),
+        subject="--state",
+        next_step=tr("did you mean `{guess}`?", guess=guess)
+        if guess is not None
+        else tr("choose one of {states}", states=", ".join(ORDER_STATES)),
+    )
+
+
+def _print_orders(session: Session, rows: Iterable[sqlite3.Row], width: int | None, *, with_time_left: bool) -> None:
+    from tiktok_erp.cli.tables import stream_table
+
+    columns: dict[str, Callable[[sqlite3.Row], object]] = {
+        tr("order"): lambda row: row["order_id"],
+        tr("state"): lambda row: row["state"],
+        tr("status"): lambda row: row["status"],
+        tr("ship by (UTC)"): lambda row: (row["ship_by"] or "-") if width is None else _minute(row["ship_by"]),
+        tr("from"): lambda row: row["ship_by_source"],
+        tr("total"): lambda row: _money(row["total_minor"], row["currency"]),
+    }
+    # The channel's own word is the first to go: `orders show` has it.
+    if width is not None and width < _WIDTH_WITH_STATUS:
+        del columns[tr("status")]
+    if with_time_left:
+        columns[tr("time to answer")] = lambda row: _time_left(row["answer_by"]) or tr("unknown")
+    stream_table(session.out, list(columns), ([cell(row) for cell in columns.values()] for row in rows))
+
+
+def _say_more(session: Session, shown: Sequence[sqlite3.Row]) -> None:
+    from tiktok_erp.model.order_state import STILL_PROMISED
+    from tiktok_erp.store.orders import count_open_orders
+
+    more = count_open_orders(session.store) - sum(row["state"] in STILL_PROMISED for row in shown)
+    if more > 0:
+        session.out.say(
+            tr("... and {count} more open orders, then those that are over: `--all`, or `--state open`", count=more)
+        )
+    else:
+        session.out.say(tr("... and older orders that are over: `--all`, or `--state closed`"))
 
 
 def _show(session: Session, order_id: str) -> None:

@@ -419,9 +419,10 @@ def _show(session: Session, sku: str | None, *, tell: bool = False) -> None:
     rows = session.store.query(f"SELECT * FROM v_stock {where} ORDER BY sku, warehouse", values)
     bundles = _bundle_offers(session, sku)
     if sku and not rows and not bundles and tell:
-        known = session.store.scalar("SELECT count(*) FROM units WHERE sku = ?", (sku,))
         from tiktok_erp.stock.count import similar_sku
+        from tiktok_erp.store.stock import find_known_skus
 
+        known = find_known_skus(session.store, [sku])
         if guess := similar_sku(session.store, sku):
             raise UsageError(
                 tr("no such SKU is known; did you mean {guess}?", guess=guess),

@@ -74,7 +74,7 @@ def tell_story(session: Session, sku: str, moves: int) -> None:
     for row in story.listings:
         say("  " + _listing_text(row))
     _say_reservations(session, story.reservations)
-    _say_moves(session, story.moves, story.move_count)
+    _say_moves(session, story.moves, has_older=story.has_older_moves)
 
 
 def kept_back_text(row: Mapping[str, Any] | sqlite3.Row) -> str:
@@ -149,11 +149,11 @@ def _say_reservations(session: Session, rows: list[sqlite3.Row]) -> None:
         )
 
 
-def _say_moves(session: Session, rows: list[sqlite3.Row], in_all: int) -> None:
+def _say_moves(session: Session, rows: list[sqlite3.Row], *, has_older: bool) -> None:
     from tiktok_erp.cli.tables import print_table, terminal_width
 
-    if in_all > len(rows):
-        session.out.say(tr("the last {count} of {all} moves; `--moves` shows more", count=len(rows), all=in_all))
+    if has_older:
+        session.out.say(tr("the last {count} moves; `--moves` shows more", count=len(rows)))
     headers = [
         tr("at (UTC)"),
         tr("warehouse"),

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice
 
 from tiktok_erp.cli.output import Output
+
+SHOWN_AT_ONCE = 50  # on a terminal, of a list that grows for ever
+_ROWS_A_TABLE = 500
 
 
 def terminal_width() -> int | None:
@@ -41,8 +45,7 @@ def print_table(out: Output, headers: Sequence[str], rows: Sequence[Sequence[obj
     if out.as_json or out.quiet or not rows:
         return
     if not sys.stdout.isatty():
-        for row in (headers, *rows):
-            out.say("\t".join("" if cell is None else str(cell) for cell in row))
+        _say_lines(out, (headers, *rows))
         return
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
@@ -56,3 +59,22 @@ def print_table(out: Output, headers: Sequence[str], rows: Sequence[Sequence[obj
     for row in rows:
         table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
     Console().print(table)
+
+
+def stream_table(out: Output, headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print rows as they come, without holding all of them: in a pipe a line each, on a terminal a table for every few hundred."""
+    if out.as_json or out.quiet:
+        return
+    coming = iter(rows)
+    is_first = True
+    while chunk := list(islice(coming, _ROWS_A_TABLE)):
+        if sys.stdout.isatty() or is_first:
+            print_table(out, headers, chunk)
+        else:
+            _say_lines(out, chunk)
+        is_first = False
+
+
+def _say_lines(out: Output, rows: Iterable[Sequence[object]]) -> None:
+    for row in rows:
+        out.say("\t".join("" if cell is None else str(cell) for cell in row))

@@ -271,7 +271,8 @@ class LabelImporter:
             "SELECT p.package_id, json_group_array(o.channel_order_id) AS numbers, l.tracking_number FROM packages p"
             " JOIN package_orders po USING (package_id) JOIN orders o USING (order_id)"
             " LEFT JOIN labels l ON l.package_id = p.package_id AND l.state = 'bought'"
-            " WHERE p.cancelled_at IS NULL AND p.scanned_at IS NULL GROUP BY p.package_id ORDER BY p.package_id"
+            " WHERE p.cancelled_at IS NULL AND p.scanned_at IS NULL AND p.delivered_at IS NULL"
+            " GROUP BY p.package_id ORDER BY p.package_id"
         )
         return [
             WantedPackage(row["package_id"], tuple(json.loads(row["numbers"])), row["tracking_number"]) for row in rows

@@ -13,6 +13,7 @@ from tiktok_erp.model.rule import Deadlines
 from tiktok_erp.model.work_days import due_after
 
 HOLD_AFTER_PAYMENT = timedelta(hours=1)
+ORDER_STATES = ("unpaid", "held", "open", "closed", "cancelled", "unknown")
 STILL_PROMISED = frozenset({"unpaid", "held", "open", "unknown"})
 PRESALE_TYPES = frozenset({"PRE_ORDER", "MADE_TO_ORDER", "BACK_ORDER"})
 

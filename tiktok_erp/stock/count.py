@@ -20,7 +20,9 @@ from tiktok_erp.store.database import Store, utc_now
 from tiktok_erp.store.runs import save_cursor
 from tiktok_erp.store.stock import (
     DEFAULT_WAREHOUSE,
+    find_known_skus,
     is_sku_kept,
+    knows_skus,
     load_listing_skus,
     load_listings,
     load_named_skus,
@@ -149,8 +151,7 @@ def _change_text(sku: str, warehouse: str | None, before: int | None, quantity: 
 
 
 def _strangers(store: Store, skus: Sequence[str]) -> list[str]:
-    known = load_named_skus(store)
-    return sorted(set(skus) - known) if known else []
+    return sorted(set(skus) - find_known_skus(store, skus)) if knows_skus(store) else []
 
 
 def _tell_strangers(strangers: Sequence[str], report: Report) -> None:

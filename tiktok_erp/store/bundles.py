@@ -61,9 +61,10 @@ def load_unit_components(store: Store, unit_ids: Sequence[str] | None = None) ->
     A component that came without a seller SKU has the one of its listing.
     """
     source = (
-        "json_each(?) j JOIN unit_components c ON c.unit_id = j.value JOIN units u USING (unit_id) JOIN orders o USING (order_id)"
+        "json_each(?) j CROSS JOIN unit_components c ON c.unit_id = j.value JOIN units u USING (unit_id) JOIN orders o USING (order_id)"
         if unit_ids is not None
-        else "unit_components c JOIN units u USING (unit_id) JOIN orders o USING (order_id)"
+        else "orders o INDEXED BY orders_open CROSS JOIN units u ON u.order_id = o.order_id"
+        " CROSS JOIN unit_components c ON c.unit_id = u.unit_id"
     )
     where = "" if unit_ids is not None else " WHERE o.is_open = 1"
     found: dict[str, list[tuple[str, int]]] = defaultdict(list)

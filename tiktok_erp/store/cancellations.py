@@ -68,46 +68,53 @@ def place_restocking(store: Store, order_ids: Sequence[str] | None = None) -> No
     """
     if order_ids is None:
         # Beside these, saving the cancellation has placed it.
+        source = "cancellations c INDEXED BY cancellations_by_fetching"
         where = " AND c.fetched_at >= ?2 AND c.should_restock IS NOT NULL AND u.should_restock IS NULL"
         value = to_text(utc_now() - _ORDERS_COME_WITHIN)
     else:
+        source = "cancellations c INDEXED BY cancellations_by_order"
         where, value = " AND c.order_id IN (SELECT value FROM json_each(?2))", json.dumps(list(order_ids))
-    store.execute(
-        "WITH told AS (SELECT u.unit_id, c.should_restock, c.role, c.reason, row_number() OVER"
+    rows = store.query(
+        "SELECT u.unit_id, c.should_restock, c.role, c.reason, row_number() OVER"
         " (PARTITION BY u.unit_id ORDER BY c.updated_at DESC, c.cancel_id DESC) AS place"
-        " FROM cancellations c JOIN units u ON u.order_id = c.order_id"
+        f" FROM {source} CROSS JOIN units u ON u.order_id = c.order_id"
         " WHERE c.status IN (SELECT value FROM json_each(?1)) AND u.state = 'cancelled'"
         " AND (c.channel_unit_ids = '[]' OR u.channel_unit_id IN (SELECT value FROM json_each(c.channel_unit_ids)))"
-        f"{where})"
-        " UPDATE units SET should_restock = coalesce(told.should_restock, units.should_restock),"
-        " cancelled_by = coalesce(units.cancelled_by, told.role), cancel_reason = coalesce(units.cancel_reason, told.reason)"
-        " FROM told WHERE told.place = 1 AND units.unit_id = told.unit_id"
-        " AND (units.should_restock IS NOT coalesce(told.should_restock, units.should_restock)"
-        " OR units.cancelled_by IS NULL AND told.role IS NOT NULL"
-        " OR units.cancel_reason IS NULL AND told.reason IS NOT NULL)",
+        f"{where}",
         (json.dumps(sorted(GRANTED)), value),
+    )
+    store.execute_many(
+        "UPDATE units SET should_restock = coalesce(?1, should_restock), cancelled_by = coalesce(cancelled_by, ?2),"
+        " cancel_reason = coalesce(cancel_reason, ?3) WHERE unit_id = ?4 AND (should_restock IS NOT coalesce(?1, should_restock)"
+        " OR cancelled_by IS NULL AND ?2 IS NOT NULL OR cancel_reason IS NULL AND ?3 IS NOT NULL)",
+        [(row["should_restock"], row["role"], row["reason"], row["unit_id"]) for row in rows if row["place"] == 1],
     )
 
 
 def _settle_answers(store: Store) -> None:
     """Settle answers of ours whose outcome nobody knew, by how their requests ended."""
-    store.execute(
-        "UPDATE outbox SET state = CASE WHEN outbox.state = 'intent' THEN 'dropped'"
-        " WHEN c.status IN (SELECT value FROM json_each(CASE json_extract(outbox.payload, '$.answer')"
-        " WHEN 'approve' THEN ?1 ELSE ?2 END)) THEN 'done' ELSE 'refused' END,"
-        " error_code = CASE WHEN c.status IN (SELECT value FROM json_each(CASE json_extract(outbox.payload, '$.answer')"
-        " WHEN 'approve' THEN ?1 ELSE ?2 END)) THEN NULL ELSE c.status END, done_at = ?3"
-        " FROM cancellations c WHERE outbox.kind = 'answer_cancel' AND outbox.state IN ('intent', 'sent', 'unknown')"
-        " AND c.order_id = outbox.subject AND c.cancel_id = json_extract(outbox.payload, '$.cancel_id')"
-        " AND c.is_pending = 0",
-        (json.dumps(sorted(GRANTED)), json.dumps(sorted(REJECTED)), to_text(utc_now())),
+    now = to_text(utc_now())
+    rows = store.query(
+        "SELECT b.outbox_id, b.state, json_extract(b.payload, '$.answer') AS answer, (SELECT c.status FROM cancellations c"
+        " INDEXED BY cancellations_by_order WHERE c.order_id = b.subject AND c.is_pending = 0"
+        " AND c.cancel_id = json_extract(b.payload, '$.cancel_id')) AS status FROM outbox b INDEXED BY outbox_unsettled"
+        " WHERE b.kind = 'answer_cancel' AND b.state IN ('intent', 'sent', 'unknown')"
     )
+    for row in rows:
+        if row["status"] is None:
+            continue
+        is_done = row["status"] in (GRANTED if row["answer"] == "approve" else REJECTED)
+        state = "dropped" if row["state"] == "intent" else "done" if is_done else "refused"
+        store.execute(
+            "UPDATE outbox SET state = ?, error_code = ?, done_at = ? WHERE outbox_id = ?",
+            (state, None if is_done else row["status"], now, row["outbox_id"]),
+        )
 
 
 def load_orders_to_ask_about(store: Store, channel: str) -> list[str]:
     """Return the channel's ids of open orders whose buyer asks to cancel, and of which we know no pending request."""
     rows = store.query(
-        "SELECT o.channel_order_id FROM orders o WHERE o.is_open = 1 AND o.channel = ? AND o.cancel_requested = 1"
+        "SELECT o.channel_order_id FROM orders o INDEXED BY orders_open WHERE o.is_open = 1 AND o.channel = ? AND o.cancel_requested = 1"
         " AND NOT EXISTS (SELECT 1 FROM cancellations c WHERE c.order_id = o.order_id AND c.is_pending = 1)"
         " ORDER BY o.order_id",
         (channel,),
@@ -133,7 +140,8 @@ def load_reason_not_to_cancel(store: Store, order_id: str) -> Literal["delivered
 def load_pending(store: Store, order_ids: Sequence[str]) -> list[sqlite3.Row]:
     """Return the requests of these orders that wait for an answer, the most urgent first."""
     return store.query(
-        "SELECT c.* FROM json_each(?) j JOIN cancellations c ON c.order_id = j.value WHERE c.is_pending = 1"
+        "SELECT c.* FROM cancellations c INDEXED BY cancellations_by_order"
+        " WHERE c.order_id IN (SELECT value FROM json_each(?)) AND c.is_pending = 1"
         " ORDER BY c.answer_by IS NULL, c.answer_by, c.cancel_id",
         (json.dumps(list(order_ids)),),
     )

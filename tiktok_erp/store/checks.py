@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tiktok_erp.messages import deferred
@@ -129,3 +130,13 @@ CHECKS = (
 def find_breaches(store: Store, check: Check) -> list[sqlite3.Row]:
     """Return a row for each thing that contradicts `check`; none when it holds."""
     return store.query(check.sql)
+
+
+def iterate_held_documents(store: Store) -> Iterator[sqlite3.Row]:
+    """Yield package and hash of every label whose document must lie in the label store."""
+    yield from store.iterate("SELECT package_id, sha256 FROM labels WHERE state = 'bought' AND sha256 IS NOT NULL")
+
+
+def count_held_documents(store: Store) -> int:
+    """Return how many labels have a document."""
+    return int(store.scalar("SELECT count(*) FROM labels WHERE state = 'bought' AND sha256 IS NOT NULL"))

@@ -22,7 +22,8 @@ SELECT p.package_id, p.allocated_at, p.planned_at, o.order_id, o.channel, o.base
   EXISTS (SELECT 1 FROM units u JOIN reservations v USING (unit_id) WHERE u.package_id = p.package_id AND v.state = 'short')
     AS is_short,
   EXISTS (SELECT 1 FROM units u WHERE u.order_id = o.order_id AND u.content_type = 'LIVE')
-    OR EXISTS (SELECT 1 FROM live_sessions s WHERE o.placed_at BETWEEN s.started_at AND coalesce(s.ended_at, o.placed_at)) AS is_live
+    OR EXISTS (SELECT 1 FROM live_sessions s INDEXED BY live_sessions_by_end
+      WHERE s.started_at <= o.placed_at AND coalesce(s.ended_at, '9') >= +o.placed_at) AS is_live
 """
 # An intent counts as a label: a run may be about to send it.
 _WITHOUT_LABEL = """
@@ -37,7 +38,7 @@ def load_unlabelled_orders(store: Store) -> list[sqlite3.Row]:
     Orders of the same packages that promise nothing any more come along: they have to leave them.
     """
     rows = store.query(
-        _COLUMNS + "FROM orders o CROSS JOIN package_orders po ON po.order_id = o.order_id"
+        _COLUMNS + "FROM orders o INDEXED BY orders_open CROSS JOIN package_orders po ON po.order_id = o.order_id"
         " CROSS JOIN packages p ON p.package_id = po.package_id LEFT JOIN recipients r ON r.order_id = o.order_id"
         f" WHERE o.is_open = 1 AND {_WITHOUT_LABEL} ORDER BY o.order_id"
     )
@@ -113,7 +114,8 @@ def load_half_short(store: Store) -> list[tuple[str, str]]:
     order is shipped by naming its line items.
     """
     rows = store.query(
-        "SELECT p.package_id, min(o.order_id) AS order_id FROM orders o CROSS JOIN package_orders po ON po.order_id = o.order_id"
+        "SELECT p.package_id, min(o.order_id) AS order_id FROM orders o INDEXED BY orders_open"
+        " CROSS JOIN package_orders po ON po.order_id = o.order_id"
         " CROSS JOIN packages p ON p.package_id = po.package_id"
         f" WHERE o.is_open = 1 AND o.base_state = 'open' AND NOT o.cancel_requested AND {_WITHOUT_LABEL}"
         " AND NOT EXISTS (SELECT 1 FROM package_orders x WHERE x.package_id = p.package_id AND x.order_id <> o.order_id)"

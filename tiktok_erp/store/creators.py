@@ -54,7 +54,7 @@ def place_creators(store: Store, order_ids: Sequence[str] | None = None) -> int:
     where = "" if order_ids is None else " AND c.order_id IN (SELECT value FROM json_each(?))"
     values = () if order_ids is None else (json.dumps(list(order_ids)),)
     rows = store.query(
-        "SELECT c.* FROM commissions c JOIN orders o ON o.order_id = c.order_id"
+        "SELECT c.* FROM commissions c INDEXED BY commissions_to_place CROSS JOIN orders o ON o.order_id = c.order_id"
         f" WHERE c.is_on_units = 0{where} ORDER BY c.order_id, c.channel_sku_id, c.creator, c.content_type, c.content_id",
         values,
     )
@@ -86,7 +86,8 @@ def place_creators(store: Store, order_ids: Sequence[str] | None = None) -> int:
 def load_commissions(store: Store, order_id: str) -> list[sqlite3.Row]:
     """Return what creators earn of an order, a row per SKU, creator and content."""
     return store.query(
-        "SELECT * FROM v_commissions WHERE order_id = ? ORDER BY channel_sku_id, creator, content_type, content_id",
+        "SELECT c.* FROM orders o CROSS JOIN v_commissions c ON c.channel = o.channel AND c.order_id = o.order_id"
+        " WHERE o.order_id = ? ORDER BY c.channel_sku_id, c.creator, c.content_type, c.content_id",
         (order_id,),
     )
 

@@ -161,7 +161,8 @@ def _of_calls(store: Store, order_id: str) -> Iterator[Moment]:
 
 def _of_cases(store: Store, order_id: str) -> Iterator[Moment]:
     for row in store.query(
-        "SELECT * FROM quarantine WHERE order_id = ?1 OR package_id IN (SELECT package_id FROM package_orders WHERE order_id = ?1)",
+        "SELECT * FROM quarantine WHERE case_id IN (SELECT case_id FROM quarantine WHERE order_id = ?1 UNION SELECT q.case_id"
+        " FROM package_orders po CROSS JOIN quarantine q ON q.package_id = po.package_id WHERE po.order_id = ?1)",
         (order_id,),
     ):
         yield Moment(row["since"], "case_opened", row["cause"], package_id=row["package_id"], run_id=row["run_id"])

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from tiktok_erp.model.moment import to_text
 from tiktok_erp.store.database import Store
+from tiktok_erp.store.open_work import OPEN_PACKAGES
 
 # A parcel that no carrier has scanned so long after its label was bought is lost or was never packed: no longer today's work.
 _LABELS_FOR = timedelta(days=7)
@@ -42,9 +43,10 @@ def load_work(store: Store, now: datetime) -> list[sqlite3.Row]:
     )
     return store.query(
         _WORK
-        + " WHERE p.package_id IN (SELECT po2.package_id FROM orders o2 JOIN package_orders po2 USING (order_id) WHERE o2.is_open = 1"
-        " UNION SELECT package_id FROM labels WHERE label_id > ?"
-        " UNION SELECT package_id FROM labels WHERE state = 'bought' AND printed_at IS NULL AND sha256 IS NOT NULL)"
+        + " WHERE p.package_id IN ("
+        + OPEN_PACKAGES
+        + " UNION SELECT package_id FROM labels NOT INDEXED WHERE label_id > ?"
+        " UNION SELECT package_id FROM labels INDEXED BY labels_to_print WHERE state = 'bought' AND printed_at IS NULL AND sha256 IS NOT NULL)"
         " GROUP BY p.package_id ORDER BY p.package_id",
         (first_label,),
     )
@@ -75,7 +77,7 @@ def load_addresses(store: Store, package_ids: Sequence[str]) -> dict[str, sqlite
 def load_batches(store: Store, batch_ids: Sequence[int]) -> dict[int, str]:
     """Return the directories of these batches."""
     rows = store.query(
-        "SELECT batch_id, directory FROM json_each(?) j JOIN batches b ON b.batch_id = j.value",
+        "SELECT batch_id, directory FROM json_each(?) j CROSS JOIN batches b ON b.batch_id = j.value",
         (json.dumps(list(batch_ids)),),
     )
     return {row["batch_id"]: row["directory"] for row in rows}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import islice
 
 from tiktok_erp.model.moment import to_text
 from tiktok_erp.model.money import Money
@@ -13,6 +14,7 @@ from tiktok_erp.model.rule import Rules
 from tiktok_erp.model.shipment import Quote
 from tiktok_erp.store.database import Store, utc_now
 from tiktok_erp.store.identity import LIVE, find_outdated, save_label_addresses
+from tiktok_erp.store.open_work import OPEN_PACKAGES
 
 # Why an allocated package without a label is not bought now; the first that holds. NULL: it is due.
 _OBSTACLE = """
@@ -61,8 +63,8 @@ def load_candidates(
 ) -> list[sqlite3.Row]:
     """Return packages without a sent or bought label, most urgent first, with `obstacle` where one is not due.
 
-    Without `only` just those with a decision, or those of these package ids. A package with an open case whose orders
-    have not changed since is only due when it is named. With `rules` the decisions are compared with what the packages
+    Without `only` just those of open orders with a decision, or those of these package ids. A package with an open case whose
+    orders have not changed since is only due when it is named. With `rules` the decisions are compared with what the packages
     are now, and with the carriers whose own labels a channel does not take; whoever spends money says them.
     """
     outdated = find_outdated(store, rules, only) if rules is not None else []
@@ -70,7 +72,12 @@ def load_candidates(
     closed = list(rules.closed_own_labels()) if rules is not None else []
     values: tuple[object, ...] = (only is None, json.dumps(outdated), json.dumps(closed))
     if only is None:
-        where += " AND p.allocated_at IS NOT NULL AND p.cancelled_at IS NULL"
+        # An intent that a run left counts whatever became of its order.
+        where += (
+            f" AND p.package_id IN ({OPEN_PACKAGES} UNION ALL SELECT package_id FROM labels INDEXED BY labels_unsettled"
+            " WHERE state IN ('intent', 'sent', 'unknown') AND state = 'intent')"
+            " AND p.allocated_at IS NOT NULL AND p.cancelled_at IS NULL"
+        )
     else:
         where += " AND p.package_id IN (SELECT value FROM json_each(?4))"
         values = (*values, json.dumps(list(only)))
@@ -309,7 +316,7 @@ def load_open_refunds(store: Store, *, asked_before: datetime) -> list[sqlite3.R
     """Return voided labels whose refund has no end and was last asked about before then, the oldest answers first."""
     return store.query(
         "SELECT l.*, (SELECT min(order_id) FROM package_orders po WHERE po.package_id = l.package_id) AS order_id"
-        f" FROM labels l WHERE {_REFUND_OPEN} AND coalesce(l.refund_read_at, '') <= ?"
+        f" FROM labels l INDEXED BY labels_refund_open WHERE {_REFUND_OPEN} AND coalesce(l.refund_read_at, '') <= ?"
         " ORDER BY coalesce(l.refund_read_at, ''), l.label_id",
         (to_text(asked_before),),
     )
@@ -317,7 +324,7 @@ def load_open_refunds(store: Store, *, asked_before: datetime) -> list[sqlite3.R
 
 def count_open_refunds(store: Store) -> int:
     """Return how many voided labels wait for their money."""
-    return int(store.scalar(f"SELECT count(*) FROM labels l WHERE {_REFUND_OPEN}"))
+    return int(store.scalar(f"SELECT count(*) FROM labels l INDEXED BY labels_refund_open WHERE {_REFUND_OPEN}"))
 
 
 def save_refund(store: Store, label_id: int, refund_status: str) -> None:
@@ -341,8 +348,9 @@ def load_unsettled(store: Store, source: str | None = None) -> list[sqlite3.Row]
     return store.query(
         "SELECT l.*, p.weight_g, min(o.order_id) AS order_id, min(o.channel_order_id) AS channel_order_id,"
         " json_group_array(o.order_id) AS order_ids, json_group_array(o.channel_order_id) AS channel_order_ids"
-        " FROM labels l JOIN packages p USING (package_id) JOIN package_orders po USING (package_id)"
-        " JOIN orders o USING (order_id) WHERE l.state IN ('sent', 'unknown') AND l.source = coalesce(?, l.source)"
+        " FROM labels l INDEXED BY labels_unsettled JOIN packages p USING (package_id) JOIN package_orders po USING (package_id)"
+        " JOIN orders o USING (order_id) WHERE l.state IN ('intent', 'sent', 'unknown')"
+        " AND l.state IN ('sent', 'unknown') AND l.source = coalesce(?, l.source)"
         " GROUP BY l.label_id ORDER BY l.label_id",
         (source,),
     )
@@ -450,14 +458,28 @@ def load_print_facts(store: Store, package_ids: Sequence[str]) -> list[sqlite3.R
     )
 
 
-def load_labels(store: Store, *, only: Sequence[str] | None = None) -> list[sqlite3.Row]:
-    """Return `v_labels`, newest last; `only` narrows to these package ids."""
+def iterate_labels(store: Store, *, only: Sequence[str] | None = None) -> Iterator[sqlite3.Row]:
+    """Yield `v_labels`, newest last; `only` narrows to these package ids."""
     if only is None:
-        return store.query("SELECT * FROM v_labels ORDER BY label_id")
-    return store.query(
-        "SELECT v.* FROM json_each(?) j JOIN v_labels v ON v.package_id = j.value ORDER BY v.label_id",
-        (json.dumps(list(only)),),
+        yield from store.iterate("SELECT * FROM v_labels ORDER BY label_id")
+    else:
+        yield from store.iterate(
+            "SELECT v.* FROM json_each(?) j CROSS JOIN v_labels v ON v.package_id = j.value ORDER BY v.label_id",
+            (json.dumps(list(only)),),
+        )
+
+
+def load_first_labels(store: Store, count: int) -> list[sqlite3.Row]:
+    """Return `count` rows of `v_labels`: those without an answer or not printed yet, oldest first, then the newest others."""
+    rows = store.query(
+        "SELECT * FROM v_labels WHERE label_id IN (SELECT label_id FROM labels INDEXED BY labels_unsettled"
+        " WHERE state IN ('intent', 'sent', 'unknown') UNION SELECT label_id FROM labels INDEXED BY labels_to_print"
+        " WHERE state = 'bought' AND printed_at IS NULL AND sha256 IS NOT NULL) ORDER BY label_id LIMIT ?",
+        (count,),
     )
+    known = {row["label_id"] for row in rows}
+    newest = store.iterate("SELECT * FROM v_labels ORDER BY label_id DESC")
+    return rows + list(islice((row for row in newest if row["label_id"] not in known), count - len(rows)))
 
 
 def load_users_of_number(store: Store, tracking_number: str, package_id: str) -> list[sqlite3.Row]:

@@ -15,6 +15,7 @@ from tiktok_erp.model.runway import Runway, plan_runway
 from tiktok_erp.model.safety_stock import Live, SalesView, fast_sellers
 from tiktok_erp.store.bundles import load_own_bundles, load_unit_components
 from tiktok_erp.store.database import Store
+from tiktok_erp.store.open_work import OPEN_PACKAGES
 
 _PUSHES_LOOKED_AT = 50
 _UNMEASURED_PUSH_S = 10  # until a push was made: performance notes, a slow call and its retry
@@ -36,7 +37,8 @@ def start_session(store: Store, name: str, skus: Sequence[str], at: datetime) ->
 def stop_sessions(store: Store, name: str | None, at: datetime) -> list[str]:
     """End the running session of that name, or every one; return the names. Call inside a transaction."""
     rows = store.query(
-        "SELECT session_id, name FROM live_sessions WHERE ended_at IS NULL AND name = coalesce(?, name) ORDER BY session_id",
+        "SELECT session_id, name FROM live_sessions INDEXED BY live_sessions_running"
+        " WHERE ended_at IS NULL AND name = coalesce(?, name) ORDER BY session_id",
         (name,),
     )
     store.execute_many(
@@ -45,16 +47,34 @@ def stop_sessions(store: Store, name: str | None, at: datetime) -> list[str]:
     return [row["name"] for row in rows]
 
 
-def load_sessions(store: Store) -> list[sqlite3.Row]:
-    """Return every session, the newest first."""
-    return store.query("SELECT * FROM v_live_sessions ORDER BY ended_at IS NOT NULL, started_at DESC, session_id DESC")
+def load_sessions(store: Store, newest: int | None = None) -> list[sqlite3.Row]:
+    """Return the sessions, those that run and then the newest first: every one, or so many beside those that run."""
+    which = (
+        "SELECT session_id FROM live_sessions INDEXED BY live_sessions_running WHERE ended_at IS NULL UNION ALL"
+        " SELECT * FROM (SELECT session_id FROM live_sessions ORDER BY session_id DESC LIMIT ?)"
+    )
+    return store.query(
+        f"SELECT * FROM v_live_sessions WHERE session_id IN ({which})"
+        " ORDER BY ended_at IS NOT NULL, started_at DESC, session_id DESC",
+        (-1 if newest is None else newest,),
+    )
+
+
+def load_sessions_since(store: Store, since: str) -> list[sqlite3.Row]:
+    """Return the sessions that run, or that ended at `since` or later, the newest first."""
+    return store.query(
+        "SELECT * FROM v_live_sessions WHERE coalesce(ended_at, '9') >= ?"
+        " ORDER BY ended_at IS NOT NULL, started_at DESC, session_id DESC",
+        (since,),
+    )
 
 
 def load_rooms(store: Store, since: datetime) -> list[sqlite3.Row]:
     """Return the live rooms that units placed after `since` came from, with the first and last order and the units."""
     return store.query(
         "SELECT u.content_id AS room, min(o.placed_at) AS first_at, max(o.placed_at) AS last_at, count(*) AS units,"
-        " count(DISTINCT u.sku) AS skus FROM orders o JOIN units u USING (order_id) WHERE o.placed_at >= ?"
+        " count(DISTINCT u.sku) AS skus FROM orders o INDEXED BY orders_by_placing"
+        " CROSS JOIN units u ON u.order_id = o.order_id WHERE o.placed_at >= ?"
         " AND u.content_type = 'LIVE' AND u.content_id IS NOT NULL GROUP BY 1 ORDER BY 3 DESC, 1",
         (to_text(since),),
     )
@@ -70,7 +90,8 @@ def load_sales_view(
     """
     names = tuple(row[0] for row in store.query("SELECT DISTINCT channel FROM listings ORDER BY 1"))
     rows = store.query(
-        "SELECT skus FROM live_sessions WHERE started_at <= ?1 AND coalesce(ended_at, '9') > ?1", (to_text(now),)
+        "SELECT skus FROM live_sessions INDEXED BY live_sessions_by_end WHERE started_at <= ?1 AND coalesce(ended_at, '9') > ?1",
+        (to_text(now),),
     )
     globs = tuple(glob for row in rows for glob in (json.loads(row["skus"]) or ["*"]))
     sales = load_sales(store, now - live.look_back, now) if with_sales else {}
@@ -91,7 +112,8 @@ def load_sales(store: Store, since: datetime, until: datetime) -> dict[str, list
     Orders that were cancelled since, and those that the channel packs itself, are no demand on our shelf.
     """
     rows = store.query(
-        "SELECT u.unit_id, u.sku, o.placed_at FROM orders o JOIN units u USING (order_id) WHERE o.placed_at >= ?1"
+        "SELECT u.unit_id, u.sku, o.placed_at FROM orders o INDEXED BY orders_by_placing"
+        " CROSS JOIN units u ON u.order_id = o.order_id WHERE o.placed_at >= ?1"
         " AND o.placed_at <= ?2 AND u.state <> 'cancelled'"
         " AND coalesce(o.fulfillment_type, '') NOT IN (SELECT value FROM json_each(?3)) ORDER BY o.placed_at, u.unit_id",
         (to_text(since), to_text(until), json.dumps(CHANNEL_FULFILLMENT)),
@@ -120,7 +142,7 @@ def blind_time_s(store: Store, live: Live, *, every: timedelta, now: datetime) -
 def push_delay_s(store: Store) -> int:
     """Return how long a push of late took, from the intent to the channel's answer."""
     rows = store.query(
-        "SELECT intent_at, done_at FROM outbox WHERE kind = 'set_quantity' AND state = 'done' AND done_at IS NOT NULL"
+        "SELECT intent_at, done_at FROM outbox INDEXED BY outbox_pushed WHERE kind = 'set_quantity' AND state = 'done' AND done_at IS NOT NULL"
         " ORDER BY outbox_id DESC LIMIT ?",
         (_PUSHES_LOOKED_AT,),
     )
@@ -130,7 +152,8 @@ def push_delay_s(store: Store) -> int:
 
 def _skus_in_rooms(store: Store, since: datetime) -> frozenset[str]:
     rows = store.query(
-        "SELECT DISTINCT u.sku FROM orders o JOIN units u USING (order_id) WHERE o.placed_at >= ?"
+        "SELECT DISTINCT u.sku FROM orders o INDEXED BY orders_by_placing"
+        " CROSS JOIN units u ON u.order_id = o.order_id WHERE o.placed_at >= ?"
         " AND u.content_type = 'LIVE' AND u.content_id IS NOT NULL",
         (to_text(since),),
     )
@@ -162,9 +185,10 @@ def load_short(store: Store) -> dict[str, tuple[int, int]]:
     """Return per SKU (units that lack a piece of it, those of them that were sold before there is stock)."""
     rows = store.query(
         "SELECT coalesce(p.sku, r.sku) AS sku, count(*) AS units, sum(o.is_presale = 1 OR EXISTS (SELECT 1 FROM skus k,"
-        " json_each(k.tags) t WHERE k.sku = r.sku AND t.value = 'back_order')) AS by_intent FROM reservations r"
-        " JOIN units u USING (unit_id) JOIN orders o USING (order_id) LEFT JOIN reservation_parts p USING (unit_id)"
-        " WHERE r.state = 'short' GROUP BY 1"
+        " json_each(k.tags) t WHERE k.sku = r.sku AND t.value = 'back_order')) AS by_intent FROM reservations r INDEXED BY reservations_open"
+        " CROSS JOIN units u ON u.unit_id = r.unit_id JOIN orders o USING (order_id)"
+        " LEFT JOIN reservation_parts p ON p.unit_id = r.unit_id"
+        " WHERE r.state IN ('held', 'short') AND r.state = 'short' GROUP BY 1"
     )
     return {row["sku"]: (row["units"], row["by_intent"]) for row in rows}
 
@@ -173,8 +197,8 @@ def load_pace(store: Store, since: datetime) -> tuple[int, int, int]:
     """Return (orders placed since, labels bought since, packages of open orders that wait for a label)."""
     at = to_text(since)
     waiting = (
-        "SELECT count(DISTINCT po.package_id) FROM orders o JOIN package_orders po USING (order_id) JOIN packages p USING (package_id)"
-        " WHERE o.is_open = 1 AND p.cancelled_at IS NULL AND NOT EXISTS (SELECT 1 FROM labels l WHERE l.package_id = p.package_id"
+        f"SELECT count(DISTINCT p.package_id) FROM ({OPEN_PACKAGES}) po CROSS JOIN packages p ON p.package_id = po.package_id"
+        " WHERE p.cancelled_at IS NULL AND NOT EXISTS (SELECT 1 FROM labels l WHERE l.package_id = p.package_id"
         " AND l.state IN ('intent', 'sent', 'unknown', 'bought') AND l.state = 'bought')"
     )
     return (

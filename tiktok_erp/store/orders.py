@@ -6,8 +6,9 @@ import json
 import re
 import sqlite3
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import islice
 from operator import attrgetter
 from typing import Any
 
@@ -125,6 +126,7 @@ _RECIPIENT_COLUMNS = (
     "is_masked",
 )
 
+_ORDERS_HELD = 50
 _NAMING_COLUMNS = ("name", "phone", "email", "street1", "street2", "full_address")
 
 
@@ -331,6 +333,55 @@ def load_view(store: Store, order_ids: Sequence[str]) -> dict[str, sqlite3.Row]:
         "SELECT v.* FROM json_each(?) j JOIN v_orders v ON v.order_id = j.value", (json.dumps(list(order_ids)),)
     )
     return {row["order_id"]: row for row in rows}
+
+
+def iterate_orders(store: Store, state: str | None = None) -> Iterator[sqlite3.Row]:
+    """Yield `v_orders`: those that still promise something, most urgent first, then the others, newest first.
+
+    `state` narrows to one of ORDER_STATES. Never more than a few dozen rows are held.
+    """
+    if state is None or state in STILL_PROMISED:
+        yield from _in_view(
+            store,
+            store.iterate(
+                "SELECT order_id FROM orders INDEXED BY orders_open WHERE is_open = 1 ORDER BY ship_by IS NULL, ship_by, order_id"
+            ),
+            state,
+        )
+    if state is None or state not in STILL_PROMISED:
+        yield from _in_view(
+            store,
+            store.iterate(
+                "SELECT order_id FROM orders INDEXED BY orders_by_placing WHERE is_open = 0 ORDER BY placed_at DESC"
+            ),
+            state,
+        )
+
+
+def _in_view(store: Store, order_ids: Iterator[sqlite3.Row], state: str | None) -> Iterator[sqlite3.Row]:
+    while chosen := [row[0] for row in islice(order_ids, _ORDERS_HELD)]:
+        rows = load_view(store, chosen)
+        yield from (rows[order_id] for order_id in chosen if state is None or rows[order_id]["state"] == state)
+
+
+def load_asking_orders(store: Store) -> list[sqlite3.Row]:
+    """Return the `v_orders` rows of orders whose buyer asks to cancel, those with the least time to answer first."""
+    ids = store.query("SELECT order_id FROM orders WHERE cancel_requested = 1 AND base_state <> 'cancelled'")
+    return sorted(
+        load_view(store, [row[0] for row in ids]).values(),
+        key=lambda row: (
+            row["answer_by"] is None,
+            row["answer_by"] or "",
+            row["ship_by"] is None,
+            row["ship_by"] or "",
+            row["order_id"],
+        ),
+    )
+
+
+def count_open_orders(store: Store) -> int:
+    """Return how many orders still promise something."""
+    return int(store.scalar("SELECT count(*) FROM orders WHERE is_open = 1"))
 
 
 def _order_row(change: OrderChange, now: str) -> tuple[Any, ...]:

@@ -98,7 +98,7 @@ def load_unanswered_quantities(store: Store) -> list[sqlite3.Row]:
     """Return quantities that were to be set and whose answer nobody knows, with what the channel shows now, oldest first."""
     return store.query(
         "SELECT b.outbox_id, b.subject, b.sent_at, json_extract(b.payload, '$.quantity') AS quantity, l.channel,"
-        " l.channel_quantity FROM outbox b LEFT JOIN listings l ON l.listing_id = b.subject"
+        " l.channel_quantity FROM outbox b INDEXED BY outbox_unsettled LEFT JOIN listings l ON l.listing_id = b.subject"
         " WHERE b.kind = 'set_quantity' AND b.state IN ('intent', 'sent', 'unknown') ORDER BY b.outbox_id"
     )
 
@@ -120,7 +120,7 @@ def load_entries(store: Store, key_prefix: str) -> list[sqlite3.Row]:
 def load_unsettled(store: Store, kind: str, subjects: Sequence[str]) -> list[sqlite3.Row]:
     """Return the writes of one kind about these subjects whose outcome nobody knows, oldest first."""
     return store.query(
-        "SELECT b.* FROM json_each(?) j JOIN outbox b ON b.subject = j.value WHERE b.kind = ?"
+        "SELECT b.* FROM json_each(?) j CROSS JOIN outbox b INDEXED BY outbox_unsettled ON b.subject = j.value WHERE b.kind = ?"
         " AND b.state IN ('intent', 'sent', 'unknown') ORDER BY b.outbox_id",
         (json.dumps(list(subjects)), kind),
     )

@@ -14,6 +14,7 @@ from tiktok_erp.model.safety_stock import Live
 from tiktok_erp.store.calls import EndpointQuality, load_quality
 from tiktok_erp.store.database import Store
 from tiktok_erp.store.live import load_runways
+from tiktok_erp.store.open_work import OPEN_PACKAGES
 from tiktok_erp.store.print_jobs import load_not_on_paper
 
 # What people know by name; sweeps and refusals have cursors as well.
@@ -61,8 +62,8 @@ def load_overview(store: Store, now: datetime, next_day: datetime) -> Overview:
         (at,),
     )
     packages = store.query(
-        "SELECT v.state, count(*) AS packages FROM v_packages v WHERE v.package_id IN (SELECT po.package_id FROM orders o"
-        " JOIN package_orders po USING (order_id) WHERE o.is_open = 1) AND v.state <> 'cancelled' GROUP BY 1"
+        "SELECT v.state, count(*) AS packages FROM v_packages v WHERE v.package_id"
+        f" IN ({OPEN_PACKAGES}) AND v.state <> 'cancelled' GROUP BY 1"
     )
     due = store.query_one(
         "SELECT coalesce(sum(ship_by < ?1 AND ship_by_source = 'channel'), 0) AS overdue,"
@@ -73,7 +74,7 @@ def load_overview(store: Store, now: datetime, next_day: datetime) -> Overview:
         (at, later),
     )
     queue = store.query_one(
-        "SELECT count(*) AS numbers, min(intent_at) AS since FROM outbox"
+        "SELECT count(*) AS numbers, min(intent_at) AS since FROM outbox INDEXED BY outbox_unsettled"
         " WHERE state IN ('intent', 'sent', 'unknown') AND state = 'intent'"
         " AND kind IN ('mark_shipped', 'ship_package', 'correct_number')"
     )
@@ -85,8 +86,9 @@ def load_overview(store: Store, now: datetime, next_day: datetime) -> Overview:
         packages={row["state"]: row["packages"] for row in packages},
         kept_back=int(
             store.scalar(
-                "SELECT count(DISTINCT p.package_id) FROM orders o JOIN package_orders po USING (order_id)"
-                " JOIN packages p USING (package_id) LEFT JOIN holds h USING (order_id) WHERE o.is_open = 1"
+                "SELECT count(DISTINCT p.package_id) FROM orders o INDEXED BY orders_open"
+                " CROSS JOIN package_orders po ON po.order_id = o.order_id CROSS JOIN packages p ON p.package_id = po.package_id"
+                " LEFT JOIN holds h ON h.order_id = o.order_id WHERE o.is_open = 1"
                 " AND p.cancelled_at IS NULL AND (p.hold_because IS NOT NULL OR h.order_id IS NOT NULL)"
             )
         ),
@@ -96,26 +98,28 @@ def load_overview(store: Store, now: datetime, next_day: datetime) -> Overview:
         no_deadline=due["unknown"],
         cancel_requests=due["asked"],
         answer_by=store.scalar(
-            "SELECT min(c.answer_by) FROM orders o JOIN cancellations c USING (order_id)"
+            "SELECT min(c.answer_by) FROM orders o INDEXED BY orders_open CROSS JOIN cancellations c ON c.order_id = o.order_id"
             " WHERE o.is_open = 1 AND o.cancel_requested = 1 AND c.is_pending = 1"
         ),
         to_print=int(
             store.scalar(
-                "SELECT count(*) FROM labels WHERE state = 'bought' AND printed_at IS NULL AND sha256 IS NOT NULL"
+                "SELECT count(*) FROM labels INDEXED BY labels_to_print WHERE state = 'bought' AND printed_at IS NULL AND sha256 IS NOT NULL"
             )
         ),
         not_on_paper=tuple(load_not_on_paper(store)),
         to_upload=int(
             store.scalar(
-                "SELECT count(*) FROM orders o JOIN package_orders po USING (order_id) JOIN labels l USING (package_id)"
+                "SELECT count(*) FROM orders o INDEXED BY orders_open CROSS JOIN package_orders po ON po.order_id = o.order_id"
+                " CROSS JOIN labels l ON l.package_id = po.package_id"
                 " WHERE o.is_open = 1 AND o.base_state = 'open' AND coalesce(o.shipping_type, '') <> 'TIKTOK'"
                 " AND po.uploaded_at IS NULL AND l.state = 'bought' AND l.tracking_number IS NOT NULL"
             )
         ),
         unsettled=int(
             store.scalar(
-                "SELECT (SELECT count(*) FROM labels WHERE state IN ('sent', 'unknown'))"
-                " + (SELECT count(*) FROM outbox WHERE state IN ('sent', 'unknown') AND kind <> 'set_quantity')"
+                "SELECT (SELECT count(*) FROM labels INDEXED BY labels_unsettled WHERE state IN ('intent', 'sent', 'unknown')"
+                " AND state <> 'intent') + (SELECT count(*) FROM outbox INDEXED BY outbox_unsettled"
+                " WHERE state IN ('intent', 'sent', 'unknown') AND state <> 'intent' AND kind <> 'set_quantity')"
                 " + (SELECT count(*) FROM scan_forms WHERE state IN ('sent', 'unknown'))"
             )
         ),
@@ -129,7 +133,8 @@ def load_overview(store: Store, now: datetime, next_day: datetime) -> Overview:
         ),
         short=tuple(
             store.query(
-                "SELECT r.sku, count(*) AS units FROM reservations r WHERE r.state = 'short' GROUP BY r.sku ORDER BY 2 DESC, 1"
+                "SELECT r.sku, count(*) AS units FROM reservations r INDEXED BY reservations_open"
+                " WHERE r.state IN ('held', 'short') AND r.state = 'short' GROUP BY r.sku ORDER BY 2 DESC, 1"
             )
         ),
         runways=load_runways(store, Live().look_back, now)[:_RUNWAYS],

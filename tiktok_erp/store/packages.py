@@ -15,6 +15,7 @@ from tiktok_erp.model.order_change import OrderChange, Shipment
 from tiktok_erp.model.outcome import Outcome
 from tiktok_erp.store.database import Store
 from tiktok_erp.store.identity import save_label_addresses
+from tiktok_erp.store.open_work import OPEN_PACKAGES
 from tiktok_erp.store.quarantine import open_case, resolve_cases
 
 # Said beside a narrower state, or the index of live labels is not used and every statement reads all labels.
@@ -214,11 +215,9 @@ def load_parcels(store: Store, *, only: Sequence[str] | None = None) -> list[sql
 
     A package counts when all its orders are open and past their hold: before, the channel hides the address.
     """
-    where = "p.allocated_at IS NULL AND p.cancelled_at IS NULL"
-    values: tuple[str, ...] = ()
-    if only is not None:
-        where += " AND p.package_id IN (SELECT value FROM json_each(?))"
-        values = (json.dumps(list(only)),)
+    where = "p.allocated_at IS NULL AND p.cancelled_at IS NULL AND p.package_id IN "
+    where += f"({OPEN_PACKAGES})" if only is None else "(SELECT value FROM json_each(?))"
+    values = () if only is None else (json.dumps(list(only)),)
     return store.query(
         _PARCELS + f" WHERE {where} AND {_NOT_LABELLED}"
         " GROUP BY p.package_id HAVING max(o.base_state <> 'open' OR coalesce(o.held_until, '') > strftime('%Y-%m-%dT%H:%M:%SZ', 'now')) = 0"
@@ -267,13 +266,14 @@ def load_package_units(store: Store, package_ids: Sequence[str]) -> list[sqlite3
     )
 
 
-def load_refused_choices(store: Store) -> dict[str, frozenset[tuple[str, str]]]:
-    """Return, by package, the carrier and service level of each label that its source refused."""
+def load_refused_choices(store: Store, package_ids: Collection[str]) -> dict[str, frozenset[tuple[str, str]]]:
+    """Return, by package of these, the carrier and service level of each label that its source refused."""
     refused: dict[str, set[tuple[str, str]]] = defaultdict(set)
     for row in store.iterate(
-        "SELECT package_id, carrier, service_level FROM labels WHERE state = 'refused' AND carrier IS NOT NULL"
-        " AND service_level IS NOT NULL AND coalesce(error_code, '') NOT IN"
-        " ('shipped_elsewhere', 'order_cancelled', 'bought_elsewhere', 'dropped')"
+        "SELECT l.package_id, l.carrier, l.service_level FROM json_each(?) j CROSS JOIN labels l ON l.package_id = j.value"
+        " WHERE l.state = 'refused' AND l.carrier IS NOT NULL AND l.service_level IS NOT NULL"
+        " AND coalesce(l.error_code, '') NOT IN ('shipped_elsewhere', 'order_cancelled', 'bought_elsewhere', 'dropped')",
+        (json.dumps(sorted(package_ids)),),
     ):
         refused[row[0]].add((row[1], row[2]))
     return {package_id: frozenset(choices) for package_id, choices in refused.items()}
@@ -307,8 +307,8 @@ def withdraw_allocations(store: Store, package_ids: Sequence[str] | None = None)
     """
     if package_ids is None:
         which = (
-            "p.package_id IN (SELECT po.package_id FROM orders o CROSS JOIN package_orders po ON po.order_id = o.order_id"
-            " WHERE o.is_open = 1 AND o.address_version <> po.decided_address_version)"
+            "p.package_id IN (SELECT po.package_id FROM orders o INDEXED BY orders_open CROSS JOIN package_orders po"
+            " ON po.order_id = o.order_id WHERE o.is_open = 1 AND o.address_version <> po.decided_address_version)"
         )
         values: tuple[str, ...] = ()
     else:
@@ -331,9 +331,10 @@ def withdraw_refused(store: Store, causes: Sequence[str]) -> list[str]:
     Return the package ids. Call inside a transaction.
     """
     rows = store.query(
-        "SELECT DISTINCT p.package_id FROM labels l JOIN packages p USING (package_id) WHERE l.state = 'refused'"
+        f"SELECT p.package_id FROM packages p WHERE p.package_id IN ({OPEN_PACKAGES})"
+        " AND EXISTS (SELECT 1 FROM labels l WHERE l.package_id = p.package_id AND l.state = 'refused'"
         " AND coalesce(l.error_code, '') <> 'dropped'"
-        " AND l.carrier = p.carrier AND l.service_level = p.service_level AND p.fallbacks <> '[]'"
+        " AND l.carrier = p.carrier AND l.service_level = p.service_level) AND p.fallbacks <> '[]'"
         f" AND p.allocated_at IS NOT NULL AND p.cancelled_at IS NULL AND {_NOT_LABELLED}"
     )
     ids = [row[0] for row in rows]

@@ -34,8 +34,10 @@ def find_scanned(store: Store, codes: Sequence[str]) -> list[sqlite3.Row]:
         " max(o.base_state = 'unknown') AS is_unknown, l.batch_id, l.position, l.label_id IS NOT NULL AS has_label,"
         " l.void_sent_at IS NOT NULL AS is_voided, (SELECT packed_at FROM packings k WHERE k.package_id = p.package_id) AS packed_at"
         " FROM packages p JOIN package_orders po USING (package_id) JOIN orders o USING (order_id)"
-        " LEFT JOIN labels l ON l.package_id = p.package_id AND l.state = 'bought'"
-        f" WHERE upper(l.tracking_number) IN ({marks}) OR upper(p.package_id) IN ({marks}) OR o.channel_order_id IN ({marks})"
+        " LEFT JOIN labels l ON l.package_id = p.package_id AND l.state = 'bought' WHERE p.package_id IN ("
+        f"SELECT package_id FROM labels INDEXED BY labels_as_scanned WHERE upper(tracking_number) IN ({marks}) AND state = 'bought'"
+        f" UNION SELECT package_id FROM packages WHERE package_id IN ({marks})"
+        f" UNION SELECT x.package_id FROM orders y CROSS JOIN package_orders x USING (order_id) WHERE y.channel_order_id IN ({marks}))"
         " GROUP BY p.package_id ORDER BY p.package_id",
         (*codes, *codes, *codes, *codes),
     )
@@ -46,7 +48,8 @@ def find_void(store: Store, codes: Sequence[str]) -> bool:
     marks = ", ".join("?" for code in codes)
     return bool(
         store.scalar(
-            f"SELECT count(*) FROM labels WHERE state = 'voided' AND upper(tracking_number) IN ({marks})", tuple(codes)
+            f"SELECT count(*) FROM labels INDEXED BY labels_as_scanned WHERE state = 'voided' AND upper(tracking_number) IN ({marks})",
+            tuple(codes),
         )
     )
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from tiktok_erp.model.moment import to_text
 from tiktok_erp.model.print_job import BatchNotOnPaper, PlacedLabel
 from tiktok_erp.store.database import Store, utc_now
+from tiktok_erp.store.open_work import PACKAGES_HERE
 
 # A label in a job that is not over, or whose paper nobody has looked at, is in no new batch.
 _IN_A_JOB = (
@@ -46,7 +47,7 @@ def load_to_print(store: Store, *, only: Sequence[str] | None = None) -> list[sq
         "SELECT l.*, max(o.base_state = 'cancelled') AS is_cancelled, max(o.cancel_requested) AS cancel_requested,"
         f" sum(o.base_state <> 'cancelled') AS orders_left, {_IS_MOVED} AS is_moved,"
         f" (SELECT min(q.cause) FROM quarantine q WHERE q.package_id = l.package_id AND q.resolved_at IS NULL AND {_STOPS}) AS stop"
-        " FROM labels l JOIN package_orders po USING (package_id) JOIN orders o USING (order_id)"
+        " FROM labels l INDEXED BY labels_to_print JOIN package_orders po USING (package_id) JOIN orders o USING (order_id)"
         " WHERE l.state = 'bought' AND l.sha256 IS NOT NULL AND l.printed_at IS NULL AND l.void_sent_at IS NULL"
         f" AND NOT {_IN_A_JOB}{where} GROUP BY l.label_id",
         values,
@@ -122,17 +123,17 @@ def plan_jobs(store: Store, batch_id: int, first: int, last: int, size: int) -> 
 def drop_planned(store: Store, station: str | None) -> None:
     """Forget a station's jobs that never left. Call inside a transaction."""
     store.execute(
-        "DELETE FROM print_jobs WHERE state = 'planned'"
-        " AND batch_id IN (SELECT batch_id FROM batches WHERE station IS ?)",
+        "DELETE FROM print_jobs WHERE state <> 'done' AND state = 'planned'"
+        " AND (SELECT b.station FROM batches b WHERE b.batch_id = print_jobs.batch_id) IS ?",
         (station,),
     )
 
 
 def load_jobs(store: Store, *states: str, station: str | None = None) -> list[sqlite3.Row]:
-    """Return the jobs in these states, oldest first, with their batch's folder; of one station where it is named."""
+    """Return the jobs in these states, none of which is `done`, oldest first, with their batch's folder; of one station where it is named."""
     return store.query(
-        "SELECT j.*, b.directory, b.station FROM print_jobs j JOIN batches b USING (batch_id)"
-        " WHERE j.state IN (SELECT value FROM json_each(?)) AND b.station IS ? ORDER BY j.job_id",
+        "SELECT j.*, b.directory, b.station FROM print_jobs j INDEXED BY print_jobs_open JOIN batches b USING (batch_id)"
+        " WHERE j.state <> 'done' AND j.state IN (SELECT value FROM json_each(?)) AND b.station IS ? ORDER BY j.job_id",
         (json.dumps(states), station),
     )
 
@@ -288,7 +289,7 @@ def load_batch(store: Store, batch_id: int) -> sqlite3.Row | None:
 def load_pulls(store: Store) -> list[sqlite3.Row]:
     """Return packages with a live label that must not leave as it is: the order was cancelled, asked to be, or moved.
 
-    Of those that the carrier does not have yet.
+    Of those that the carrier does not have yet; a package that was cancelled, for a month.
     """
     return store.query(
         "SELECT l.package_id, l.batch_id, l.position, l.tracking_number, min(o.order_id) AS order_id,"
@@ -296,8 +297,9 @@ def load_pulls(store: Store) -> list[sqlite3.Row]:
         f" WHEN {_IS_MOVED} THEN 'address_changed' ELSE 'other_address' END AS cause,"
         " (SELECT group_concat(sku || ' x ' || pieces, '; ') FROM (SELECT u.sku, count(*) AS pieces FROM units u"
         " WHERE u.package_id = l.package_id GROUP BY u.sku ORDER BY u.sku)) AS items"
-        " FROM labels l JOIN packages p USING (package_id) JOIN package_orders po USING (package_id) JOIN orders o USING (order_id)"
-        " WHERE l.state = 'bought' AND p.scanned_at IS NULL AND p.delivered_at IS NULL GROUP BY l.label_id"
+        f" FROM ({PACKAGES_HERE}) here CROSS JOIN labels l ON l.package_id = here.package_id"
+        " JOIN package_orders po ON po.package_id = l.package_id JOIN orders o USING (order_id)"
+        " WHERE l.state = 'bought' GROUP BY l.label_id"
         f" HAVING max(o.base_state = 'cancelled') OR max(o.cancel_requested) OR {_IS_MOVED} OR l.address_check = 'contradiction'"
         " ORDER BY l.batch_id IS NULL, l.batch_id, l.position, l.package_id"
     )

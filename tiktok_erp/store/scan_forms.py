@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from tiktok_erp.model.moment import to_text
 from tiktok_erp.store.database import Store, utc_now
 from tiktok_erp.store.identity import LIVE
+from tiktok_erp.store.open_work import UNSCANNED_PACKAGES
 
 # Why a label is on no new form; the first that holds. NULL: it can be.
 _OBSTACLE = """
@@ -31,17 +32,19 @@ def load_form_candidates(store: Store, *, only: Sequence[str] | None = None) -> 
     Without `only` those whose parcel the carrier does not have; with it those of these package ids. `was_refused`: the
     source refused a form with this label before.
     """
-    where, values = "p.scanned_at IS NULL AND p.delivered_at IS NULL AND p.cancelled_at IS NULL", ()
-    if only is not None:
-        where = "p.package_id IN (SELECT value FROM json_each(?))"
-        values = (json.dumps(list(only)),)  # type: ignore[assignment]
+    source = (
+        f"({UNSCANNED_PACKAGES}) here"
+        if only is None
+        else "(SELECT DISTINCT value AS package_id FROM json_each(?)) here"
+    )
+    values = () if only is None else (json.dumps(list(only)),)
     return store.query(
         "SELECT l.label_id, l.package_id, l.source, l.carrier, l.tracking_number, l.quote_id, l.bought_at, p.ship_from,"
         f" ({_FORM} AND g.state <> 'failed') AS form_id, {_OBSTACLE} AS obstacle,"
         f" EXISTS ({_FORM} AND g.state = 'failed' AND g.error_code = 'refused') AS was_refused"
-        f" FROM packages p JOIN labels l ON l.package_id = p.package_id AND l.state IN {LIVE} AND l.state = 'bought'"
-        " JOIN package_orders po ON po.package_id = p.package_id JOIN orders o USING (order_id)"
-        f" WHERE {where} GROUP BY l.label_id ORDER BY l.label_id",
+        f" FROM {source} CROSS JOIN packages p ON p.package_id = here.package_id"
+        f" CROSS JOIN labels l ON l.package_id = p.package_id AND l.state IN {LIVE} AND l.state = 'bought'"
+        " JOIN package_orders po ON po.package_id = p.package_id JOIN orders o USING (order_id) GROUP BY l.label_id ORDER BY l.label_id",
         values,
     )
 

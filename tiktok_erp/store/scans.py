@@ -18,7 +18,8 @@ _UNSCANNED = (
 def load_oldest_unscanned(store: Store) -> datetime | None:
     """Return when the oldest package that the carrier does not have was told, or None when it has them all."""
     text = store.scalar(
-        "SELECT min(po.uploaded_at) FROM package_orders po JOIN packages p USING (package_id) JOIN orders o USING (order_id)"
+        "SELECT min(po.uploaded_at) FROM packages p INDEXED BY packages_unscanned"
+        " CROSS JOIN package_orders po ON po.package_id = p.package_id JOIN orders o USING (order_id)"
         f" WHERE {_UNSCANNED}"
     )
     return from_text(text) if text else None
@@ -51,7 +52,7 @@ def load_unscanned(store: Store) -> list[sqlite3.Row]:
         " max(po.uploaded_at) AS uploaded_at, l.printed_at,"
         " min(CASE WHEN o.tts_sla_at IS NULL THEN o.collection_due_at WHEN o.collection_due_at IS NULL THEN o.tts_sla_at"
         "   ELSE min(o.tts_sla_at, o.collection_due_at) END) AS scan_by"
-        " FROM packages p JOIN package_orders po USING (package_id) JOIN orders o USING (order_id)"
-        " LEFT JOIN labels l ON l.package_id = p.package_id AND l.state = 'bought'"
+        " FROM packages p INDEXED BY packages_unscanned CROSS JOIN package_orders po ON po.package_id = p.package_id"
+        " JOIN orders o USING (order_id) LEFT JOIN labels l ON l.package_id = p.package_id AND l.state = 'bought'"
         f" WHERE {_UNSCANNED} GROUP BY p.package_id ORDER BY scan_by IS NULL, scan_by, p.package_id"
     )

@@ -23,6 +23,7 @@ CREATE TABLE runs (
   items_failed INTEGER NOT NULL DEFAULT 0,
   error        TEXT
 ) STRICT;
+CREATE INDEX runs_by_command ON runs (command);
 
 -- How far each resource of a channel has been read, and as of when our copy is true.
 CREATE TABLE cursors (
@@ -149,7 +150,9 @@ CREATE TABLE orders (
   address_version        INTEGER NOT NULL DEFAULT 1,  -- one more with every other address: tells before from after, as no clock does
   UNIQUE (channel_order_id, channel)
 ) STRICT;
-CREATE INDEX orders_open ON orders (ship_by) WHERE is_open = 1;
+-- With the flag in front SQLite takes it for a search of few rows, statistics or none.
+CREATE INDEX orders_open ON orders (is_open, ship_by) WHERE is_open = 1;
+CREATE INDEX orders_asking ON orders (cancel_requested) WHERE cancel_requested = 1;
 CREATE INDEX orders_by_placing ON orders (placed_at);
 CREATE INDEX orders_by_cancelling ON orders (cancelled_at) WHERE cancelled_at IS NOT NULL;
 CREATE TRIGGER orders_number_their_addresses AFTER UPDATE OF address_changed_at ON orders WHEN NEW.address_changed_at IS NOT NULL
@@ -186,6 +189,10 @@ CREATE TABLE packages (
 ) STRICT;
 CREATE INDEX packages_unallocated ON packages (package_id) WHERE allocated_at IS NULL AND cancelled_at IS NULL;
 CREATE INDEX packages_unscanned ON packages (package_id) WHERE scanned_at IS NULL AND delivered_at IS NULL AND cancelled_at IS NULL;
+-- Those that were decided about, so that a label may lie here.
+CREATE INDEX packages_cancelled_late ON packages (cancelled_at)
+  WHERE cancelled_at IS NOT NULL AND carrier IS NOT NULL AND merged_into IS NULL;
+CREATE INDEX packages_by_number ON packages (CAST(substr(package_id, 2) AS INTEGER));
 
 CREATE TABLE package_orders (
   package_id         TEXT NOT NULL REFERENCES packages,
@@ -251,7 +258,14 @@ CREATE INDEX units_by_package ON units (package_id);
 -- Units that the API told first have the channel's id in their own.
 CREATE UNIQUE INDEX units_by_channel_id ON units (order_id, channel_unit_id)
   WHERE channel_unit_id IS NOT NULL AND unit_id GLOB '*/*/*';
-CREATE INDEX units_told_of_restocking ON units (unit_id) WHERE should_restock IS NOT NULL;
+
+-- Units whose cancellation says something of their stock that nobody has followed yet: reserve-stock empties it.
+CREATE TABLE restocking (
+  unit_id TEXT PRIMARY KEY REFERENCES units
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER units_tell_of_restocking AFTER UPDATE OF state, should_restock ON units
+  WHEN NEW.should_restock IS NOT NULL AND (NEW.state <> OLD.state OR NEW.should_restock IS NOT OLD.should_restock)
+BEGIN INSERT OR IGNORE INTO restocking VALUES (NEW.unit_id); END;
 
 -- What a unit is made of where the channel sells a bundle: what to pick.
 CREATE TABLE unit_components (
@@ -296,6 +310,7 @@ CREATE TABLE cancellations (
   PRIMARY KEY (channel, cancel_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX cancellations_by_order ON cancellations (order_id);
+CREATE INDEX cancellations_by_fetching ON cancellations (fetched_at);
 
 -- What creators earn of an order, a row per SKU and creator; the order may not be here yet.
 CREATE TABLE commissions (
@@ -460,6 +475,12 @@ CREATE TABLE labels (
 CREATE UNIQUE INDEX labels_one_live ON labels (package_id) WHERE state IN ('intent', 'sent', 'unknown', 'bought');
 CREATE INDEX labels_by_tracking ON labels (tracking_number) WHERE tracking_number IS NOT NULL;
 CREATE INDEX labels_by_channel_package ON labels (channel_package_id) WHERE channel_package_id IS NOT NULL;
+CREATE INDEX labels_as_scanned ON labels (upper(tracking_number));
+CREATE INDEX labels_by_package ON labels (package_id);
+CREATE INDEX labels_by_batch ON labels (batch_id, position) WHERE batch_id IS NOT NULL;
+CREATE INDEX labels_by_run ON labels (run_id) WHERE run_id IS NOT NULL;
+CREATE INDEX labels_by_sending ON labels (sent_at) WHERE sent_at IS NOT NULL;
+CREATE INDEX labels_unsettled ON labels (state) WHERE state IN ('intent', 'sent', 'unknown');
 CREATE INDEX labels_to_print ON labels (package_id) WHERE state = 'bought' AND printed_at IS NULL AND sha256 IS NOT NULL;
 CREATE INDEX labels_not_on_paper ON labels (batch_id, position) WHERE state = 'bought' AND batch_id IS NOT NULL AND on_paper_at IS NULL;
 CREATE INDEX labels_refund_open ON labels (label_id) WHERE state = 'voided' AND refund_status NOT IN ('refunded', 'rejected', 'not_applicable', 'elsewhere');
@@ -501,6 +522,7 @@ CREATE TABLE scan_forms (
   CHECK (state <> 'made' OR made_at IS NOT NULL)
 ) STRICT;
 CREATE INDEX scan_forms_open ON scan_forms (form_id) WHERE state IN ('intent', 'sent', 'unknown') OR (state = 'made' AND written_at IS NULL);
+CREATE INDEX scan_forms_unsettled ON scan_forms (state) WHERE state IN ('sent', 'unknown');
 
 CREATE TABLE scan_form_labels (
   label_id INTEGER NOT NULL REFERENCES labels,
@@ -570,6 +592,7 @@ CREATE TABLE live_sessions (
   ended_at   TEXT CHECK (ended_at GLOB '????-??-??T??:??:??Z')
 ) STRICT;
 CREATE UNIQUE INDEX live_sessions_running ON live_sessions (name) WHERE ended_at IS NULL;
+CREATE INDEX live_sessions_by_end ON live_sessions (coalesce(ended_at, '9'));
 
 -- The ledger: append only. `quantity` is the change of on_hand, `reserved` that of reserved.
 CREATE TABLE stock_moves (
@@ -583,7 +606,8 @@ CREATE TABLE stock_moves (
   at        TEXT NOT NULL CHECK (at GLOB '????-??-??T??:??:??Z'),
   reserved  INTEGER NOT NULL DEFAULT 0
 ) STRICT;
-CREATE INDEX stock_moves_by_sku ON stock_moves (sku, warehouse);
+CREATE INDEX stock_moves_by_sku ON stock_moves (sku);
+CREATE INDEX stock_moves_returned ON stock_moves (reference) WHERE kind = 'returned';
 
 CREATE TRIGGER stock_moves_are_applied AFTER INSERT ON stock_moves
 BEGIN
@@ -612,7 +636,7 @@ CREATE TABLE reservations (
   is_written_off INTEGER NOT NULL DEFAULT 0 CHECK (is_written_off IN (0, 1))  -- the channel does not put the piece back on sale
 ) STRICT;
 CREATE INDEX reservations_by_sku ON reservations (sku, warehouse, state);
-CREATE INDEX reservations_written_off ON reservations (unit_id) WHERE is_written_off = 1;
+CREATE INDEX reservations_open ON reservations (state, sku) WHERE state IN ('held', 'short');
 
 -- What a bundle's unit holds: all of it or nothing. A unit without rows here holds one piece of its SKU. A component that
 -- was never counted is told and not held.
@@ -624,6 +648,7 @@ CREATE TABLE reservation_parts (
   PRIMARY KEY (unit_id, sku)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX reservation_parts_by_sku ON reservation_parts (sku);
+CREATE INDEX reservation_parts_uncounted ON reservation_parts (sku) WHERE is_counted = 0;
 CREATE TRIGGER reservation_parts_come_first BEFORE INSERT ON reservation_parts
   WHEN (SELECT state FROM reservations WHERE unit_id = NEW.unit_id) IN ('held', 'shipped')
 BEGIN SELECT RAISE(ABORT, 'release a reservation before its parts change'); END;
@@ -702,6 +727,9 @@ CREATE TABLE outbox (
   run_id          INTEGER REFERENCES runs
 ) STRICT;
 CREATE INDEX outbox_unsettled ON outbox (kind, subject) WHERE state IN ('intent', 'sent', 'unknown');
+CREATE INDEX outbox_by_subject ON outbox (subject) WHERE kind <> 'set_quantity';
+CREATE INDEX outbox_by_run ON outbox (run_id) WHERE run_id IS NOT NULL;
+CREATE INDEX outbox_pushed ON outbox (outbox_id) WHERE kind = 'set_quantity' AND state = 'done';
 
 -- What the channel told us of carriers, per delivery option of an order.
 CREATE TABLE shipping_providers (
@@ -726,6 +754,8 @@ CREATE TABLE quarantine (
 ) STRICT;
 CREATE UNIQUE INDEX quarantine_one_case ON quarantine (coalesce(package_id, ''), coalesce(order_id, ''), cause) WHERE resolved_at IS NULL;
 CREATE INDEX quarantine_by_package ON quarantine (package_id) WHERE resolved_at IS NULL;
+CREATE INDEX quarantine_of_package ON quarantine (package_id) WHERE package_id IS NOT NULL;
+CREATE INDEX quarantine_of_order ON quarantine (order_id) WHERE order_id IS NOT NULL;
 
 -- How the channel answered, one row a request: what `status` and `doctor` say of the connection. Old rows are dropped.
 CREATE TABLE api_calls (

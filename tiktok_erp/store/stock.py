@@ -15,6 +15,7 @@ from tiktok_erp.store.bundles import load_own_bundles, load_unit_components
 from tiktok_erp.store.database import Store
 
 DEFAULT_WAREHOUSE = "main"
+_OPEN_SKUS = "SELECT u.sku FROM orders o INDEXED BY orders_open CROSS JOIN units u ON u.order_id = o.order_id WHERE o.is_open = 1"
 WANTED = "wanted"  # the cursor that says as of when the wanted quantities of a channel are true
 _as_json = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode
 
@@ -125,40 +126,61 @@ def settle_restocking(store: Store, at: datetime) -> int:
     What happened before the last count is in the count. Call inside a transaction.
     """
     now = to_text(at)
-    store.execute(
-        "UPDATE reservations SET is_written_off = 0, ended_at = ? WHERE is_written_off = 1 AND unit_id IN"
-        " (SELECT unit_id FROM units u WHERE u.state <> 'cancelled' OR u.should_restock = 1)",
-        (now,),
+    told = store.query(
+        "SELECT q.unit_id, u.state AS unit_state, u.should_restock, r.state, r.ended_from, r.is_written_off, p.scanned_at"
+        " FROM restocking q CROSS JOIN units u ON u.unit_id = q.unit_id LEFT JOIN reservations r ON r.unit_id = u.unit_id"
+        " LEFT JOIN packages p ON p.package_id = u.package_id ORDER BY q.unit_id"
     )
-    store.execute(
-        "UPDATE reservations SET state = 'released', ended_at = ?1, ended_from = CASE WHEN ended_from = 'held' THEN 'held' ELSE 'short' END"
-        " WHERE state = 'shipped' AND ended_from = 'held' AND unit_id IN (SELECT u.unit_id FROM units u"
-        " JOIN reservations r USING (unit_id) LEFT JOIN packages p ON p.package_id = u.package_id"
-        " WHERE u.should_restock IS NOT NULL AND u.should_restock = 1 AND u.state = 'cancelled' AND p.scanned_at IS NULL"
-        " AND NOT EXISTS (SELECT 1 FROM v_reserved_pieces v JOIN stock s USING (sku, warehouse)"
-        " WHERE v.unit_id = u.unit_id AND s.counted_at > r.ended_at))",
-        (now,),
-    )
-    rows = store.query(
-        "SELECT r.unit_id FROM units u JOIN reservations r USING (unit_id) WHERE u.should_restock IS NOT NULL"
-        " AND u.should_restock = 0 AND u.state = 'cancelled' AND r.state = 'released' AND r.ended_from = 'held'"
-        " AND r.is_written_off = 0 AND NOT EXISTS (SELECT 1 FROM v_reserved_pieces v JOIN stock s USING (sku, warehouse)"
-        " WHERE v.unit_id = u.unit_id AND (s.counted_at > r.ended_at OR s.on_hand < v.quantity)) ORDER BY r.unit_id"
-    )
-    written_off = 0
-    for row in rows:
-        pieces = store.query(
-            "SELECT v.*, s.on_hand FROM v_reserved_pieces v JOIN stock s USING (sku, warehouse) WHERE v.unit_id = ?",
-            (row["unit_id"],),
-        )
-        if any(piece["on_hand"] < piece["quantity"] for piece in pieces):  # gone already, by another way
-            store.execute("UPDATE reservations SET ended_from = 'short' WHERE unit_id = ?", (row["unit_id"],))
+    lost, waiting = [], set()
+    for row in told:
+        unit_id, is_cancelled = row["unit_id"], row["unit_state"] == "cancelled"
+        if row["is_written_off"] and (not is_cancelled or row["should_restock"] == 1):
+            store.execute("UPDATE reservations SET is_written_off = 0, ended_at = ? WHERE unit_id = ?", (now, unit_id))
+        elif is_cancelled and row["state"] in ("held", "short"):
+            waiting.add(unit_id)
+        elif not is_cancelled or row["ended_from"] != "held" or _was_counted_since(store, unit_id):
             continue
-        for piece in pieces:
-            make_room(store, piece["sku"], piece["warehouse"], piece["quantity"], at)
-        store.execute("UPDATE reservations SET is_written_off = 1 WHERE unit_id = ?", (row["unit_id"],))
-        written_off += 1
+        elif row["should_restock"] == 1 and row["state"] == "shipped" and row["scanned_at"] is None:
+            store.execute("UPDATE reservations SET state = 'released', ended_at = ? WHERE unit_id = ?", (now, unit_id))
+        elif row["should_restock"] == 0 and row["state"] == "released" and not row["is_written_off"]:
+            lost.append(unit_id)
+    waiting |= {unit_id for unit_id in lost if not _is_on_hand(store, unit_id)}
+    written_off = sum(_write_off(store, unit_id, at) for unit_id in lost if unit_id not in waiting)
+    store.execute_many(
+        "DELETE FROM restocking WHERE unit_id = ?",
+        [(row["unit_id"],) for row in told if row["unit_id"] not in waiting],
+    )
     return written_off
+
+
+def _write_off(store: Store, unit_id: str, at: datetime) -> bool:
+    """Take a cancelled unit's pieces out of stock; False when they are gone already, by another way."""
+    if not _is_on_hand(store, unit_id):
+        store.execute("UPDATE reservations SET ended_from = 'short' WHERE unit_id = ?", (unit_id,))
+        return False
+    for piece in _pieces_in_stock(store, unit_id):
+        make_room(store, piece["sku"], piece["warehouse"], piece["quantity"], at)
+    store.execute("UPDATE reservations SET is_written_off = 1 WHERE unit_id = ?", (unit_id,))
+    return True
+
+
+def _was_counted_since(store: Store, unit_id: str) -> bool:
+    return any(piece["is_in_the_count"] for piece in _pieces_in_stock(store, unit_id))
+
+
+def _is_on_hand(store: Store, unit_id: str) -> bool:
+    return all(piece["on_hand"] >= piece["quantity"] for piece in _pieces_in_stock(store, unit_id))
+
+
+def _pieces_in_stock(store: Store, unit_id: str) -> list[sqlite3.Row]:
+    """Return the counted pieces of a unit; `is_in_the_count`: they were counted after its reservation had ended."""
+    return store.query(
+        "WITH pieces AS MATERIALIZED (SELECT * FROM v_reserved_pieces WHERE unit_id = ?1)"
+        " SELECT v.sku, v.warehouse, v.quantity, s.on_hand,"
+        " s.counted_at > (SELECT ended_at FROM reservations WHERE unit_id = ?1) AS is_in_the_count"
+        " FROM pieces v JOIN stock s USING (sku, warehouse)",
+        (unit_id,),
+    )
 
 
 def make_room(store: Store, sku: str, warehouse: str, quantity: int, at: datetime) -> list[str]:
@@ -189,7 +211,8 @@ def load_unreserved_units(store: Store, *, only_orders: Sequence[str] | None = N
         values = (*values, json.dumps(list(only_orders)))
     return store.query(
         "SELECT u.unit_id, u.order_id, u.sku, u.package_id, o.ship_by, o.channel_warehouse_id, o.channel_order_id,"
-        " o.is_presale, o.channel, r.state AS reservation FROM orders o JOIN units u USING (order_id) LEFT JOIN reservations r USING (unit_id)"
+        " o.is_presale, o.channel, r.state AS reservation FROM orders o INDEXED BY orders_open"
+        " CROSS JOIN units u ON u.order_id = o.order_id LEFT JOIN reservations r ON r.unit_id = u.unit_id"
         " WHERE o.is_open = 1 AND u.state IN ('open', 'unknown') AND coalesce(r.state, 'short') IN ('short', 'released')"
         f" AND coalesce(o.fulfillment_type, '') NOT IN (SELECT value FROM json_each(?1))"
         f" AND coalesce(o.shipping_type, '') <> '{DIGITAL}'{where}"
@@ -250,7 +273,8 @@ def let_go_incomplete(store: Store, at: datetime) -> int:
     """
     return store.execute(
         "UPDATE reservations SET state = 'short', held_at = ? WHERE state = 'held' AND unit_id IN (SELECT p.unit_id"
-        " FROM reservation_parts p WHERE p.is_counted = 0 AND EXISTS (SELECT 1 FROM stock s WHERE s.sku = p.sku))",
+        " FROM (SELECT DISTINCT sku FROM stock) s CROSS JOIN reservation_parts p INDEXED BY reservation_parts_uncounted"
+        " ON p.sku = s.sku WHERE p.is_counted = 0)",
         (to_text(at),),
     )
 
@@ -260,9 +284,10 @@ def release_latest(store: Store, sku: str, warehouse: str, count: int, at: datet
     rows = store.query(
         "WITH holding AS (SELECT r.unit_id, 1 AS quantity FROM reservations r WHERE r.sku = ?1 AND r.warehouse = ?2"
         " AND r.state = 'held' AND NOT EXISTS (SELECT 1 FROM reservation_parts p WHERE p.unit_id = r.unit_id)"
-        " UNION ALL SELECT p.unit_id, p.quantity FROM reservation_parts p JOIN reservations r USING (unit_id)"
-        " WHERE p.sku = ?1 AND p.is_counted = 1 AND r.warehouse = ?2 AND r.state = 'held')"
-        " SELECT h.unit_id, h.quantity FROM holding h JOIN units u USING (unit_id) JOIN orders o USING (order_id)"
+        " UNION ALL SELECT p.unit_id, p.quantity FROM reservations r INDEXED BY reservations_open"
+        " CROSS JOIN reservation_parts p ON p.unit_id = r.unit_id WHERE r.state IN ('held', 'short') AND r.state = 'held'"
+        " AND r.warehouse = ?2 AND p.sku = ?1 AND p.is_counted = 1)"
+        " SELECT h.unit_id, h.quantity FROM holding h CROSS JOIN units u ON u.unit_id = h.unit_id JOIN orders o USING (order_id)"
         " ORDER BY o.ship_by IS NULL DESC, o.ship_by DESC, o.paid_at DESC, u.order_id DESC, u.position DESC LIMIT ?3",
         (sku, warehouse, max(0, count)),
     )
@@ -403,17 +428,18 @@ def adopt_listing_skus(store: Store) -> int:
     """
     return store.execute(
         "UPDATE units SET sku = (SELECT l.sku FROM listings l WHERE l.listing_id = units.channel_sku_id AND l.sku <> l.listing_id)"
-        " WHERE unit_id IN (SELECT u.unit_id FROM orders o JOIN units u USING (order_id)"
-        " JOIN listings l ON l.channel = o.channel AND l.listing_id = u.channel_sku_id AND l.sku <> l.listing_id"
-        " LEFT JOIN reservations r USING (unit_id) WHERE o.is_open = 1 AND u.state IN ('open', 'unknown')"
+        " WHERE unit_id IN (SELECT u.unit_id FROM orders o INDEXED BY orders_open"
+        " CROSS JOIN units u ON u.order_id = o.order_id JOIN listings l ON l.channel = o.channel"
+        " AND l.listing_id = u.channel_sku_id AND l.sku <> l.listing_id"
+        " LEFT JOIN reservations r ON r.unit_id = u.unit_id WHERE o.is_open = 1 AND u.state IN ('open', 'unknown')"
         " AND u.sku = u.channel_sku_id AND coalesce(r.state, '') <> 'held')"
     )
 
 
 def load_named_skus(store: Store) -> frozenset[str]:
-    """Return the SKUs that orders, listings and bundles name: those that somebody sells."""
+    """Return the SKUs that orders, listings and bundles name: those that somebody sells, and those counted."""
     rows = store.query(
-        "SELECT DISTINCT sku FROM units UNION SELECT sku FROM listings UNION SELECT component FROM sku_components"
+        f"{_OPEN_SKUS} UNION SELECT sku FROM listings UNION SELECT component FROM sku_components UNION SELECT sku FROM stock"
     )
     return frozenset(row[0] for row in rows if row[0])
 
@@ -440,7 +466,8 @@ def map_listing(store: Store, channel: str, listing_id: str, sku: str | None, at
         (int(sku is not None), sku, channel, listing_id),
     )
     wrong = (
-        "SELECT u.unit_id FROM orders o JOIN units u USING (order_id) JOIN listings l ON l.channel = o.channel"
+        "SELECT u.unit_id FROM orders o INDEXED BY orders_open CROSS JOIN units u ON u.order_id = o.order_id"
+        " JOIN listings l ON l.channel = o.channel"
         " AND l.listing_id = u.channel_sku_id WHERE o.is_open = 1 AND o.channel = ? AND u.channel_sku_id = ?"
         " AND u.state IN ('open', 'unknown') AND u.sku <> l.sku"
     )
@@ -462,16 +489,37 @@ def load_returnable(store: Store, sku: str, order: str) -> tuple[str | None, int
     order_id = store.scalar("SELECT order_id FROM orders WHERE order_id = ?1 OR channel_order_id = ?1", (order,))
     if order_id is None:
         return None, 0, 0
-    shipped = store.scalar(
-        "SELECT coalesce(sum(v.quantity), 0) FROM units u JOIN v_reserved_pieces v USING (unit_id)"
-        " WHERE u.order_id = ? AND v.sku = ? AND v.state = 'shipped'",
-        (order_id, sku),
+    # Unit by unit: together SQLite would look through all that this SKU was ever promised for.
+    units = store.query("SELECT unit_id FROM units WHERE order_id = ?", (order_id,))
+    shipped = sum(
+        store.scalar(
+            "SELECT coalesce(sum(quantity), 0) FROM v_reserved_pieces WHERE unit_id = ? AND +sku = ? AND state = 'shipped'",
+            (row["unit_id"], sku),
+        )
+        for row in units
     )
     back = store.scalar(
         "SELECT coalesce(sum(quantity), 0) FROM stock_moves WHERE sku = ? AND kind = 'returned' AND reference = ?",
         (sku, order_id),
     )
-    return str(order_id), int(shipped), int(back)
+    return str(order_id), shipped, int(back)
+
+
+def find_known_skus(store: Store, skus: Sequence[str]) -> set[str]:
+    """Return those of `skus` that a listing, a bundle, a unit that held or lacked stock, or one of an open order names."""
+    rows = store.query(
+        "SELECT j.value FROM json_each(?) j WHERE EXISTS (SELECT 1 FROM listings l WHERE l.sku = j.value)"
+        " OR EXISTS (SELECT 1 FROM sku_components c WHERE c.component = j.value)"
+        " OR EXISTS (SELECT 1 FROM reservations r WHERE r.sku = j.value)"
+        f" OR j.value IN ({_OPEN_SKUS})",
+        (json.dumps(list(skus)),),
+    )
+    return {row[0] for row in rows}
+
+
+def knows_skus(store: Store) -> bool:
+    """Tell whether anything at all names a SKU."""
+    return bool(store.scalar("SELECT EXISTS (SELECT 1 FROM listings) OR EXISTS (SELECT 1 FROM units)"))
 
 
 def load_listings(store: Store, channel: str | None = None) -> list[sqlite3.Row]:
@@ -550,15 +598,17 @@ def load_sold_since_base(store: Store, channel: str) -> dict[str, tuple[int, int
     )
     rows = store.query(
         f"SELECT l.listing_id, sum(u.state <> 'cancelled' AND o.placed_at >= {late}) AS sold,"
-        f" sum(u.state = 'cancelled' AND o.placed_at >= {late}) AS cancelled, sum(o.placed_at < {late}) AS near FROM orders o"
-        " JOIN units u USING (order_id) JOIN listings l ON l.channel = o.channel AND l.listing_id = u.channel_sku_id"
+        f" sum(u.state = 'cancelled' AND o.placed_at >= {late}) AS cancelled, sum(o.placed_at < {late}) AS near"
+        " FROM orders o INDEXED BY orders_by_placing CROSS JOIN units u ON u.order_id = o.order_id"
+        " JOIN listings l ON l.channel = o.channel AND l.listing_id = u.channel_sku_id"
         f" WHERE o.channel = ?1 AND o.placed_at >= {first} AND o.placed_at >= {early} GROUP BY 1",
         (channel,),
     )
     found = {row["listing_id"]: (row["sold"], row["cancelled"], 0, row["near"]) for row in rows}
     for row in store.query(
-        "SELECT l.listing_id, count(*) AS units FROM orders o JOIN units u USING (order_id)"
-        " JOIN listings l ON l.channel = o.channel AND l.listing_id = u.channel_sku_id WHERE o.channel = ?1"
+        "SELECT l.listing_id, count(*) AS units FROM orders o INDEXED BY orders_by_cancelling"
+        " CROSS JOIN units u ON u.order_id = o.order_id JOIN listings l ON l.channel = o.channel"
+        " AND l.listing_id = u.channel_sku_id WHERE o.channel = ?1"
         f" AND o.cancelled_at >= {first} AND o.cancelled_at >= {early} AND u.state = 'cancelled' GROUP BY 1",
         (channel,),
     ):
@@ -609,7 +659,8 @@ def load_arrived(store: Store, channel: str) -> dict[str, int]:
     """Return per listing the units that were missing when we looked and whose orders have come since."""
     until = f"strftime('%Y-%m-%dT%H:%M:%SZ', l.unseen_until, '+{_CLOCKS_DIFFER}')"
     rows = store.query(
-        "SELECT l.listing_id, count(*) AS units FROM listings l CROSS JOIN orders o JOIN units u USING (order_id)"
+        "SELECT l.listing_id, count(*) AS units FROM listings l CROSS JOIN orders o INDEXED BY orders_by_placing"
+        " CROSS JOIN units u ON u.order_id = o.order_id"
         " WHERE l.channel = ?1 AND l.unseen_quantity > 0 AND o.channel = ?1 AND u.channel_sku_id = l.listing_id"
         " AND o.placed_at >= strftime('%Y-%m-%dT%H:%M:%SZ', l.unseen_since, '-1 day')"
         f" AND o.placed_at <= {until} AND o.first_seen_at >= l.unseen_since GROUP BY 1",

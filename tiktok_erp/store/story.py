@@ -6,6 +6,7 @@ import sqlite3
 from dataclasses import dataclass
 
 from tiktok_erp.store.database import Store
+from tiktok_erp.store.stock import find_known_skus
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,13 +19,14 @@ class Story:
     listings: list[sqlite3.Row]
     reservations: list[sqlite3.Row]
     moves: list[sqlite3.Row]
-    move_count: int
+    has_older_moves: bool
     is_known: bool
 
 
 def load_story(store: Store, sku: str, moves: int) -> Story:
     """Return everything about one SKU."""
     stock = store.query("SELECT * FROM v_stock WHERE sku = ? ORDER BY warehouse", (sku,))
+    newest = store.query("SELECT * FROM v_stock_moves WHERE sku = ? ORDER BY move_id DESC LIMIT ?", (sku, moves + 1))
     listings = store.query("SELECT * FROM v_listings WHERE sku = ? ORDER BY channel, listing_id", (sku,))
     return Story(
         stock=stock,
@@ -38,18 +40,15 @@ def load_story(store: Store, sku: str, moves: int) -> Story:
         reservations=store.query(
             "WITH held AS (SELECT unit_id, state, 1 AS quantity FROM reservations WHERE sku = ?1 AND state IN ('held', 'short')"
             " AND NOT EXISTS (SELECT 1 FROM reservation_parts p WHERE p.unit_id = reservations.unit_id)"
-            " UNION ALL SELECT r.unit_id, r.state, p.quantity FROM reservation_parts p JOIN reservations r USING (unit_id)"
-            " WHERE p.sku = ?1 AND r.state IN ('held', 'short'))"
-            " SELECT h.state, u.order_id, o.ship_by, sum(h.quantity) AS pieces FROM held h JOIN units u USING (unit_id)"
+            " UNION ALL SELECT r.unit_id, r.state, p.quantity FROM reservations r INDEXED BY reservations_open"
+            " CROSS JOIN reservation_parts p ON p.unit_id = r.unit_id WHERE r.state IN ('held', 'short') AND p.sku = ?1)"
+            " SELECT h.state, u.order_id, o.ship_by, sum(h.quantity) AS pieces FROM held h CROSS JOIN units u ON u.unit_id = h.unit_id"
             " JOIN orders o USING (order_id) GROUP BY 1, 2 ORDER BY o.ship_by IS NULL, o.ship_by, u.order_id, h.state",
             (sku,),
         ),
-        moves=store.query(
-            "SELECT * FROM (SELECT * FROM v_stock_moves WHERE sku = ? ORDER BY move_id DESC LIMIT ?) ORDER BY move_id",
-            (sku, moves),
-        ),
-        move_count=int(store.scalar("SELECT count(*) FROM stock_moves WHERE sku = ?", (sku,))),
+        moves=newest[moves - 1 :: -1] if moves else [],
+        has_older_moves=len(newest) > moves,
         is_known=bool(stock or listings)
-        or store.scalar("SELECT 1 FROM units WHERE sku = ? LIMIT 1", (sku,)) is not None
+        or bool(find_known_skus(store, [sku]))
         or store.scalar("SELECT 1 FROM skus WHERE sku = ?", (sku,)) is not None,
     )

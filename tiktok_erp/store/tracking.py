@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from tiktok_erp.model.moment import to_text
 from tiktok_erp.store.database import Store
+from tiktok_erp.store.open_work import PACKAGES_HERE, UNSCANNED_PACKAGES
 
 _PROVIDERS_LIVE = timedelta(days=1)  # TikTok reference, section 4.5: cache for a day
 
@@ -42,16 +43,19 @@ UNDONE = "undone"  # error_code of an upload that `undo` dropped
 
 def load_due(store: Store, *, only: Sequence[str] | None = None) -> list[sqlite3.Row]:
     """Return orders whose package has a number that the channel does not know, most urgent first."""
-    where, values = "", ()
-    if only is not None:
-        where = " AND po.package_id IN (SELECT value FROM json_each(?))"
-        values = (json.dumps(list(only)),)  # type: ignore[assignment]
-    return store.query(f"{_DUE}{where} ORDER BY o.ship_by IS NULL, o.ship_by, o.order_id", values)
+    where = "(SELECT value FROM json_each(?))" if only is not None else f"({PACKAGES_HERE})"
+    values = (json.dumps(list(only)),) if only is not None else ()
+    return store.query(f"{_DUE} AND po.package_id IN {where} ORDER BY o.ship_by IS NULL, o.ship_by, o.order_id", values)
 
 
 def count_told_by_channel(store: Store) -> int:
-    """Return how many labels were bought from the channel, which knows their numbers itself."""
-    return int(store.scalar("SELECT count(*) FROM labels WHERE state = 'bought' AND source = 'tiktok'"))
+    """Return how many parcels that no carrier has yet bear a label of the channel, which knows its number itself."""
+    return int(
+        store.scalar(
+            f"SELECT count(*) FROM ({UNSCANNED_PACKAGES}) here CROSS JOIN labels l ON l.package_id = here.package_id"
+            " WHERE l.state = 'bought' AND l.source = 'tiktok'"
+        )
+    )
 
 
 def load_unsettled_uploads(store: Store) -> list[sqlite3.Row]:
@@ -59,16 +63,17 @@ def load_unsettled_uploads(store: Store) -> list[sqlite3.Row]:
     return store.query(
         "SELECT b.*, po.uploaded_at, json_extract(b.payload, '$.tracking_number') AS tracking_number,"
         " (SELECT max(u.tracking_number) FROM units u WHERE u.order_id = b.subject AND u.package_id = b.package_id"
-        " AND u.state = 'shipped') AS shown_number FROM outbox b LEFT JOIN package_orders po"
+        " AND u.state = 'shipped') AS shown_number FROM outbox b INDEXED BY outbox_unsettled LEFT JOIN package_orders po"
         " ON po.package_id = b.package_id AND po.order_id = b.subject"
-        " WHERE b.kind IN ('mark_shipped', 'ship_package') AND b.state IN ('sent', 'unknown') ORDER BY b.outbox_id"
+        " WHERE b.kind IN ('mark_shipped', 'ship_package')"
+        " AND b.state IN ('intent', 'sent', 'unknown') AND b.state IN ('sent', 'unknown') ORDER BY b.outbox_id"
     )
 
 
 def load_queue(store: Store) -> list[sqlite3.Row]:
     """Return the uploads that wait for their turn."""
     return store.query(
-        "SELECT b.* FROM outbox b WHERE b.kind IN ('mark_shipped', 'ship_package')"
+        "SELECT b.* FROM outbox b INDEXED BY outbox_unsettled WHERE b.kind IN ('mark_shipped', 'ship_package')"
         " AND b.state IN ('intent', 'sent', 'unknown') AND b.state = 'intent' ORDER BY b.outbox_id"
     )
 

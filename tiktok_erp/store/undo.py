@@ -9,6 +9,7 @@ from datetime import datetime
 
 from tiktok_erp.model.moment import to_text
 from tiktok_erp.store.database import Store
+from tiktok_erp.store.open_work import OPEN_PACKAGES
 
 _NO_LABEL = (
     "NOT EXISTS (SELECT 1 FROM labels l WHERE l.package_id = u.package_id AND l.state IN ('sent', 'unknown', 'bought'))"
@@ -65,7 +66,8 @@ def load_labels_of(store: Store, run_id: int) -> list[str]:
     return [
         row[0]
         for row in store.query(
-            "SELECT package_id FROM labels WHERE run_id = ? AND state IN ('intent', 'sent', 'unknown', 'bought') ORDER BY package_id",
+            "SELECT package_id FROM labels INDEXED BY labels_by_run"
+            " WHERE run_id = ? AND state IN ('intent', 'sent', 'unknown', 'bought') ORDER BY package_id",
             (run_id,),
         )
     ]
@@ -76,7 +78,8 @@ def load_allocated(store: Store, since: datetime, until: datetime) -> list[str]:
     return [
         row[0]
         for row in store.query(
-            "SELECT u.package_id FROM packages u WHERE u.allocated_at BETWEEN ? AND ? AND u.cancelled_at IS NULL"
+            f"SELECT u.package_id FROM packages u WHERE u.package_id IN ({OPEN_PACKAGES}) "
+            " AND u.allocated_at BETWEEN ? AND ? AND u.cancelled_at IS NULL"
             f" AND {_NO_LABEL} ORDER BY u.package_id",
             (to_text(since), to_text(until)),
         )
@@ -86,8 +89,9 @@ def load_allocated(store: Store, since: datetime, until: datetime) -> list[str]:
 def load_reserved(store: Store, since: datetime, until: datetime) -> list[sqlite3.Row]:
     """Return the units that were given stock in this time and still hold it, with whether their package has a label."""
     return store.query(
-        f"SELECT r.unit_id, r.sku, u.order_id, NOT {_NO_LABEL} AS has_label FROM reservations r JOIN units u USING (unit_id)"
-        " WHERE r.state = 'held' AND r.held_at BETWEEN ? AND ? ORDER BY r.unit_id",
+        f"SELECT r.unit_id, r.sku, u.order_id, NOT {_NO_LABEL} AS has_label FROM reservations r INDEXED BY reservations_open"
+        " CROSS JOIN units u ON u.unit_id = r.unit_id WHERE r.state IN ('held', 'short')"
+        " AND r.state = 'held' AND r.held_at BETWEEN ? AND ? ORDER BY r.unit_id",
         (to_text(since), to_text(until)),
     )
 
