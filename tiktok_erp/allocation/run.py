@@ -73,6 +73,7 @@ OVERRIDABLE = (
     *(cause for cause in ADDRESS_CAUSES if cause not in ("no_address", "masked_address")),
     "quarantined_by_rule",
     "held_by_rule",
+    "number_used",
 )
 _QUOTES_AT_ONCE = 8
 
