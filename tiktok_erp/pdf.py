@@ -93,14 +93,19 @@ class PdfPages:
             width, height = self.document.get_page_size(page)
             return float(width), float(height)
 
-    def text(self, page: int) -> str:
-        """Return the text layer of the 0-based `page`; empty when the page is only a picture."""
+    def text(self, page: int, box: Box | None = None) -> str:
+        """Return the text layer of the 0-based `page`, as far as it is in what is shown, or in `box` of that.
+
+        Empty when the page is only a picture. Text outside of the page's visible box is there but on no paper: a sheet of
+        labels is often cut by showing a part of it on each page.
+        """
         with self._reading(page):
             opened = self.document[page]
             try:
                 layer = opened.get_textpage()
                 try:
-                    return str(layer.get_text_range())
+                    left, bottom, right, top = opened.get_bbox() if box is None else in_user_space(opened, box)
+                    return str(layer.get_text_bounded(left=left, bottom=bottom, right=right, top=top))
                 finally:
                     layer.close()
             finally:
@@ -234,16 +239,20 @@ def show_only(page: Any, box: Box) -> None:
 
     The change is in the document, not in what is open: open the page again to see it. The caller holds `LOCK`.
     """
+    page.set_cropbox(*in_user_space(page, box))
+
+
+def in_user_space(page: Any, box: Box) -> Box:
+    """Return a box of an open page as it is shown as (left, bottom, right, top) of the page's own coordinates."""
     left, bottom, right, top = page.get_bbox()
     x1, y1, x2, y2 = box
-    page.set_cropbox(
-        *{
-            0: (left + x1, top - y2, left + x2, top - y1),
-            90: (left + y1, bottom + x1, left + y2, bottom + x2),
-            180: (right - x2, bottom + y1, right - x1, bottom + y2),
-            270: (right - y2, top - x2, right - y1, top - x1),
-        }[page.get_rotation()]
-    )
+    by_rotation: dict[int, Box] = {
+        0: (left + x1, top - y2, left + x2, top - y1),
+        90: (left + y1, bottom + x1, left + y2, bottom + x2),
+        180: (right - x2, bottom + y1, right - x1, bottom + y2),
+        270: (right - y2, top - x2, right - y1, top - x1),
+    }
+    return by_rotation[page.get_rotation()]
 
 
 def digital_text(payload: bytes) -> str:

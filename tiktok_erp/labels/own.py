@@ -262,7 +262,7 @@ class LabelImporter:
             )
             return
         try:
-            document = extract_page(page.path, page.pages)
+            document = extract_page(page.path, page.pages, page.box)
         except ErpError as error:
             self._package_failed(page.package_id, "label_file", error.what, error.next_step)
             return

@@ -62,7 +62,10 @@ def inspect_label(data: bytes, *, tracking_number: str | None, subject: str = ""
 def _compare(
     document: PdfPages, tracking_number: str | None, subject: str
 ) -> tuple[Verdict, tuple[PageBarcode, ...], int]:
-    """Return the verdict, every code read and the resolution of the last look. Finer and slower looks follow until one says that the label is right."""
+    """Return the verdict, every code read and the resolution of the last look.
+
+    Finer and slower looks follow until one says that the label is right.
+    """
     found: dict[PageBarcode, None] = {}
     is_blank = True
     for dpi, matrix_codes in _LOOKS:
