@@ -8,9 +8,11 @@ under `LOCK`, also where another module uses `PdfPages.document` directly. Decod
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import re
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from tiktok_erp.errors import ErpError, InputFileError, LabelFileError
 from tiktok_erp.messages import tr
+from tiktok_erp.model.label_area import Box
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -30,6 +33,7 @@ MM_PER_POINT = 25.4 / POINTS_PER_INCH
 _LIGHTEST_INK = 244  # of 255
 _IS_INK = [255] * (_LIGHTEST_INK + 1) + [0] * (255 - _LIGHTEST_INK)
 _MAX_PIXELS = 60_000_000  # a page of absurd size is drawn coarser instead of filling the memory
+_ENOUGH_CHARACTERS = 400  # to see where text runs to
 _SMALL_FILE = 1_000_000  # bytes; a label has 5 to 200 kB
 _WRONG_PASSWORD = 4  # FPDF_ERR_PASSWORD
 _PICTURES = {b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG", b"GIF8": "GIF", b"PK\x03\x04": "ZIP", b"^XA": "ZPL"}
@@ -89,14 +93,19 @@ class PdfPages:
             width, height = self.document.get_page_size(page)
             return float(width), float(height)
 
-    def text(self, page: int) -> str:
-        """Return the text layer of the 0-based `page`; empty when the page is only a picture."""
+    def text(self, page: int, box: Box | None = None) -> str:
+        """Return the text layer of the 0-based `page`, as far as it is in what is shown, or in `box` of that.
+
+        Empty when the page is only a picture. Text outside of the page's visible box is there but on no paper: a sheet of
+        labels is often cut by showing a part of it on each page.
+        """
         with self._reading(page):
             opened = self.document[page]
             try:
                 layer = opened.get_textpage()
                 try:
-                    return str(layer.get_text_range())
+                    left, bottom, right, top = opened.get_bbox() if box is None else in_user_space(opened, box)
+                    return str(layer.get_text_bounded(left=left, bottom=bottom, right=right, top=top))
                 finally:
                     layer.close()
             finally:
@@ -206,6 +215,44 @@ def draw_opened(page: Any, dpi: float) -> Image:
         return picture
     finally:
         bitmap.close()
+
+
+def text_direction(page: Any) -> int | None:
+    """Return where most of an open page's text runs to as the page is shown: 0 to the right, 90 upwards, 180, 270.
+
+    None without text. The caller holds `LOCK`.
+    """
+    import pypdfium2.raw as pdfium
+
+    with contextlib.closing(page.get_textpage()) as layer:
+        angles = [
+            pdfium.FPDFText_GetCharAngle(layer.raw, index)
+            for index in range(min(layer.count_chars(), _ENOUGH_CHARACTERS))
+            if not pdfium.FPDFText_IsGenerated(layer.raw, index)
+        ]
+    quarters = Counter((round(math.degrees(angle) / 90) * 90 - page.get_rotation()) % 360 for angle in angles)
+    return quarters.most_common(1)[0][0] if quarters else None
+
+
+def show_only(page: Any, box: Box) -> None:
+    """Make `box`, in points from the upper left corner of an open page as it is shown, all that is shown of it.
+
+    The change is in the document, not in what is open: open the page again to see it. The caller holds `LOCK`.
+    """
+    page.set_cropbox(*in_user_space(page, box))
+
+
+def in_user_space(page: Any, box: Box) -> Box:
+    """Return a box of an open page as it is shown as (left, bottom, right, top) of the page's own coordinates."""
+    left, bottom, right, top = page.get_bbox()
+    x1, y1, x2, y2 = box
+    by_rotation: dict[int, Box] = {
+        0: (left + x1, top - y2, left + x2, top - y1),
+        90: (left + y1, bottom + x1, left + y2, bottom + x2),
+        180: (right - x2, bottom + y1, right - x1, bottom + y2),
+        270: (right - y2, top - x2, right - y1, top - x1),
+    }
+    return by_rotation[page.get_rotation()]
 
 
 def digital_text(payload: bytes) -> str:

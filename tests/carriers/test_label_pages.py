@@ -400,3 +400,102 @@ def test_a_page_taken_out_leaves_the_other_pages_pictures_behind(bulk: Bulk, tmp
     assert len(data) < 2 * path.stat().st_size / 20
     with PdfPages(data, subject="") as document:
         assert [code.payload for code in document.barcodes(0, 203)] == [b"42090210\x1d" + USPS_2.encode()]
+
+
+def _sheet(
+    labels: Sequence[tuple[float, float, str, str]], size: tuple[float, float] = (595.28, 841.89), *, turn: int = 0
+) -> bytes:
+    """Return a sheet with framed labels of 260 x 380 pt, each (left, bottom, order, number)."""
+    buffer = io.BytesIO()
+    canvas = Canvas(buffer, pagesize=size)
+    for left, bottom, order, number in labels:
+        canvas.saveState()
+        canvas.translate(left, bottom)
+        canvas.rotate(turn)
+        canvas.rect(0, 0, 260, 380)
+        canvas.setFont("Helvetica", 9)
+        canvas.drawString(15, 350, "USPS GROUND ADVANTAGE")
+        code = Code128(f"\xf142090210\xf1{number}", barWidth=3 * DOT_PT, barHeight=60, quiet=False)
+        code.drawOn(canvas, (260 - code.width) / 2, 180)
+        canvas.drawString(15, 20, f"Order ID: {order}")
+        canvas.restoreState()
+    canvas.showPage()
+    canvas.save()
+    return buffer.getvalue()
+
+
+def _shown(data: bytes) -> tuple[str, list[str], tuple[float, float]]:
+    with PdfPages(data, subject="") as document:
+        codes = [code.payload.decode("ascii").partition("\x1d")[2] for code in document.barcodes(0, 203)]
+        return document.text(0), codes, document.size_pt(0)
+
+
+@pytest.mark.parametrize("is_picture", [False, True])
+@pytest.mark.parametrize(
+    ("size", "places", "turn"),
+    [
+        ((595.28, 841.89), [(20, 440), (310, 440)], 0),
+        ((792, 612), [(90, 100), (450, 100)], 0),
+        ((595.28, 841.89), [(480, 60), (480, 480)], 90),
+        ((595.28, 841.89), [(90, 780), (90, 360)], 270),
+    ],
+)
+def test_each_label_of_a_sheet_becomes_a_page_of_its_own_upright(
+    size: tuple[float, float], places: list[tuple[float, float]], turn: int, is_picture: bool, tmp_path: Path
+) -> None:
+    (left, bottom), (other_left, other_bottom) = places
+    drawn = _sheet([(left, bottom, ORDER_1, USPS_1), (other_left, other_bottom, ORDER_2, USPS_2)], size, turn=turn)
+    path = tmp_path / "sheet.pdf"
+    path.write_bytes(_as_pictures(drawn) if is_picture else drawn)
+    wanted = (WantedPackage("P1", (ORDER_1,), USPS_1), WantedPackage("P2", (ORDER_2,), USPS_2))
+    result = match_label_pages([path], wanted)
+    assert (result.unmatched_pages, result.ambiguous) == ((), ())
+    shown = {match.package_id: _shown(extract_page(path, match.pages, match.box)) for match in result.matches}
+    for package_id, order, number in (("P1", ORDER_1, USPS_1), ("P2", ORDER_2, USPS_2)):
+        text, codes, (width, height) = shown[package_id]
+        assert codes == [number]
+        if not is_picture:
+            assert order in text
+            assert text.count("Order ID") == 1
+            assert height > width or size == (595.28, 841.89)
+
+
+def test_four_labels_on_a_sheet_are_four_pages(tmp_path: Path) -> None:
+    numbers = [USPS_1, USPS_2, "9400100208303109505657", "9400190321704571000083"]
+    path = tmp_path / "sheet.pdf"
+    orders = [f"57646141303878575{n}" for n in range(4)]
+    places = [(20.0, 440.0), (310.0, 440.0), (20.0, 20.0), (310.0, 20.0)]
+    path.write_bytes(_sheet([(*place, o, n) for place, o, n in zip(places, orders, numbers, strict=True)]))
+    wanted = [WantedPackage(f"P{n}", (order,)) for n, order in enumerate(orders)]
+    result = match_label_pages([path], wanted)
+    assert {match.package_id: match.tracking_number for match in result.matches} == {
+        f"P{n}": number for n, number in enumerate(numbers)
+    }
+
+
+def test_a_sheet_with_a_label_of_nobody_here_is_not_used(tmp_path: Path) -> None:
+    path = tmp_path / "sheet.pdf"
+    path.write_bytes(_sheet([(20, 440, ORDER_1, USPS_1), (310, 440, "576461413099999999", USPS_2)]))
+    result = match_label_pages([path], (WantedPackage("P1", (ORDER_1,), USPS_1),))
+    assert (result.matches, [entry.cause for entry in result.ambiguous]) == ((), ["label_of_others"])
+
+
+def test_labels_without_white_between_them_are_not_used(tmp_path: Path) -> None:
+    path = tmp_path / "sheet.pdf"
+    path.write_bytes(_sheet([(20, 440, ORDER_1, USPS_1), (280, 440, ORDER_2, USPS_2)]))
+    result = match_label_pages([path], WANTED)
+    assert (result.matches, [entry.cause for entry in result.ambiguous]) == ((), ["several_labels"])
+
+
+def test_what_lies_outside_of_the_visible_box_names_nobody(tmp_path: Path) -> None:
+    writer = PdfWriter()
+    sheet = _sheet([(20, 440, ORDER_1, USPS_1), (310, 440, ORDER_2, USPS_2)])
+    for left in (0, 298):
+        page = writer.add_page(PdfReader(io.BytesIO(sheet)).pages[0])
+        page.cropbox.lower_left, page.cropbox.upper_right = (left, 420), (left + 297, 841)
+        page.rotate(90)
+    path = tmp_path / "cropped.pdf"
+    writer.write(path)
+    result = match_label_pages([path], WANTED)
+    assert _pages(result) == {"P1": (0,), "P2": (1,)}
+    assert {match.tracking_number for match in result.matches} == {USPS_1, USPS_2}

@@ -77,6 +77,7 @@ OVERRIDABLE = (
     *(cause for cause in ADDRESS_CAUSES if cause not in ("no_address", "masked_address")),
     "quarantined_by_rule",
     "held_by_rule",
+    "number_used",
 )
 _QUOTES_AT_ONCE = 8
 # What was combined or changed while prices were asked is asked about once more, and once more: then it waits for the next run.

@@ -19,15 +19,28 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from tiktok_erp.carriers.sheet_plan import plan_cuts
 from tiktok_erp.errors import InputFileError
 from tiktok_erp.messages import tr
 from tiktok_erp.model import tracking_number
-from tiktok_erp.pdf import LOCK, PageBarcode, PdfPages, digital_text
+from tiktok_erp.model.label_area import FOUR_BY_SIX_PT, Box
+from tiktok_erp.pdf import (
+    LOCK,
+    POINTS_PER_INCH,
+    PageBarcode,
+    PdfPages,
+    digital_text,
+    ink_of,
+    read_barcodes,
+    show_only,
+    text_direction,
+)
 
 How = Literal["order_id", "tracking_number", "barcode"]
 
 PRINTER_DPI = 203
 _SHARED_RESOURCES = 3  # a page this many times its share of the file probably carries other pages' pictures
+_ROOM_FOR_TWO = 1.5  # times a 4x6 label
 _SMALL = 100_000  # bytes that are not worth the effort
 _LOOKS = ((PRINTER_DPI, False), (PRINTER_DPI, True), (300, True))  # (dpi, QR and the like too), quickest first
 
@@ -62,7 +75,8 @@ class MatchedPage:
     """The label of one package: 0-based `pages` of `path`.
 
     `tracking_number` is what the page says, None when it says none or several. `carrier` is our code, None when the
-    number may belong to several carriers or to one without a published rule. `how` is what the page was known by.
+    number may belong to several carriers or to one without a published rule. `how` is what the page was known by. `box` is
+    the part of the page that is this label where a sheet holds several; None: all of it.
     """
 
     package_id: str
@@ -71,6 +85,7 @@ class MatchedPage:
     tracking_number: str | None
     carrier: str | None
     how: How
+    box: Box | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +105,9 @@ class UnmatchedPage:
 class AmbiguousPages:
     """Pages that could be printed for the wrong package and are therefore not used.
 
-    `cause` is `several_packages` (a page names more than one), `split_order` (its order leaves in several packages),
-    `two_numbers` (two labels for one package) or `number_differs` (the store holds another number).
+    `cause` is `several_packages` (a page names more than one), `several_labels` (it holds labels that cannot be cut apart),
+    `label_of_others` (beside labels of ours it holds one of nobody here), `split_order` (its order leaves in several
+    packages), `two_numbers` (two labels for one package) or `number_differs` (the store holds another number).
     """
 
     package_ids: tuple[str, ...]
@@ -124,20 +140,22 @@ def match_label_pages(
     in_order = [files[real] for real in dict.fromkeys(path.resolve() for path in paths)]
     total = sum(_page_count(path) for path in in_order)
     readings: list[_Reading] = []
+    before = 0
     # PDFium works under one lock, but barcodes are decoded outside of it: threads halve the time of picture-only files.
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
         for path in in_order:
             with PdfPages(path, subject=path.name, error=InputFileError) as document:
                 pages = range(len(document))
-                for reading in pool.map(partial(_read_page, document, path, index), pages):
-                    readings.append(reading)
+                for done, found in enumerate(pool.map(partial(_read_sheet, document, path, index), pages), start=1):
+                    readings += found
                     if progress is not None:
-                        progress(len(readings), total)
+                        progress(before + done, total)
+                before += len(pages)
     return _Sorting(index).sort(readings)
 
 
-def extract_page(path: Path, pages: Sequence[int]) -> bytes:
-    """Return a PDF of the 0-based `pages` of `path`, each at its own size.
+def extract_page(path: Path, pages: Sequence[int], box: Box | None = None) -> bytes:
+    """Return a PDF of the 0-based `pages` of `path`, each at its own size; with `box`, of that part of one page, upright.
 
     Raises InputFileError, naming the file, when it cannot be read or lacks a page.
     """
@@ -145,15 +163,15 @@ def extract_page(path: Path, pages: Sequence[int]) -> bytes:
         if not pages or not all(0 <= page < len(document) for page in pages):
             raise _no_such_page(path, pages)
         with LOCK:
-            data = _imported(document, path, list(pages), keeps_unused=True)
+            data = _imported(document, path, list(pages), keeps_unused=True, box=box)
             fair_share = path.stat().st_size * len(pages) // len(document)
             if len(data) < _SHARED_RESOURCES * fair_share + _SMALL:
                 return data
-            lean = _imported(document, path, list(pages), keeps_unused=False)
+            lean = _imported(document, path, list(pages), keeps_unused=False, box=box)
     return lean if len(lean) < len(data) and _look_alike(data, lean) else data
 
 
-def _imported(document: PdfPages, path: Path, pages: list[int], *, keeps_unused: bool) -> bytes:
+def _imported(document: PdfPages, path: Path, pages: list[int], *, keeps_unused: bool, box: Box | None) -> bytes:
     """Return these pages as a PDF. The caller holds the lock.
 
     Some generators list the pictures of all pages in each: those would make every label as large as the whole file.
@@ -169,6 +187,8 @@ def _imported(document: PdfPages, path: Path, pages: list[int], *, keeps_unused:
                 for page in range(len(extract)):
                     _rewrite_content(extract, page)
                 extract = opened.enter_context(contextlib.closing(_copy(extract)))
+            if box is not None:
+                _cut_out(extract, box)
             buffer = io.BytesIO()
             extract.save(buffer)
         except pypdfium2.PdfiumError as cause:
@@ -187,6 +207,14 @@ def _rewrite_content(document: Any, page: int) -> None:
         pdfium.FPDFPage_RemoveObject(opened.raw, square)
         pdfium.FPDFPageObj_Destroy(square)
         opened.gen_content()
+
+
+def _cut_out(document: Any, box: Box) -> None:
+    """Show only `box` of a one-page document, turned so that its text is upright."""
+    with contextlib.closing(document[0]) as opened:
+        direction = text_direction(opened)
+        show_only(opened, box)
+        opened.set_rotation((opened.get_rotation() + (direction or 0)) % 360)
 
 
 def _copy(document: Any) -> Any:
@@ -285,6 +313,8 @@ class _Reading:
     is_further: bool
     by_barcode: bool  # nothing in the text told whose page this is
     fingerprint: int  # equal for pages with equal text
+    labels: frozenset[str] = frozenset()  # numbers that each stand for a label of its own
+    box: Box | None = None  # the part of the page, where the page was cut
 
     @property
     def number(self) -> str | None:
@@ -295,21 +325,60 @@ class _Reading:
         return self.path, self.page
 
 
-def _read_page(document: PdfPages, path: Path, index: _Index, page: int) -> _Reading:
-    """Return what the page says. Its barcodes, the slow part, are read only when the text does not tell all."""
-    text = document.text(page)
+def _read_sheet(document: PdfPages, path: Path, index: _Index, page: int) -> list[_Reading]:
+    """Return what the page says: once, or for each label where it holds several that can be cut apart."""
+    whole = _read_page(document, path, index, page)
+    if len(whole.labels) < 2:
+        return [whole]
+    picture = ink_of(document.draw(page, POINTS_PER_INCH))
+    width, height = document.size_pt(page)
+    across, up = width / picture.width, height / picture.height
+    rows = [picture.crop((0, at, picture.width, at + 1)).getbbox() is not None for at in range(picture.height)]
+    columns = [picture.crop((at, 0, at + 1, picture.height)).getbbox() is not None for at in range(picture.width)]
+    for cells in plan_cuts(rows, columns):
+        inked = [cell for cell in cells if picture.crop(tuple(map(int, cell))).getbbox() is not None]
+        boxes = [(cell[0] * across, cell[1] * up, cell[2] * across, cell[3] * up) for cell in inked]
+        readings = [_read_page(document, path, index, page, box) for box in boxes]
+        if _are_apart(readings, whole):
+            return readings
+    return [whole]
+
+
+def _are_apart(readings: Sequence[_Reading], whole: _Reading) -> bool:
+    """Say whether each part of a sheet is one label, none is in two of them and none was lost."""
+    numbers = [number for reading in readings for number in reading.labels]
+    orders = [order for reading in readings for order in reading.orders]
+    return (
+        all(len(reading.labels) == 1 for reading in readings)
+        and len(numbers) == len(set(numbers)) >= len(whole.labels)
+        and len(orders) == len(set(orders))
+        and set(orders) == set(whole.orders)
+    )
+
+
+def _read_page(document: PdfPages, path: Path, index: _Index, page: int, box: Box | None = None) -> _Reading:
+    """Return what the page, or a part of it, says. Its barcodes, the slow part, are read only where the text does not
+    tell all, and on pages that have room for a second label.
+    """
+    text = document.text(page, box)
     orders = index.orders_in(text)
     known_numbers = index.numbers_in(text)
+    distinctive = _distinctive_numbers(text)
     other_orders = frozenset(_ORDER_ID.findall(text)) - orders
-    numbers = known_numbers or _distinctive_numbers(text)
+    numbers = known_numbers or distinctive
     is_named = bool(orders or known_numbers)
     is_foreign = bool(other_orders) and not index.has_numbers
     is_clear = len(numbers) == 1 and (bool(known_numbers) or not index.holds_number_of(orders))
-    if not (is_clear if is_named else is_foreign):
-        codes = _barcodes(document, page)
-        numbers = _numbers_on(codes, index, text) or numbers
-        if not is_named:
-            orders = frozenset().union(*(index.orders_in(digital_text(code.payload)) for code in codes))
+    seen = known_numbers | distinctive
+    has_room = _has_room_for_two(document, page)
+    if not (is_clear if is_named else is_foreign) or has_room:
+        codes = _barcodes(document, page, box)
+        by_bars = _numbers_on(codes, index, text)
+        seen |= frozenset(number for number in map(_number_in, codes) if number is not None)
+        if not (is_clear if is_named else is_foreign):
+            numbers = by_bars or numbers
+            if not is_named:
+                orders = frozenset().union(*(index.orders_in(digital_text(code.payload)) for code in codes))
     return _Reading(
         path=path,
         page=page,
@@ -319,13 +388,41 @@ def _read_page(document: PdfPages, path: Path, index: _Index, page: int) -> _Rea
         is_further=_FURTHER_PAGE.search(text) is not None,
         by_barcode=not is_named,
         fingerprint=hash(text),
+        labels=_labels_of(seen | numbers, has_room=has_room or len(orders) > 1),
+        box=box,
     )
 
 
-def _barcodes(document: PdfPages, page: int) -> tuple[PageBarcode, ...]:
-    """Return the page's barcodes; the slower looks follow while nothing was found."""
+def _has_room_for_two(document: PdfPages, page: int) -> bool:
+    width, height = document.size_pt(page)
+    return width * height > _ROOM_FOR_TWO * FOUR_BY_SIX_PT[0] * FOUR_BY_SIX_PT[1]
+
+
+def _number_in(code: PageBarcode) -> str | None:
+    plain = _without_routing(code.payload)
+    return _checked(plain) if _DISTINCTIVE.fullmatch(plain) else None
+
+
+def _labels_of(numbers: frozenset[str], *, has_room: bool) -> frozenset[str]:
+    """Return the numbers that each stand for a label.
+
+    On a SurePost, Mail Innovations or Ground Economy label the post's number, which begins with 92, stands beside the
+    number of UPS or FedEx and is no second label. Numbers of two carriers make two labels only where there is room.
+    """
+    of_others = {number for number in numbers if _carrier_of(number) in ("ups", "fedex")}
+    of_the_post = numbers - of_others
+    if of_others and (not has_room or all(number.startswith("92") for number in of_the_post)):
+        return frozenset(of_others if len(of_others) >= len(of_the_post) else of_the_post)
+    return numbers
+
+
+def _barcodes(document: PdfPages, page: int, box: Box | None = None) -> tuple[PageBarcode, ...]:
+    """Return the barcodes of the page, or of a part of it; the slower looks follow while nothing was found."""
     for dpi, matrix_codes in _LOOKS:
-        codes = document.barcodes(page, dpi, matrix_codes=matrix_codes)
+        picture = document.draw(page, dpi)
+        if box is not None:
+            picture = picture.crop(tuple(round(edge * dpi / POINTS_PER_INCH) for edge in box))
+        codes = read_barcodes(picture, matrix_codes=matrix_codes)
         if codes:
             return codes
     return ()
@@ -408,11 +505,16 @@ class _Sorting:
         self._early: dict[str, list[_Reading]] = defaultdict(list)  # slips that came before their label
         self._unmatched: list[UnmatchedPage] = []
         self._doubtful: dict[tuple[str, tuple[str, ...]], list[_Reading]] = defaultdict(list)
+        self._refused: set[tuple[Path, int]] = set()  # sheets with a label of nobody here
         self._spoilt: set[str] = set()  # packages whose own label is in doubt
         self._last: tuple[Path, int, str] | None = None  # the page before, and whose it is
 
     def sort(self, readings: Iterable[_Reading]) -> LabelPageMatch:
+        readings = list(readings)
+        self._refuse_sheets_of_others(readings)
         for reading in readings:
+            if reading.box is not None and reading.place in self._refused:
+                continue
             owner = self._place(reading)
             self._last = None if owner is None else (reading.path, reading.page, owner)
         for early in self._early.values():
@@ -422,9 +524,24 @@ class _Sorting:
             self._doubt("two_numbers", (package_id,), *self._labels.pop(package_id).readings)
         return self._result()
 
+    def _refuse_sheets_of_others(self, readings: Sequence[_Reading]) -> None:
+        """Use nothing of a sheet that has a label of nobody here: it may be another shop's, or from before a `sync`."""
+        sheets: dict[tuple[Path, int], list[_Reading]] = defaultdict(list)
+        for reading in readings:
+            if reading.box is not None:
+                sheets[reading.place].append(reading)
+        for place, cells in sheets.items():
+            owners = [self._packages_named(cell) for cell in cells]
+            if not all(owners):
+                self._refused.add(place)
+                self._doubt("label_of_others", tuple(sorted(frozenset().union(*owners))), cells[0])
+
     def _place(self, reading: _Reading) -> str | None:
         """Put the page where it belongs; return the package it now belongs to."""
         packages = self._packages_named(reading)
+        if len(reading.labels) > 1 and packages:
+            self._doubt("several_labels", tuple(sorted(packages)), reading)
+            return None
         if not packages:
             return self._place_nameless(reading)
         if len(packages) > 1:
@@ -484,7 +601,8 @@ class _Sorting:
         if label is None:
             return self._place_first(reading, package_id)
         last = label.readings[-1]
-        is_next = reading.path == last.path and reading.page == last.page + 1
+        is_whole = reading.box is None and last.box is None
+        is_next = is_whole and reading.path == last.path and reading.page == last.page + 1
         if reading.number is not None and label.number is not None and reading.number != label.number:
             self._spoilt.add(package_id)
             label.readings.append(reading)
@@ -495,7 +613,7 @@ class _Sorting:
             self._labels[package_id] = _Label([reading], reading.number)
             return package_id
         is_same_page = reading.fingerprint == last.fingerprint
-        if reading.path == last.path and (reading.is_further or (is_next and not is_same_page)):
+        if is_whole and reading.path == last.path and (reading.is_further or (is_next and not is_same_page)):
             label.readings.append(reading)
             label.number = label.number or reading.number
             return package_id
@@ -527,6 +645,7 @@ class _Sorting:
                 tracking_number=label.number,
                 carrier=_carrier_of(label.number),
                 how=self._how(label),
+                box=label.readings[0].box,
             )
             for package_id, label in self._labels.items()
         )
@@ -562,6 +681,13 @@ def _seen(reading: _Reading, cause: str) -> str:
 
 def _why(cause: str) -> str:
     return {
+        "label_of_others": tr(
+            "this page holds several labels, and one of them is of no package here: run `tiktok-erp sync` and try again, or"
+            " save each of your labels as a page of its own"
+        ),
+        "several_labels": tr(
+            "this page holds several labels that cannot be told apart: save each as a page of its own, or cut the sheet by hand"
+        ),
         "several_packages": tr("this page names orders of several packages"),
         "split_order": tr("the order leaves in several packages, and the page does not say in which"),
         "two_numbers": tr("the files hold labels with different tracking numbers for this package"),

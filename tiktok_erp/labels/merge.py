@@ -19,6 +19,7 @@ import pypdfium2.raw as pdfium
 
 from tiktok_erp.errors import LabelFileError
 from tiktok_erp.messages import tr
+from tiktok_erp.model.label_area import label_area
 from tiktok_erp.pdf import LOCK, POINTS_PER_INCH, PdfPages, draw_opened, ink_of, whole_file
 
 if TYPE_CHECKING:
@@ -286,22 +287,36 @@ def _lay_out(stage: Any, single: Any, text: Any) -> None:
 
 
 def _placed_stamp(stage: Any, stamp: str, ink: Image, page_size: tuple[float, float]) -> Any:
-    """Return a PDFium text object at a free place of the page, in the largest size that fits; None without a place."""
+    """Return a PDFium text object at a free place of the label, in the largest size that fits; None without a place.
+
+    Elsewhere on a larger page it would count as ink, and the page could not be cut to the label any more.
+    """
     across, up = page_size[0] / ink.width, page_size[1] / ink.height  # points a pixel: about 1
+    left_px, top_px, right_px, bottom_px = _label_area_px(ink)
+    label = ink.crop((left_px, top_px, right_px, bottom_px))
     font = pdfium.FPDFText_LoadStandardFont(stage.raw, _STAMP_FONT)
     try:
         for size in _STAMP_SIZES_PT:
             text = _text_object(stage, font, stamp, size)
             left, bottom, right, top = _bounds(text)
-            place = _free_place(ink, (right - left) / across, (top - bottom) / up)
+            place = _free_place(label, (right - left) / across, (top - bottom) / up)
             if place is not None:
-                x, y = place
+                x, y = place[0] + left_px, place[1] + top_px
                 pdfium.FPDFPageObj_Transform(text, 1, 0, 0, 1, x * across - left, (ink.height - y) * up - top)
                 return text
             pdfium.FPDFPageObj_Destroy(text)
     finally:
         pdfium.FPDFFont_Close(font)
     return None
+
+
+def _label_area_px(ink: Image) -> tuple[int, int, int, int]:
+    """Return the pixels of a mask, a pixel a point, that stay on label paper: none of them only partly."""
+    box = ink.getbbox()
+    # A line of half a point inks two pixels, and a label of exactly 4x6 in must not look larger than it is.
+    inner = None if box is None else (box[0] + 1, box[1] + 1, box[2] - 1, box[3] - 1)
+    left, top, right, bottom = label_area(inner, (ink.width, ink.height))
+    return math.ceil(left), math.ceil(top), int(right), int(bottom)
 
 
 def _text_object(stage: Any, font: Any, text: str, size: float) -> Any:

@@ -18,7 +18,7 @@ from tiktok_erp.carriers.label_pages import (
 )
 from tiktok_erp.carriers.tracking_list import TrackedLabel, read_tracking_list
 from tiktok_erp.errors import ErpError, LabelFileError
-from tiktok_erp.labels.verify import inspect_label
+from tiktok_erp.labels.verify import PRINTER_DPI, LabelInspection, inspect_label
 from tiktok_erp.messages import tr
 from tiktok_erp.model.outcome import Outcome, Report
 from tiktok_erp.model.own_label import CARRIER_NOT_TAKEN, not_taken
@@ -27,7 +27,14 @@ from tiktok_erp.model.tracking_number import check
 from tiktok_erp.store.combining import load_shared_unlabelled, separate
 from tiktok_erp.store.database import Store, utc_now
 from tiktok_erp.store.label_files import LabelFiles
-from tiktok_erp.store.labels import add_document, load_known_ids, load_live, load_users_of_number, save_own_label
+from tiktok_erp.store.labels import (
+    add_document,
+    load_known_ids,
+    load_live,
+    load_users_of_number,
+    overrides_used_number,
+    save_own_label,
+)
 from tiktok_erp.store.packages import find_orders, find_packages, package_outcome
 from tiktok_erp.store.quarantine import open_case, resolve_cases
 
@@ -300,7 +307,7 @@ class LabelImporter:
             )
             return
         try:
-            document = extract_page(page.path, page.pages)
+            document = extract_page(page.path, page.pages, page.box)
         except ErpError as error:
             self._package_failed(page.package_id, "label_file", error.what, error.next_step)
             return
@@ -397,6 +404,7 @@ class LabelImporter:
                 return self._package_failed(package_id, "label_file", error.what, error.next_step)
             if inspection.verdict == "contradiction":
                 return self._contradiction(package_id, verdict.normalised)
+            self._warn_of_barcode(package_id, verdict.normalised, inspection)
             pages, barcode = inspection.pages, inspection.verdict
             sha256 = None if self._dry_run else self._files.keep(document)
         if not self._dry_run:
@@ -435,6 +443,7 @@ class LabelImporter:
             return self._package_failed(package_id, "label_file", error.what, error.next_step)
         if inspection.verdict == "contradiction":
             return self._contradiction(package_id, number)
+        self._warn_of_barcode(package_id, number, inspection)
         if not self._dry_run:
             sha256 = self._files.keep(document)
             with self._store.transaction():
@@ -491,7 +500,20 @@ class LabelImporter:
                     " `tiktok-erp sync`"
                 ),
             )
-        users = load_users_of_number(self._store, verdict.normalised, package_id)
+        users = load_users_of_number(self._store, verdict.normalised, package_id, utc_now())
+        free = [row for row in users if row["is_free"]]
+        users = [row for row in users if row not in free]
+        if users and overrides_used_number(self._store, package_id):
+            return None
+        if not users and free:
+            self._report.warn(
+                tr(
+                    "{package}: the number {number} was on package {other}, which was delivered long ago: taken as used again",
+                    package=package_id,
+                    number=number,
+                    other=free[0]["package_id"],
+                )
+            )
         if users and (len(users) >= _ORDERS_A_NUMBER or not all(row["same_buyer"] for row in users)):
             return (
                 "number_used",
@@ -500,9 +522,44 @@ class LabelImporter:
                     number=number,
                     other=users[0]["package_id"],
                 ),
-                tr("correct the number: one parcel has one number"),
+                tr(
+                    "correct the number: one parcel has one number; or, where the carrier gave it out again,"
+                    " `tiktok-erp orders retry {package} --override number_used --because TEXT`, then import it again",
+                    package=package_id,
+                ),
             )
         return None
+
+    def _warn_of_barcode(self, package_id: str, number: str, inspection: LabelInspection) -> None:
+        """Say where a carrier's scanner may read nothing, or something else: it is printed all the same."""
+        if inspection.verdict == "unreadable":
+            self._report.warn(
+                tr(
+                    "{package}: no barcode on the label can be read as a label printer prints it ({dpi} dpi): download it again as"
+                    " a PDF that is no picture, or compare its number with {number} and try whether it scans",
+                    package=package_id,
+                    dpi=PRINTER_DPI,
+                    number=number,
+                )
+            )
+        elif inspection.verdict == "unknown_form":
+            self._report.warn(
+                tr(
+                    "{package}: no barcode on the label is a tracking number: compare the number printed on it with {number}",
+                    package=package_id,
+                    number=number,
+                )
+            )
+        elif inspection.needs_dpi > PRINTER_DPI:
+            self._report.warn(
+                tr(
+                    "{package}: the barcode on the label is so fine that it can be read at {dpi} dpi, not at {less}: try whether"
+                    " it scans, or print it on a printer of {dpi} dpi",
+                    package=package_id,
+                    dpi=inspection.needs_dpi,
+                    less=PRINTER_DPI,
+                )
+            )
 
     def _contradiction(self, package_id: str, number: str) -> None:
         self._package_failed(

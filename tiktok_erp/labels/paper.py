@@ -1,7 +1,7 @@
 """Put label pages on the paper that the printer has: one a sheet, or two a sheet of Letter or A4, always at 100 %.
 
-Edge: reads and writes PDFs with PDFium. A page that is larger than its paper loses white margin only; where ink would be
-lost the page is made smaller, and the caller is told.
+Edge: reads and writes PDFs with PDFium. A page that is larger than its paper loses white margin only, and one that lies on
+its side is turned; where ink would be lost all the same the page is made smaller, and the caller is told.
 """
 
 from __future__ import annotations
@@ -17,16 +17,15 @@ import pypdfium2
 
 from tiktok_erp.errors import LabelFileError
 from tiktok_erp.messages import tr
-from tiktok_erp.pdf import LOCK, POINTS_PER_INCH, PdfPages, draw_opened, ink_of, whole_file
+from tiktok_erp.model.label_area import A6_PT, FOUR_BY_SIX_PT, TOLERANCE_PT, Size, fits, turned
+from tiktok_erp.pdf import LOCK, PdfPages, draw_opened, ink_of, show_only, text_direction, whole_file
 
-LABEL_PT = (288.0, 432.0)
-_A6_PT = (297.64, 419.53)
 # Paper: sheet size, the cells for labels as (left, bottom), and the PWG name that printers know it by.
 _SHEETS: dict[str, tuple[tuple[float, float], tuple[tuple[float, float], ...]]] = {
     "letter": ((792.0, 612.0), ((72.0, 90.0), (432.0, 90.0))),
     "a4": ((841.89, 595.28), ((88.63, 81.64), (465.26, 81.64))),
 }
-_SINGLE = {"4x6": LABEL_PT, "a6": _A6_PT}
+_SINGLE = {"4x6": FOUR_BY_SIX_PT, "a6": A6_PT}
 PAPERS = ("4x6", "letter", "a4", "a6")
 MEDIA = {
     "4x6": "na_index-4x6_4x6in",
@@ -35,7 +34,7 @@ MEDIA = {
     "a6": "iso_a6_105x148mm",
 }
 _SHEETS_A_PART = 50  # PDFium writes new content in time proportional to the whole document
-_TOLERANCE_PT = 1.0
+_INK_DPI = 144  # half a point exact
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +102,7 @@ def _place_all(
                     continue
                 with contextlib.closing(part.new_page(*size)) as sheet:
                     for number, page in enumerate(group):
-                        room = size if cells is None else LABEL_PT
+                        room = size if cells is None else FOUR_BY_SIX_PT
                         corner = (0.0, 0.0) if cells is None else cells[number]
                         if _place(part, sheet, document, page, room, corner):
                             shrunk.append(page)
@@ -112,37 +111,52 @@ def _place_all(
     return shrunk
 
 
-def _place(
-    part: Any, sheet: Any, document: Any, page: int, room: tuple[float, float], corner: tuple[float, float]
-) -> bool:
-    """Put one page into `room` at `corner`; return whether it had to be made smaller."""
-    width, height = document.get_page_size(page)
-    left, bottom, right, top = 0.0, 0.0, width, height
-    if width > room[0] + _TOLERANCE_PT or height > room[1] + _TOLERANCE_PT:
-        left, bottom, right, top = _inked(document, page, width, height)
-    scale = min(1.0, room[0] / (right - left), room[1] / (top - bottom))
-    x = corner[0] + (room[0] - (right - left) * scale) / 2 - left * scale
-    y = corner[1] + (room[1] - (top - bottom) * scale) / 2 - bottom * scale
+def _place(part: Any, sheet: Any, document: Any, page: int, room: Size, corner: tuple[float, float]) -> bool:
+    """Put one page into `room` at `corner`; return whether it had to be made smaller.
+
+    White margin is cut away first, then a label that lies on its side is turned: only what still does not fit is shrunk.
+    """
+    size = document.get_page_size(page)
+    turn = 0
+    if not fits(size, room):
+        size = _cut_to_ink(document, page, size)
+        if _scale(turned(size), room) > _scale(size, room):
+            turn = _turn_of(document, page)
+    scale = _scale(turned(size) if turn else size, room)
     with contextlib.closing(document.page_as_xobject(page, part)) as content:
         placed = content.as_pageobject()
-        placed.set_matrix(pypdfium2.PdfMatrix(scale, 0, 0, scale, x, y))
+        around_nought = pypdfium2.PdfMatrix().translate(-size[0] / 2, -size[1] / 2).scale(scale, scale).rotate(turn)
+        placed.set_matrix(around_nought.translate(corner[0] + room[0] / 2, corner[1] + room[1] / 2))
         sheet.insert_obj(placed)
     return bool(scale < 0.999)
 
 
-def _inked(document: Any, page: int, width: float, height: float) -> tuple[float, float, float, float]:
-    """Return (left, bottom, right, top) of what is printed on a page, in points."""
+def _scale(size: Size, room: Size) -> float:
+    """Return 1.0 where something of this size goes into `room`, else how much smaller it must become."""
+    return 1.0 if fits(size, room) else min(room[0] / size[0], room[1] / size[1])
+
+
+def _turn_of(document: Any, page: int) -> int:
+    """Return by how many degrees, clockwise, a label on its side is turned: so that its text can be read upright."""
     with contextlib.closing(document[page]) as opened:
-        box = ink_of(draw_opened(opened, POINTS_PER_INCH)).getbbox()
-    if box is None:
-        return 0.0, 0.0, width, height
-    return (
-        max(0.0, box[0] - 1.0),
-        max(0.0, height - box[3] - 1.0),
-        min(width, box[2] + 1.0),
-        min(height, height - box[1] + 1.0),
-    )
+        return 90 if text_direction(opened) == 90 else -90
 
 
-def _is_size(size: tuple[float, float], wanted: tuple[float, float]) -> bool:
-    return all(abs(is_ - should) <= _TOLERANCE_PT for is_, should in zip(size, wanted, strict=True))
+def _cut_to_ink(document: Any, page: int, size: Size) -> Size:
+    """Make the inked part of a page all that is shown of it, and return its size.
+
+    What is beyond is cut off rather than laid over: the white ground of a larger page would cover the label beside it.
+    """
+    with contextlib.closing(document[page]) as opened:
+        picture = draw_opened(opened, _INK_DPI)
+        box = ink_of(picture).getbbox()
+        if box is None:
+            return size
+        across, up = size[0] / picture.width, size[1] / picture.height
+        area = (box[0] * across, box[1] * up, box[2] * across, box[3] * up)
+        show_only(opened, area)
+    return area[2] - area[0], area[3] - area[1]
+
+
+def _is_size(size: Size, wanted: Size) -> bool:
+    return all(abs(is_ - should) <= TOLERANCE_PT for is_, should in zip(size, wanted, strict=True))

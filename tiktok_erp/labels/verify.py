@@ -34,6 +34,7 @@ class LabelInspection:
     barcodes: tuple[PageBarcode, ...]
     verdict: Verdict
     text: str
+    needs_dpi: int = PRINTER_DPI  # the coarsest look that told the verdict
 
 
 def quick_check(data: bytes, *, subject: str = "") -> None:
@@ -51,16 +52,20 @@ def inspect_label(data: bytes, *, tracking_number: str | None, subject: str = ""
     all blank. Safe to call from several threads. `subject` names the package in the error.
     """
     with PdfPages(data, subject=subject) as document:
-        verdict, barcodes = _compare(document, tracking_number, subject)
+        verdict, barcodes, dpi = _compare(document, tracking_number, subject)
         width, height = document.size_pt(0)
         text = "\n".join(document.text(page) for page in range(len(document)))
-        return LabelInspection(
-            len(document), (round(width * MM_PER_POINT, 1), round(height * MM_PER_POINT, 1)), barcodes, verdict, text
-        )
+        size_mm = (round(width * MM_PER_POINT, 1), round(height * MM_PER_POINT, 1))
+        return LabelInspection(len(document), size_mm, barcodes, verdict, text, dpi)
 
 
-def _compare(document: PdfPages, tracking_number: str | None, subject: str) -> tuple[Verdict, tuple[PageBarcode, ...]]:
-    """Return the verdict and every code read. Finer and slower looks follow until one says that the label is right."""
+def _compare(
+    document: PdfPages, tracking_number: str | None, subject: str
+) -> tuple[Verdict, tuple[PageBarcode, ...], int]:
+    """Return the verdict, every code read and the resolution of the last look.
+
+    Finer and slower looks follow until one says that the label is right.
+    """
     found: dict[PageBarcode, None] = {}
     is_blank = True
     for dpi, matrix_codes in _LOOKS:
@@ -72,7 +77,7 @@ def _compare(document: PdfPages, tracking_number: str | None, subject: str) -> t
             raise _only_blank_pages(subject)
         if _verdict(found, tracking_number) == "match":
             break
-    return _verdict(found, tracking_number), tuple(found)
+    return _verdict(found, tracking_number), tuple(found), dpi
 
 
 def _verdict(barcodes: Collection[PageBarcode], tracking_number: str | None) -> Verdict:

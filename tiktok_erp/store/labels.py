@@ -482,14 +482,45 @@ def load_first_labels(store: Store, count: int) -> list[sqlite3.Row]:
     return rows + list(islice((row for row in newest if row["label_id"] not in known), count - len(rows)))
 
 
-def load_users_of_number(store: Store, tracking_number: str, package_id: str) -> list[sqlite3.Row]:
-    """Return other packages whose live label has this number, with whether they go to the same buyer and address."""
+# A carrier may use a number again once its parcel was delivered and its own promise has run out: USPS keeps an IMpb number
+# unique for 120 days (Publication 199); FedEx begins anew without saying when.
+NUMBER_REST = "-120 days"
+
+
+def delivered_before(package: str, when: str) -> str:
+    """Return a condition in SQL: all orders of a package were delivered so long before `when` that its number is free."""
+    return (
+        f"coalesce((SELECT max(coalesce(dp.delivered_at, do.delivered_at, '9999'))"
+        f" FROM packages dp JOIN package_orders dpo USING (package_id) JOIN orders do USING (order_id)"
+        f" WHERE dp.package_id = {package}), '9999') < strftime('%Y-%m-%dT%H:%M:%SZ', {when}, '{NUMBER_REST}')"
+    )
+
+
+def is_overridden(package: str, cause: str) -> str:
+    """Return a condition in SQL: the seller goes on with a package in spite of `cause`."""
+    return (
+        "EXISTS (SELECT 1 FROM package_orders vpo JOIN overrides v USING (order_id)"
+        f" WHERE vpo.package_id = {package} AND v.cause = '{cause}')"
+    )
+
+
+def load_users_of_number(store: Store, tracking_number: str, package_id: str, now: datetime) -> list[sqlite3.Row]:
+    """Return other packages whose live label has this number, with whether they go to the same buyer and address.
+
+    `is_free`: that parcel was delivered so long ago that the carrier may use its number again.
+    """
     return store.query(
         "SELECT l.package_id, (SELECT count(*) FROM package_orders a JOIN orders oa USING (order_id)"
         " LEFT JOIN recipients ra USING (order_id), package_orders b JOIN orders ob ON ob.order_id = b.order_id"
         " LEFT JOIN recipients rb ON rb.order_id = b.order_id WHERE a.package_id = l.package_id AND b.package_id = ?2"
         " AND (oa.auto_combine_group_id = ob.auto_combine_group_id OR (oa.buyer_id = ob.buyer_id AND ra.zip = rb.zip)"
-        " OR (ra.name = rb.name AND ra.street1 = rb.street1 AND ra.zip = rb.zip))) > 0 AS same_buyer"
+        " OR (ra.name = rb.name AND ra.street1 = rb.street1 AND ra.zip = rb.zip))) > 0 AS same_buyer,"
+        f" {delivered_before('l.package_id', '?3')} AS is_free"
         f" FROM labels l WHERE l.tracking_number = ?1 AND l.state IN {LIVE} AND l.package_id <> ?2",
-        (tracking_number, package_id),
+        (tracking_number, package_id, to_text(now)),
     )
+
+
+def overrides_used_number(store: Store, package_id: str) -> bool:
+    """Say whether the seller goes on with a package although another one has its number."""
+    return bool(store.scalar(f"SELECT {is_overridden('?1', 'number_used')}", (package_id,)))

@@ -9,11 +9,12 @@ from datetime import datetime, timedelta
 
 from tiktok_erp.model.moment import to_text
 from tiktok_erp.store.database import Store
+from tiktok_erp.store.labels import delivered_before, is_overridden
 from tiktok_erp.store.open_work import PACKAGES_HERE, UNSCANNED_PACKAGES
 
 _PROVIDERS_LIVE = timedelta(days=1)  # TikTok reference, section 4.5: cache for a day
 
-_DUE = """
+_DUE = f"""
 SELECT po.package_id, o.order_id, o.channel_order_id, o.base_state, o.held_until, o.cancel_requested, o.shipping_type,
   o.delivery_option_id, o.auto_combine_group_id, o.ship_by, po.channel_package_id, l.source, l.carrier, l.tracking_number,
   (SELECT json_group_array(u.channel_unit_id) FROM units u WHERE u.order_id = o.order_id AND u.package_id = po.package_id
@@ -23,7 +24,8 @@ SELECT po.package_id, o.order_id, o.channel_order_id, o.base_state, o.held_until
   (SELECT count(*) FROM units u WHERE u.order_id = o.order_id AND u.state = 'cancelled') AS units_cancelled,
   b.outbox_id, b.state AS outbox_state, b.done_at AS outbox_done_at, b.error_code AS outbox_error, o.synced_at,
   (SELECT min(x.package_id) FROM labels x WHERE x.tracking_number = l.tracking_number AND x.state = 'bought'
-     AND x.package_id <> po.package_id) AS used_by,
+     AND x.package_id <> po.package_id AND NOT {delivered_before("x.package_id", "l.bought_at")}
+     AND NOT {is_overridden("po.package_id", "number_used")}) AS used_by,
   CASE WHEN r.is_masked = 0 AND r.name IS NOT NULL AND r.street1 IS NOT NULL THEN
     lower(r.name || '|' || r.street1 || '|' || coalesce(r.street2, '') || '|' || coalesce(r.city, '') || '|' || coalesce(r.zip, ''))
     END AS recipient
