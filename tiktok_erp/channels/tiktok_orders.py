@@ -258,7 +258,7 @@ def moment(value: Any) -> datetime | None:
     """Return Unix seconds as UTC time; None when not set or not a time."""
     try:
         seconds = int(value) if value not in (None, "", False) else 0
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         return None
     if seconds <= 0:
         return None

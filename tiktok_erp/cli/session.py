@@ -384,16 +384,19 @@ def _only_one(db: Path, name: str | None) -> Iterator[bool]:
 
 @contextmanager
 def _stoppable() -> Iterator[None]:
-    """Let SIGTERM end a command as Ctrl-C does: what is under way is finished and recorded."""
+    """Let SIGTERM, and the end of the terminal, end a command as Ctrl-C does: what is under way is finished and recorded."""
 
     def interrupt(number: int, frame: object) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {signal.SIGTERM: signal.signal(signal.SIGTERM, interrupt)}
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:  # `nohup` ignores it
+        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, action in before.items():
+            signal.signal(number, action)
 
 
 def _connect(session: Session) -> TikTokShop:
