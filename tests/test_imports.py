@@ -28,7 +28,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "messages": frozenset(),
     "checked_json": frozenset(),
     "private_files": frozenset(),
-    "pdf": BASE | {"model"},
+    "pdf": BASE | {"model", "private_files"},
     "table_file": BASE | {"model"},
     "model": BASE,
     "plan": BASE | {"model"},

@@ -5,6 +5,7 @@ The server plays back the answers that a test lists. It checks every signature b
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import hmac
 import http.server
@@ -40,6 +41,7 @@ from tiktok_erp.errors import (
 )
 from tiktok_erp.model.credentials import TikTokCredentials
 from tiktok_erp.model.secret import Secret
+from tiktok_erp.transport.body import LARGEST_BODY
 from tiktok_erp.transport.client import HttpClient
 from tiktok_erp.transport.pace import Pace
 
@@ -1097,3 +1099,34 @@ def test_plain_http_leads_to_this_machine_alone(
     with pytest.raises(SettingsError) as caught:
         TikTokShop(credentials, tokens, http_client, Pace(start_rate=1, max_rate=1))
     assert caught.value.subject == f"TIKTOK_SHOP_{setting.upper()}"
+
+
+DEEP = Answer(b'{"code":0,"data":{"orders":[{"id":"1","x":' + b"[" * 200_000)
+DEEP_ORDER = Answer(b'{"code":0,"data":{"orders":[{"id":"1","x":' + b"[" * 5000 + b"]" * 5000 + b"}]}}")
+
+
+@pytest.mark.parametrize("answer", [DEEP, DEEP_ORDER], ids=["cut", "whole"])
+def test_an_answer_that_is_nested_without_end_is_one_of_a_channel_out_of_order(
+    server: PlayBack, party: Party, answer: Answer
+) -> None:
+    server.rules[SEARCH] = server.rules[CREATE] = lambda request: answer
+    for call, kind in ((lambda: search(party), ChannelDown), (lambda: buy(party), OutcomeUnknown)):
+        with pytest.raises(kind):
+            call()
+
+
+def test_a_label_that_unpacks_to_a_gigabyte_is_that_labels_fault(label_host: PlayBack, party: Party) -> None:
+    bomb = gzip.compress(b"0" * (LARGEST_BODY + 1000))
+    label_host.rules["/label"] = lambda request: Answer(bomb, headers={"Content-Encoding": "gzip"})
+    with pytest.raises(LabelFileError) as caught:
+        party.shop.download(Document(label_host.url + "/label", "1Z"), subject="P000001")
+    assert caught.value.cause == "answer_too_large"
+    assert len(label_host.requests) == 1
+
+
+def test_an_answer_that_unpacks_to_a_gigabyte_is_not_asked_for_again(server: PlayBack, party: Party) -> None:
+    bomb = gzip.compress(b"0" * (LARGEST_BODY + 1000))
+    server.rules[SEARCH] = lambda request: Answer(bomb, headers={"Content-Encoding": "gzip"})
+    with pytest.raises(ChannelDown, match="64 MB"):
+        search(party)
+    assert len(server.requests) == 1

@@ -45,7 +45,7 @@ from tiktok_erp.channels.base import (
     Told,
     TrackingEvent,
 )
-from tiktok_erp.channels.tiktok_orders import amount, flag, moment, read_order, text
+from tiktok_erp.channels.tiktok_orders import amount, decode, flag, moment, read_order, text
 from tiktok_erp.channels.tiktok_resources import read_cancellation, read_commission, read_measures
 from tiktok_erp.channels.tiktok_signing import sign
 from tiktok_erp.errors import (
@@ -64,7 +64,7 @@ from tiktok_erp.model.money import Money
 from tiktok_erp.model.secret import Secret
 from tiktok_erp.transport.client import HttpAnswer, HttpClient, require_safe_url
 from tiktok_erp.transport.pace import Pace
-from tiktok_erp.transport.retry import RetryPolicy, parse_retry_after, with_retries
+from tiktok_erp.transport.retry import TOO_LARGE, RetryPolicy, parse_retry_after, with_retries
 
 # One table for all versions (TikTok reference, section 1.6): a retired one is replaced here and nowhere else.
 SHOPS = "/authorization/202309/shops"
@@ -138,6 +138,7 @@ class _OrderHead(msgspec.Struct):
 _ESCAPES = re.compile(
     rb"(?P<good>\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
 )
+_any_decoder = msgspec.json.Decoder(Any)
 _envelope_decoder = msgspec.json.Decoder(_Envelope)
 _page_decoder = msgspec.json.Decoder(_OrderPageData)
 _head_decoder = msgspec.json.Decoder(_OrderHead)
@@ -151,7 +152,7 @@ class _Reply:
 
     def json(self) -> dict[str, Any]:
         try:
-            decoded = msgspec.json.decode(self.data)
+            decoded = decode(_any_decoder, self.data)
         except msgspec.DecodeError as error:
             raise OutcomeUnknown(
                 tr("the answer has another shape than documented: {reason}", reason=error),
@@ -295,7 +296,7 @@ class TikTokShop:
         for element in elements:
             body = bytes(element)
             try:
-                head = _head_decoder.decode(body)
+                head = decode(_head_decoder, body)
             except msgspec.DecodeError:
                 continue
             order_id = str(head.id)
@@ -482,7 +483,12 @@ class TikTokShop:
                 )
             return answer
 
-        answer = with_retries(attempt, lambda error: isinstance(error, ChannelDown))
+        try:
+            answer = with_retries(attempt, lambda error: isinstance(error, ChannelDown))
+        except ChannelDown as error:
+            if error.cause != TOO_LARGE:
+                raise
+            raise LabelFileError(error.what, subject=subject, next_step=error.next_step, cause=TOO_LARGE) from error
         if answer.status != 200:
             raise LabelFileError(
                 tr("the label host answers {status}: the address has expired", status=answer.status),
@@ -1062,10 +1068,10 @@ def _decode_envelope(body: bytes) -> _Envelope:
     """Return the envelope. Text that a buyer's telephone cut in the middle of a character must not hide all orders."""
     try:
         body.decode()  # the decoder does not look into `data`
-        envelope = _envelope_decoder.decode(body)
+        envelope = decode(_envelope_decoder, body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         whole = body.decode("utf-8", "replace").encode()
-        envelope = _envelope_decoder.decode(_ESCAPES.sub(lambda found: found["good"] or rb"\ufffd", whole))
+        envelope = decode(_envelope_decoder, _ESCAPES.sub(lambda found: found["good"] or rb"\ufffd", whole))
     # Absent, empty and null are the same (TikTok reference, section 3.1): neither may hide what the code says.
     envelope.message, envelope.request_id = text(envelope.message) or "", text(envelope.request_id) or ""
     return envelope
@@ -1087,7 +1093,7 @@ def _decode(decoder: Any, reply: _Reply, subject: str) -> Any:
     if reply.data == b"null":
         return _OrderPageData()
     try:
-        return decoder.decode(reply.data)
+        return decode(decoder, reply.data)
     except msgspec.DecodeError as error:
         raise ChannelDown(
             tr("the answer has another shape than documented: {reason}", reason=error),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from tiktok_erp.checked_json import parse_json
 from tiktok_erp.cli.options import Globals, resolve
 from tiktok_erp.cli.output import Output, our_fault
 from tiktok_erp.errors import (
@@ -489,7 +490,7 @@ def _which_shop(
     key = "shop/" + hashlib.sha256(f"{app_key}/{cipher}".encode()).hexdigest()[:16]
     kept = tokens.recall(key)
     if kept is not None:
-        shop_id, name, kind, kept_cipher = json.loads(kept)
+        shop_id, name, kind, kept_cipher = parse_json(kept)
         return shop_id, name, kind, kept_cipher or cipher
     try:
         shops = shop.fetch_shops()

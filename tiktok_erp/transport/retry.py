@@ -21,6 +21,8 @@ stamina.instrumentation.set_on_retry_hooks([])
 
 # Nobody sits out a longer `Retry-After`: the error comes out at once, with the server's wish in it.
 LONGEST_WAIT_S = 60.0
+# The cause of an error that nobody repeats by itself: the same again would only cost as much again.
+TOO_LARGE = "answer_too_large"
 _FOREVER_S = 365 * 86400.0
 
 _SECONDS = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+", re.ASCII)
@@ -77,7 +79,7 @@ def with_retries(
     def decide(error: Exception) -> bool | float:
         nonlocal tries
         tries += 1
-        if not retryable(error) or _wish(error) > LONGEST_WAIT_S:
+        if not retryable(error) or _wish(error) > LONGEST_WAIT_S or getattr(error, "cause", "") == TOO_LARGE:
             return False
         wait_s = policy.wait_s(tries, error)
         return time.monotonic() - begun_at + wait_s <= policy.total_s and wait_s
