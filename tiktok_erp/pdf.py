@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from tiktok_erp.errors import ErpError, InputFileError, LabelFileError
 from tiktok_erp.messages import tr
 from tiktok_erp.model.label_area import Box
+from tiktok_erp.private_files import create_private
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -269,7 +270,7 @@ def whole_file(target: Path) -> Iterator[tuple[Path, BinaryIO]]:
     """
     part = target.with_name(f".{target.name}.{os.getpid()}-{threading.get_ident()}.part")
     try:
-        with part.open("w+b") as file:
+        with os.fdopen(create_private(part), "w+b") as file:
             yield part, file
             file.flush()
             os.fsync(file.fileno())

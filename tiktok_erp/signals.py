@@ -1,4 +1,4 @@
-"""Stopping at the right moment: what must be done as one thing is finished before Ctrl-C or SIGTERM are heard."""
+"""Stopping at the right moment: what must be done as one thing is finished before Ctrl-C, SIGTERM or SIGHUP are heard."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from contextlib import contextmanager
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Let what must be written as one thing be written: Ctrl-C and SIGTERM wait for the end of the block.
+    """Let what must be written as one thing be written: Ctrl-C, SIGTERM and SIGHUP wait for the end of the block.
 
     A thread started inside never hears them: they always reach the main thread, even while that one waits.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
     try:
         yield
     finally:

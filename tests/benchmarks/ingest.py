@@ -39,11 +39,13 @@ class _Tokens:
     def current(self) -> Secret:
         return self._token
 
-    def is_ending(self, now: datetime) -> bool:
-        return False
+    def ends_at(self) -> datetime | None:
+        return None
 
     def renew(self, stale: Secret, exchange: object) -> Secret:
         return self._token
+
+    def end_renewals(self) -> None: ...
 
 
 class Ingest:

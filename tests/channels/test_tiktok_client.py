@@ -5,14 +5,17 @@ The server plays back the answers that a test lists. It checks every signature b
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import hmac
 import http.server
 import json
+import random
 import socket
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -38,6 +41,7 @@ from tiktok_erp.errors import (
 )
 from tiktok_erp.model.credentials import TikTokCredentials
 from tiktok_erp.model.secret import Secret
+from tiktok_erp.transport.body import LARGEST_BODY
 from tiktok_erp.transport.client import HttpClient
 from tiktok_erp.transport.pace import Pace
 
@@ -514,20 +518,67 @@ def test_the_new_pair_is_on_disk_before_it_is_used(server: PlayBack, party: Part
     assert on_disk == ["TTP_access_1"]
 
 
-def test_a_token_that_stays_dead_after_one_renewal_stops(server: PlayBack, party: Party) -> None:
+def test_a_token_that_dies_right_after_its_renewal_is_renewed_again(server: PlayBack, party: Party) -> None:
+    server.play(SEARCH, *[fail(105002, "expired", status=401)] * 3, page("1"))
+    server.play(REFRESH, pair(1), pair(2), pair(3))
+    assert search(party) == ["1"]
+
+
+def test_tokens_that_are_all_dead_stop_the_run_after_three_renewals(server: PlayBack, party: Party) -> None:
     server.rules[SEARCH] = lambda request: fail(105002, "expired", status=401)
-    server.play(REFRESH, pair(1), pair(2))
-    with pytest.raises(SignInError):
-        search(party)
-    assert (len(server.asked(SEARCH)), len(server.asked(REFRESH))) == (2, 1)
+    server.play(REFRESH, *[pair(number) for number in range(1, 20)])
+    for _call in range(3):
+        with pytest.raises(SignInError):
+            search(party)
+    assert len(server.asked(REFRESH)) == 3
 
 
-def test_a_token_that_dies_within_minutes_is_renewed_before_it_is_used(server: PlayBack, party: Party) -> None:
-    server.play(REFRESH, pair(1, ends_in=timedelta(minutes=9)), pair(2))
+def test_threads_share_the_renewals_that_a_dead_consent_gets(server: PlayBack, party: Party) -> None:
+    server.rules[SEARCH] = lambda request: fail(105002, "expired", status=401)
+    server.play(REFRESH, *[pair(number) for number in range(1, 60)])
+    with ThreadPoolExecutor(12) as pool:
+        outcomes = [pool.submit(search, party) for _call in range(24)]
+    assert {type(outcome.exception()) for outcome in outcomes} == {SignInError}
+    assert len(server.asked(REFRESH)) == 3
+
+
+def test_no_call_fails_when_many_threads_meet_tokens_that_keep_dying(server: PlayBack, party: Party) -> None:
+    dice, living, spent = random.Random(4), ["TTP_access_0"], set[str]()
+
+    def refresh(request: Request) -> Answer:
+        token = request.query["refresh_token"]
+        if token in spent:
+            return fail(36004004, "used")
+        spent.add(token)
+        living[0] = f"TTP_access_{len(spent)}"
+        return pair(len(spent))
+
+    def answer(request: Request) -> Answer:
+        if dice.random() < 0.02:
+            living[0] = ""
+        return page("1") if request.headers["x-tts-access-token"] == living[0] else fail(105002, "expired")
+
+    server.rules[REFRESH], server.rules[SEARCH] = refresh, answer
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(lambda call: search(party), range(400))) == [["1"]] * 400
+    assert len(spent) > 3
+
+
+def test_a_token_near_its_end_is_renewed_before_it_is_used(server: PlayBack, party: Party) -> None:
+    server.play(REFRESH, pair(1, ends_in=timedelta(seconds=0)), pair(2))
     party.shop.renew_token()
     server.play(SEARCH, page("1"))
     search(party)
     assert server.asked(SEARCH)[0].headers["x-tts-access-token"] == "TTP_access_2"
+
+
+def test_a_token_that_lives_for_minutes_is_not_renewed_for_every_call(server: PlayBack, party: Party) -> None:
+    server.play(REFRESH, pair(1, ends_in=timedelta(minutes=5)))
+    party.shop.renew_token()
+    server.rules[SEARCH] = lambda request: page("1")
+    for _call in range(5):
+        search(party)
+    assert len(server.asked(REFRESH)) == 1
 
 
 def test_a_refresh_token_alone_is_exchanged_first(server: PlayBack, connect: Callable[..., Party]) -> None:
@@ -618,7 +669,7 @@ def test_an_answer_without_tokens_is_no_new_pair(
     server.rules[REFRESH] = lambda request: ok(data)
     with pytest.raises(ChannelDown):
         search(party)
-    assert not token_path.exists()
+    assert "access_token" not in token_path.read_text()
 
 
 def test_a_consent_code_is_exchanged_with_the_documented_word(server: PlayBack, party: Party) -> None:
@@ -1048,3 +1099,34 @@ def test_plain_http_leads_to_this_machine_alone(
     with pytest.raises(SettingsError) as caught:
         TikTokShop(credentials, tokens, http_client, Pace(start_rate=1, max_rate=1))
     assert caught.value.subject == f"TIKTOK_SHOP_{setting.upper()}"
+
+
+DEEP = Answer(b'{"code":0,"data":{"orders":[{"id":"1","x":' + b"[" * 200_000)
+DEEP_ORDER = Answer(b'{"code":0,"data":{"orders":[{"id":"1","x":' + b"[" * 5000 + b"]" * 5000 + b"}]}}")
+
+
+@pytest.mark.parametrize("answer", [DEEP, DEEP_ORDER], ids=["cut", "whole"])
+def test_an_answer_that_is_nested_without_end_is_one_of_a_channel_out_of_order(
+    server: PlayBack, party: Party, answer: Answer
+) -> None:
+    server.rules[SEARCH] = server.rules[CREATE] = lambda request: answer
+    for call, kind in ((lambda: search(party), ChannelDown), (lambda: buy(party), OutcomeUnknown)):
+        with pytest.raises(kind):
+            call()
+
+
+def test_a_label_that_unpacks_to_a_gigabyte_is_that_labels_fault(label_host: PlayBack, party: Party) -> None:
+    bomb = gzip.compress(b"0" * (LARGEST_BODY + 1000))
+    label_host.rules["/label"] = lambda request: Answer(bomb, headers={"Content-Encoding": "gzip"})
+    with pytest.raises(LabelFileError) as caught:
+        party.shop.download(Document(label_host.url + "/label", "1Z"), subject="P000001")
+    assert caught.value.cause == "answer_too_large"
+    assert len(label_host.requests) == 1
+
+
+def test_an_answer_that_unpacks_to_a_gigabyte_is_not_asked_for_again(server: PlayBack, party: Party) -> None:
+    bomb = gzip.compress(b"0" * (LARGEST_BODY + 1000))
+    server.rules[SEARCH] = lambda request: Answer(bomb, headers={"Content-Encoding": "gzip"})
+    with pytest.raises(ChannelDown, match="64 MB"):
+        search(party)
+    assert len(server.requests) == 1

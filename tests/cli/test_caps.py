@@ -6,6 +6,8 @@ from decimal import Decimal
 
 import pytest
 
+from tiktok_erp.simulator import purchases
+
 
 def _spending(run="5000 USD", day="10000 USD", label="10 USD"):
     return f"{{max_cost_per_label: {label}, max_cost_per_run: {run}, max_cost_per_day: {day}}}"
@@ -210,3 +212,27 @@ def test_short_orders_wait_and_go_when_stock_comes(open_shop):
     shop.run("allocate", "--no-wait")
     shop.run("print-labels")
     assert shop.shipped() == shop.due()
+
+
+def priced(monkeypatch, price, currency):
+    """Let the shop tell another price of what it sells than it takes."""
+    real = purchases._service_info
+    told = {"price": price, "currency": currency}
+    monkeypatch.setattr(purchases, "_service_info", lambda *arguments: real(*arguments) | told)
+
+
+def test_a_label_in_another_currency_is_told_and_counts_as_the_dearest_allowed(due, monkeypatch):
+    due.folder.write_rules(spending=_spending(run="40 USD"))
+    priced(monkeypatch, "99.00", "GBP")
+    told = due.call("print-labels", expect=3).stderr
+    assert "99.00 GBP" in told
+    assert len(due.ledger()["purchases"]) == 4  # of 10 USD at most each
+
+
+def test_a_price_below_nothing_lowers_no_sum(due, monkeypatch):
+    due.folder.write_rules(spending=_spending(run="40 USD"))
+    priced(monkeypatch, "-50.00", "USD")
+    told = due.call("print-labels", expect=3).stderr
+    assert "-50.00 USD" in told
+    assert len(due.ledger()["purchases"]) == 4
+    assert set(due.folder.column("SELECT cost_minor FROM labels WHERE state = 'bought'")) == {None}

@@ -17,7 +17,7 @@ from tiktok_erp.config.settings import Settings
 from tiktok_erp.config.token_files import TokenFiles
 from tiktok_erp.config.tokens import TokenFile
 from tiktok_erp.config.tokens import open_tokens as open_tokens_of
-from tiktok_erp.errors import SettingsError, SignInError
+from tiktok_erp.errors import SettingsError, SignInError, StoreError
 from tiktok_erp.model.credentials import TokenPair
 from tiktok_erp.model.secret import Secret
 
@@ -139,7 +139,7 @@ def test_a_crash_while_writing_leaves_the_old_file_whole(path: Path, monkeypatch
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", crash)
-    with pytest.raises(SettingsError, match="No space"):
+    with pytest.raises(StoreError, match="No space"):
         tokens.renew(Secret("access-1"), Exchange())
     assert path.read_bytes() == before
 
@@ -175,13 +175,12 @@ def test_without_a_refresh_token_the_seller_is_told_what_to_set(path: Path) -> N
     assert "TIKTOK_SHOP_REFRESH_TOKEN" in caught.value.next_step
 
 
-def test_a_token_is_ending_from_the_moment_it_dies(path: Path) -> None:
+def test_when_a_token_dies_is_known_to_every_process(path: Path) -> None:
     tokens = open_tokens(path)
-    assert not tokens.is_ending(NOON)  # nobody told when the first one dies
+    assert tokens.ends_at() is None  # nobody told when the first one dies
     tokens.renew(Secret("access-0"), lambda refresh_token: pair(1, ends=NOON))
     for reader in (tokens, open_tokens(path)):
-        assert not reader.is_ending(NOON - timedelta(seconds=1))
-        assert reader.is_ending(NOON)
+        assert reader.ends_at() == NOON
 
 
 def test_facts_are_kept_through_a_renewal_but_not_for_other_credentials(path: Path) -> None:
@@ -226,7 +225,7 @@ def test_an_unreadable_time_in_the_file_means_that_it_is_not_known(path: Path) -
     path.write_text(json.dumps({"consents": [newest(path) | {"access_expires_at": "next week", "facts": []}]}))
     reader = open_tokens(path)
     assert reader.current() == Secret("access-1")
-    assert not reader.is_ending(NOON)
+    assert reader.ends_at() is None
     assert reader.recall("shop") is None
     reader.remember("shop", "7495")
     assert reader.recall("shop") == "7495"
@@ -327,7 +326,7 @@ def test_a_pair_is_known_however_often_it_was_renewed_since(path: Path) -> None:
         tokens = open_tokens(path)
         tokens.renew(tokens.current(), exchange)
     assert open_tokens(path).current() == Secret("access-120")
-    assert len(newest(path)["marks"]) == 100
+    assert len(newest(path)["marks"]) == 121
 
 
 def test_no_token_is_in_the_marks(path: Path) -> None:
@@ -443,7 +442,7 @@ def test_expecting_a_state_changes_no_token(path: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_told_before_the_exchange(tmp_path: Path) -> None:
     exchange = Exchange()
     tokens = open_tokens(tmp_path / "none" / "shop.db.tokens")
-    with pytest.raises(SettingsError, match="cannot be written"):
+    with pytest.raises(StoreError, match="cannot be written"):
         tokens.renew(Secret("access-0"), exchange)
     assert exchange.asked == []
 

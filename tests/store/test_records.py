@@ -322,7 +322,7 @@ def test_a_refused_purchase_makes_room_for_another(journal: Store) -> None:
 
 def test_money_in_flight_counts_as_the_dearest_label_allowed(journal: Store) -> None:
     def spent() -> int:
-        return labels.spent_since(journal, datetime(2020, 1, 1, tzinfo=UTC), fallback_minor=2500)
+        return labels.spent_since(journal, datetime(2020, 1, 1, tzinfo=UTC), highest=Money(2500, "USD"))
 
     labels.intend(journal, {"P000001": "what"}, source="tiktok", run_id=None)
     assert spent() == 0
@@ -332,7 +332,12 @@ def test_money_in_flight_counts_as_the_dearest_label_allowed(journal: Store) -> 
     assert spent() == 2500
     journal.execute("UPDATE labels SET cost_minor = 350, currency = 'USD'")
     assert spent() == 350
-    assert labels.spent_since(journal, datetime(2999, 1, 1, tzinfo=UTC), fallback_minor=2500) == 0
+    journal.execute("UPDATE labels SET cost_minor = 9900, currency = 'GBP'")
+    assert spent() == 2500
+    journal.execute("UPDATE labels SET cost_minor = -9900, currency = 'USD'")
+    assert spent() == 2500
+    journal.execute("UPDATE labels SET cost_minor = 350")
+    assert labels.spent_since(journal, datetime(2999, 1, 1, tzinfo=UTC), highest=Money(2500, "USD")) == 0
 
 
 def test_a_label_bought_elsewhere_costs_nothing_here(journal: Store) -> None:
@@ -347,7 +352,7 @@ def test_a_label_bought_elsewhere_costs_nothing_here(journal: Store) -> None:
         run_id=None,
         at=AT,
     )
-    assert labels.spent_since(journal, datetime(2020, 1, 1, tzinfo=UTC), fallback_minor=2500) == 0
+    assert labels.spent_since(journal, datetime(2020, 1, 1, tzinfo=UTC), highest=Money(2500, "USD")) == 0
     assert live(journal) == ("bought", False, None, "1Z")
 
 

@@ -213,12 +213,14 @@ class Tokens:
     def current(self) -> Secret:
         return self._pair.access_token
 
-    def is_ending(self, now: datetime) -> bool:
-        return False
+    def ends_at(self) -> datetime | None:
+        return None
 
     def renew(self, stale: Secret, exchange: Callable[[Secret], TokenPair]) -> Secret:
         self._pair = exchange(self._pair.refresh_token)
         return self._pair.access_token
+
+    def end_renewals(self) -> None: ...
 
 
 class Watched(TikTokShop):

@@ -42,6 +42,7 @@ from tiktok_erp.alerts.plan import (
     render_test,
     stream_window,
 )
+from tiktok_erp.checked_json import parse_json
 from tiktok_erp.errors import ErpError, SettingsError, StaleData, StoreError
 from tiktok_erp.messages import tr
 from tiktok_erp.model.moment import from_text, to_text
@@ -358,7 +359,7 @@ class _Note:
         """Return the alert that is noted, or None."""
         os.lseek(self._handle, 0, os.SEEK_SET)
         try:
-            row = json.loads(os.read(self._handle, 100_000))
+            row = parse_json(os.read(self._handle, 100_000))
             return read_alert(row)
         except (ValueError, LookupError, TypeError):
             return None
@@ -406,11 +407,11 @@ def _open_note(db: Path, *, create: bool) -> tuple[Path, int] | None:
     places = (db.with_name(f".{db.name}.alert"), state / f"{name}.alert")
     for path in places:
         with suppress(OSError):
-            return path, os.open(path, os.O_RDWR)
+            return path, os.open(path, os.O_RDWR | os.O_NOFOLLOW)
     if create:
         with suppress(OSError):
-            return places[0], os.open(places[0], os.O_RDWR | os.O_CREAT, 0o600)
+            return places[0], os.open(places[0], os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         with suppress(OSError):
             state.mkdir(mode=0o700, parents=True, exist_ok=True)
-            return places[1], os.open(places[1], os.O_RDWR | os.O_CREAT, 0o600)
+            return places[1], os.open(places[1], os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     return None

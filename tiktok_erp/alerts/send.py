@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import threading
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from tiktok_erp.alerts.plan import Message
+from tiktok_erp.checked_json import parse_json
 from tiktok_erp.config.settings import Settings
 from tiktok_erp.errors import SettingsError
 from tiktok_erp.messages import tr
@@ -212,7 +212,7 @@ def _refusal(answer: requests.Response | None, field: str) -> str:
     if answer is None or not field:
         return ""
     try:
-        told = json.loads(answer.content)
+        told = parse_json(answer.content)
     except ValueError:
         return ""
     code = told.get(field) if isinstance(told, dict) else None

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tiktok_erp.carriers.base import SOURCES, BoughtLabel, ScanForm
+from tiktok_erp.checked_json import parse_json
 from tiktok_erp.errors import (
     ChannelDown,
     ChannelRefused,
@@ -25,7 +26,7 @@ from tiktok_erp.model.secret import Secret
 from tiktok_erp.model.shipment import PostalAddress, Quote, Shipment, latin
 from tiktok_erp.transport.client import HttpAnswer, HttpClient, require_safe_url, require_told_url
 from tiktok_erp.transport.pace import Pace
-from tiktok_erp.transport.retry import RetryPolicy, parse_retry_after, with_retries
+from tiktok_erp.transport.retry import TOO_LARGE, RetryPolicy, parse_retry_after, with_retries
 
 # EasyPost's service names in our words. Only USPS's are confirmed by recordings (carriers reference, section 4); a name
 # that is not here is read letter by letter (`NextDayAirSaver` is `next_day_air_saver`), so that none is taken for another.
@@ -245,9 +246,9 @@ class EasyPost:
         request_id = answer.headers.get("x-ep-request-uuid", "")
         try:
             # Half a character cannot be stored, nor shown: it becomes a question mark.
-            text = json.dumps(json.loads(answer.body), ensure_ascii=False)
-            found = json.loads(text.encode("utf-8", "replace"))
-        except (ValueError, RecursionError):
+            text = json.dumps(parse_json(answer.body), ensure_ascii=False)
+            found = parse_json(text.encode("utf-8", "replace"))
+        except ValueError:
             found = None
         if answer.status < 300 and isinstance(found, dict):
             return found, request_id
@@ -274,7 +275,14 @@ class EasyPost:
                 raise _no_document(subject)
             return answer.body
 
-        return _with_tries(lambda: with_retries(attempt, lambda error: isinstance(error, ChannelDown), self._retries))
+        try:
+            return _with_tries(
+                lambda: with_retries(attempt, lambda error: isinstance(error, ChannelDown), self._retries)
+            )
+        except ChannelDown as error:
+            if error.cause != TOO_LARGE:
+                raise
+            raise LabelFileError(error.what, subject=subject, next_step=error.next_step, cause=TOO_LARGE) from error
 
 
 def read_quotes(shipment: Mapping[str, Any]) -> tuple[Quote, ...]:

@@ -270,12 +270,16 @@ class TokenSource(Protocol):
         """Return the access token to use now; empty when there is only a refresh token."""
         ...
 
-    def is_ending(self, now: datetime) -> bool:
-        """Tell whether the access token is known to die soon."""
+    def ends_at(self) -> datetime | None:
+        """Return when the access token dies; None when nobody told."""
         ...
 
     def renew(self, stale: Secret, exchange: Callable[[Secret], TokenPair]) -> Secret:
         """Replace `stale` with a fresh token: one that another process already stored, or the answer of `exchange`."""
+        ...
+
+    def end_renewals(self) -> None:
+        """Wait for a renewal that is under way and let no other one begin."""
         ...
 
 

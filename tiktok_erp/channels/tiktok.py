@@ -45,7 +45,7 @@ from tiktok_erp.channels.base import (
     Told,
     TrackingEvent,
 )
-from tiktok_erp.channels.tiktok_orders import amount, flag, moment, read_order, text
+from tiktok_erp.channels.tiktok_orders import amount, decode, flag, moment, read_order, text
 from tiktok_erp.channels.tiktok_resources import read_cancellation, read_commission, read_measures
 from tiktok_erp.channels.tiktok_signing import sign
 from tiktok_erp.errors import (
@@ -64,7 +64,7 @@ from tiktok_erp.model.money import Money
 from tiktok_erp.model.secret import Secret
 from tiktok_erp.transport.client import HttpAnswer, HttpClient, require_safe_url, require_told_url
 from tiktok_erp.transport.pace import Pace
-from tiktok_erp.transport.retry import RetryPolicy, parse_retry_after, with_retries
+from tiktok_erp.transport.retry import TOO_LARGE, RetryPolicy, parse_retry_after, with_retries
 
 # One table for all versions (TikTok reference, section 1.6): a retired one is replaced here and nowhere else.
 SHOPS = "/authorization/202309/shops"
@@ -106,6 +106,10 @@ CANCELLATIONS_A_PAGE = 50
 PACKAGES_A_PAGE = 50
 _PAGES_AT_MOST = 100_000
 _CLOCK_OF_THE_TOKEN = timedelta(minutes=10)
+# A token may die again right after its renewal; one that no call was ever answered with is not worth a further refresh token.
+_RENEWALS_IN_VAIN = 3
+# Other threads renew as well: what one of them got may be dead when this one comes to use it.
+_TOKENS_A_CALL = 12
 _CALLS_KEPT = 100_000
 # For what an order does not wait for: it is asked for again soon enough.
 _NOT_URGENT_ATTEMPTS = 3
@@ -134,6 +138,7 @@ class _OrderHead(msgspec.Struct):
 _ESCAPES = re.compile(
     rb"(?P<good>\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
 )
+_any_decoder = msgspec.json.Decoder(Any)
 _envelope_decoder = msgspec.json.Decoder(_Envelope)
 _page_decoder = msgspec.json.Decoder(_OrderPageData)
 _head_decoder = msgspec.json.Decoder(_OrderHead)
@@ -147,7 +152,7 @@ class _Reply:
 
     def json(self) -> dict[str, Any]:
         try:
-            decoded = msgspec.json.decode(self.data)
+            decoded = decode(_any_decoder, self.data)
         except msgspec.DecodeError as error:
             raise OutcomeUnknown(
                 tr("the answer has another shape than documented: {reason}", reason=error),
@@ -188,6 +193,8 @@ class TikTokShop:
         self._calls: deque[ApiCall] = deque(maxlen=_CALLS_KEPT)
         self._cipher = credentials.cipher
         self._token_lock = threading.Lock()
+        self._renewals_in_vain = 0
+        self._life = (Secret(""), timedelta(0))  # of the token in use, from when it was first seen here
 
     def use_cipher(self, cipher: Secret) -> None:
         """Send every later call to the shop of this cipher."""
@@ -214,9 +221,8 @@ class TikTokShop:
         return taken
 
     def let_renewal_finish(self) -> None:
-        """Wait for a token that is just being renewed: a process that ends in between would lose it."""
-        with self._token_lock:
-            return
+        """Wait for a token that is just being renewed, and let no other renewal begin: a process that ends would lose it."""
+        self._tokens.end_renewals()
 
     # Sign-in
 
@@ -290,7 +296,7 @@ class TikTokShop:
         for element in elements:
             body = bytes(element)
             try:
-                head = _head_decoder.decode(body)
+                head = decode(_head_decoder, body)
             except msgspec.DecodeError:
                 continue
             order_id = str(head.id)
@@ -477,7 +483,12 @@ class TikTokShop:
                 )
             return answer
 
-        answer = with_retries(attempt, lambda error: isinstance(error, ChannelDown))
+        try:
+            answer = with_retries(attempt, lambda error: isinstance(error, ChannelDown))
+        except ChannelDown as error:
+            if error.cause != TOO_LARGE:
+                raise
+            raise LabelFileError(error.what, subject=subject, next_step=error.next_step, cause=TOO_LARGE) from error
         if answer.status != 200:
             raise LabelFileError(
                 tr("the label host answers {status}: the address has expired", status=answer.status),
@@ -823,7 +834,7 @@ class TikTokShop:
         subject: str,
     ) -> _Reply:
         """Send one request, renewing the token or correcting the clock once when the channel says so."""
-        corrected: set[str] = set()
+        refused_tokens, is_clock_corrected = 0, False
         while True:
             token = self._fresh_token()
             self._pace.wait(endpoint)
@@ -831,19 +842,20 @@ class TikTokShop:
                 answer = self._exchange_once(method, path, query, content, cipher, token, subject)
                 reply, envelope = self._judge(answer, is_write=is_write, subject=subject or endpoint)
                 noted.envelope, noted.status = envelope, answer.status
+            if envelope is None or envelope.code != errors.TOKEN_EXPIRED:
+                self._renewals_in_vain = 0
             if envelope is None:
                 return reply
-            if envelope.code == errors.TOKEN_EXPIRED and "token" not in corrected:
-                corrected.add("token")
-                self._renew(token)
+            if envelope.code == errors.TOKEN_EXPIRED and refused_tokens < _TOKENS_A_CALL and self._renew_again(token):
+                refused_tokens += 1
                 continue
             if (
                 envelope.code == errors.PARAMETER_OVERLOADED
                 and "timestamp" in envelope.message.casefold()
-                and "clock" not in corrected
+                and not is_clock_corrected
                 and self._learn_clock(answer)
             ):
-                corrected.add("clock")
+                is_clock_corrected = True
                 continue
             error = self._error(envelope, answer, is_write=is_write, subject=subject or endpoint)
             if isinstance(error, ChannelThrottled):
@@ -950,23 +962,42 @@ class TikTokShop:
     # Tokens
 
     def _fresh_token(self) -> Secret:
-        token = self._tokens.current()
-        soon = datetime.fromtimestamp(self._clock(), UTC) + _CLOCK_OF_THE_TOKEN
-        if not token or self._tokens.is_ending(soon):
+        token, ends = self._tokens.current(), self._tokens.ends_at()
+        if not token or (ends is not None and ends <= self.now() + self._ahead(token, ends)):
             return self._renew(token)
         return token
 
+    def _ahead(self, token: Secret, ends: datetime) -> timedelta:
+        """Return how long before its end `token` is renewed: less for one that lives shortly, else each call would renew."""
+        known, life = self._life
+        if known != token:
+            life = ends - self.now()
+            self._life = (token, life)
+        return min(_CLOCK_OF_THE_TOKEN, max(life, timedelta(0)) / 10)
+
+    def _renew_again(self, refused: Secret) -> bool:
+        """Replace a token that the channel calls dead; False when so many fresh ones in a row were dead at once."""
+        with self._token_lock:
+            if self._renewals_in_vain >= _RENEWALS_IN_VAIN and self._tokens.current() == refused:
+                return False
+            return bool(self._renewed(refused))
+
     def _renew(self, stale: Secret) -> Secret:
         with self._token_lock:
-            current = self._tokens.current()
-            if current and current != stale:
-                return current  # another thread was faster
-            return self._tokens.renew(
-                stale,
-                lambda refresh_token: self._exchange(
-                    TOKEN_REFRESH, {"refresh_token": refresh_token.reveal(), "grant_type": "refresh_token"}
-                ),
-            )
+            return self._renewed(stale)
+
+    def _renewed(self, stale: Secret) -> Secret:
+        current = self._tokens.current()
+        if current and current != stale:
+            return current  # another thread was faster
+        fresh = self._tokens.renew(
+            stale,
+            lambda refresh_token: self._exchange(
+                TOKEN_REFRESH, {"refresh_token": refresh_token.reveal(), "grant_type": "refresh_token"}
+            ),
+        )
+        self._renewals_in_vain += 1
+        return fresh
 
     def _exchange(self, path: str, secrets: Mapping[str, str]) -> TokenPair:
         params = {"app_key": self._credentials.app_key, "app_secret": self._credentials.app_secret.reveal(), **secrets}
@@ -1037,10 +1068,10 @@ def _decode_envelope(body: bytes) -> _Envelope:
     """Return the envelope. Text that a buyer's telephone cut in the middle of a character must not hide all orders."""
     try:
         body.decode()  # the decoder does not look into `data`
-        envelope = _envelope_decoder.decode(body)
+        envelope = decode(_envelope_decoder, body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         whole = body.decode("utf-8", "replace").encode()
-        envelope = _envelope_decoder.decode(_ESCAPES.sub(lambda found: found["good"] or rb"\ufffd", whole))
+        envelope = decode(_envelope_decoder, _ESCAPES.sub(lambda found: found["good"] or rb"\ufffd", whole))
     # Absent, empty and null are the same (TikTok reference, section 3.1): neither may hide what the code says.
     envelope.message, envelope.request_id = text(envelope.message) or "", text(envelope.request_id) or ""
     return envelope
@@ -1062,7 +1093,7 @@ def _decode(decoder: Any, reply: _Reply, subject: str) -> Any:
     if reply.data == b"null":
         return _OrderPageData()
     try:
-        return decoder.decode(reply.data)
+        return decode(decoder, reply.data)
     except msgspec.DecodeError as error:
         raise ChannelDown(
             tr("the answer has another shape than documented: {reason}", reason=error),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -73,11 +73,20 @@ _AMOUNTS_WITH_A_PLACE = frozenset(
     | {"shipping_fee_platform_discount", "shipping_fee_seller_discount"}
 )
 _order_decoder = msgspec.json.Decoder(WireOrder)
+Decoded = TypeVar("Decoded")
+
+
+def decode(decoder: msgspec.json.Decoder[Decoded], body: bytes | msgspec.Raw) -> Decoded:
+    """Return what `body` says. Raises msgspec.DecodeError for whatever is wrong with it, also nesting without end."""
+    try:
+        return decoder.decode(body)
+    except RecursionError:
+        raise msgspec.DecodeError("nested too deeply") from None
 
 
 def read_order(raw: bytes, *, as_of: datetime) -> OrderFacts:
     """Return the facts of one order object. Raises msgspec.DecodeError when it is not an object at all."""
-    wire = _order_decoder.decode(raw)
+    wire = decode(_order_decoder, raw)
     payment = wire.payment if isinstance(wire.payment, dict) else {}
     currency = _currency(payment.get("currency"))
     handling = wire.handling_duration if isinstance(wire.handling_duration, dict) else {}
@@ -258,7 +267,7 @@ def moment(value: Any) -> datetime | None:
     """Return Unix seconds as UTC time; None when not set or not a time."""
     try:
         seconds = int(value) if value not in (None, "", False) else 0
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         return None
     if seconds <= 0:
         return None

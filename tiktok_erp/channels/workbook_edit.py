@@ -18,6 +18,7 @@ from xml.sax.saxutils import escape
 
 from tiktok_erp.errors import UsageError
 from tiktok_erp.messages import tr
+from tiktok_erp.private_files import create_private
 
 _DATA = re.compile(r"(<(?:\w+:)?sheetData[^>/]*>)(.*)(</(?:\w+:)?sheetData>)", re.DOTALL)
 _ROW = re.compile(r"<(?P<ns>\w+:)?row\b(?P<head>[^>]*?)(?:/>|>(?P<body>.*?)</(?P=ns)?row>)", re.DOTALL)
@@ -97,7 +98,7 @@ def write_whole(path: Path, content: bytes) -> None:
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         try:
-            with unfinished.open("wb") as file:
+            with os.fdopen(create_private(unfinished), "wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -103,6 +104,8 @@ resume.register(app)
 
 def main() -> None:
     """Run the command line."""
+    # Nearly all that is written holds names, addresses or tokens: whatever writes it, it is for its owner alone.
+    os.umask(os.umask(0o077) | 0o077)
     try:
         app(args=_global_options_first(sys.argv[1:]), prog_name="tiktok-erp")
     finally:

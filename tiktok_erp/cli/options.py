@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tiktok_erp.checked_json import parse_json
 from tiktok_erp.errors import UsageError
 from tiktok_erp.messages import tr
 
@@ -101,7 +101,7 @@ def _names_in(line: str, number: int) -> list[str]:
     if not line.startswith("{"):
         return [line]
     try:
-        entry = json.loads(line)
+        entry = parse_json(line)
     except ValueError as error:
         raise UsageError(
             tr("a line is neither an id nor JSON"),

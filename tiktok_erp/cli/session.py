@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from tiktok_erp.checked_json import parse_json
 from tiktok_erp.cli.options import Globals, resolve
 from tiktok_erp.cli.output import Output, our_fault
 from tiktok_erp.errors import (
@@ -417,16 +418,19 @@ def _only_one(db: Path, name: str | None) -> Iterator[bool]:
 
 @contextmanager
 def _stoppable() -> Iterator[None]:
-    """Let SIGTERM end a command as Ctrl-C does: what is under way is finished and recorded."""
+    """Let SIGTERM, and the end of the terminal, end a command as Ctrl-C does: what is under way is finished and recorded."""
 
     def interrupt(number: int, frame: object) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {signal.SIGTERM: signal.signal(signal.SIGTERM, interrupt)}
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:  # `nohup` ignores it
+        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, action in before.items():
+            signal.signal(number, action)
 
 
 def _connect(session: Session) -> TikTokShop:
@@ -521,7 +525,7 @@ def _which_shop(
     key = "shop/" + hashlib.sha256(f"{app_key}/{cipher}".encode()).hexdigest()[:16]
     kept = tokens.recall(key)
     if kept is not None:
-        shop_id, name, kind, kept_cipher = json.loads(kept)
+        shop_id, name, kind, kept_cipher = parse_json(kept)
         return shop_id, name, kind, kept_cipher or cipher
     try:
         shops = shop.fetch_shops()

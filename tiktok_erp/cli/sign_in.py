@@ -66,9 +66,9 @@ class KeptTokens:
         """Return the access token."""
         return self._pair.access_token
 
-    def is_ending(self, now: datetime) -> bool:
-        """Return False: the channel's own word is wanted, even on a token that should be dead."""
-        return False
+    def ends_at(self) -> datetime | None:
+        """Return None: the channel's own word is wanted, even on a token that should be dead."""
+        return None
 
     def renew(self, stale: Secret, exchange: Callable[[Secret], TokenPair]) -> Secret:
         """Raise SignInError: whoever only looks does not renew."""
@@ -78,6 +78,9 @@ class KeptTokens:
             next_step=tr("run `tiktok-erp auth refresh`"),
             cause="token_ended",
         )
+
+    def end_renewals(self) -> None:
+        """Do nothing: there are none."""
 
 
 def open_client(

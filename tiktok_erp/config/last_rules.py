@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from tiktok_erp.config.rules_file import load_rules
 from tiktok_erp.errors import RulesError, SettingsError
 from tiktok_erp.messages import tr
 from tiktok_erp.model.rule import Rules
+from tiktok_erp.private_files import write_private
 
 
 def kept_path(database: Path) -> Path:
@@ -41,12 +41,4 @@ def _keep(path: Path, kept: Path) -> None:
     text = path.read_bytes()
     if kept.exists() and kept.read_bytes() == text:
         return
-    fresh = kept.with_name(f".{kept.name}.new")
-    fresh.unlink(missing_ok=True)
-    # Addresses of alerts hold passwords.
-    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(kept)
+    write_private(kept, text)  # addresses of alerts hold passwords

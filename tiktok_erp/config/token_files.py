@@ -6,21 +6,34 @@ good for one answer only: whoever comes second must take what the first one got.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
+
+from tiktok_erp.private_files import open_lock, write_private
 
 _LOCK = "renewal.lock"
 _SUFFIX = ".path"
 
 
+# A full disk, no descriptor left, a disk that stumbles: gone in a while. To go on alone for that while would spend a
+# refresh token that another database needs.
+_PASSING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE})
+
+
+def is_passing(error: OSError) -> bool:
+    """Tell whether the cause of an error is one that passes."""
+    return error.errno in _PASSING
+
+
 class TokenFiles:
     """A directory of this user that holds, for each token file, its path and no secret.
 
-    What cannot be had is done without: then each token file stands alone.
+    What cannot be had at all is done without: then each token file stands alone. Raises OSError for what cannot be had now.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -28,20 +41,18 @@ class TokenFiles:
 
     def enlist(self, path: Path) -> None:
         """Note that there is a token file at `path`."""
-        with suppress(OSError):
+        with _lasting_suppressed():
             whole = os.fsencode(path.resolve())
             entry = self._entry(path)
             if not entry.exists() or entry.read_bytes() != whole:
                 self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-                fresh = entry.with_suffix(f".{os.getpid()}")
-                fresh.write_bytes(whole)
-                fresh.replace(entry)
+                write_private(entry, whole)
 
     def others(self, path: Path) -> list[Path]:
         """Return the token files of this user apart from the one at `path`; those that are gone are struck off."""
         found = []
-        with suppress(OSError):
-            for entry in sorted(self._directory.glob(f"*{_SUFFIX}")):
+        for entry in sorted(self._directory.glob(f"*{_SUFFIX}")):
+            with _lasting_suppressed():
                 other = Path(os.fsdecode(entry.read_bytes()))
                 if not other.exists():
                     entry.unlink(missing_ok=True)
@@ -53,9 +64,9 @@ class TokenFiles:
     def exclusive(self) -> Iterator[None]:
         """Let one process of this user renew at a time, whatever its database."""
         handle = None
-        with suppress(OSError):
+        with _lasting_suppressed():
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            handle = os.open(self._directory / _LOCK, os.O_WRONLY | os.O_CREAT, 0o600)
+            handle = open_lock(self._directory / _LOCK)
         try:
             if handle is not None:
                 fcntl.flock(handle, fcntl.LOCK_EX)
@@ -67,3 +78,12 @@ class TokenFiles:
     def _entry(self, path: Path) -> Path:
         name = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:16]
         return self._directory / (name + _SUFFIX)
+
+
+@contextmanager
+def _lasting_suppressed() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if is_passing(error):
+            raise

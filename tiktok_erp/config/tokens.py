@@ -7,18 +7,21 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tiktok_erp.config.token_files import TokenFiles
-from tiktok_erp.errors import SettingsError, SignInError
+from tiktok_erp.checked_json import parse_json
+from tiktok_erp.config.renewals import Renewals
+from tiktok_erp.config.token_files import TokenFiles, is_passing
+from tiktok_erp.errors import SettingsError, SignInError, StoreError
 from tiktok_erp.messages import tr
 from tiktok_erp.model.credentials import TokenPair
 from tiktok_erp.model.moment import from_text, to_text
 from tiktok_erp.model.secret import Secret
+from tiktok_erp.private_files import Room, open_lock, read_private, write_private
 from tiktok_erp.signals import undisturbed
 
 if TYPE_CHECKING:
@@ -27,7 +30,10 @@ if TYPE_CHECKING:
 # A code lives 30 minutes (TikTok reference, section 1.2); the seller may have taken a while to reach the page.
 _STATE_LIFE = timedelta(hours=2)
 _CONSENTS_KEPT = 4
-_MARKS_KEPT = 100
+# A database that was away for so many renewals still finds its way: 16 hours of tokens that live a minute.
+_MARKS_KEPT = 1000
+# More than a pair of tokens with all that an answer says of it: the largest seen is 3 KB.
+_ROOM_FOR_A_PAIR = 32 * 1024
 
 
 class TokenFile:
@@ -47,11 +53,13 @@ class TokenFile:
         self._given = TokenPair(access_token, refresh_token)
         self._mark = _mark_of(self._given)
         self._lock = threading.Lock()
+        self._renewals = Renewals()
         stored = self._stored()
         self.is_stored = stored is not None
         self._pair = stored or self._given
         if files is not None and self.is_stored:
-            files.enlist(path)  # the list may have been deleted
+            with suppress(OSError):  # before a renewal it has to be there
+                files.enlist(path)  # the list may have been deleted
 
     @property
     def pair(self) -> TokenPair:
@@ -67,18 +75,19 @@ class TokenFile:
         """Return the access token to use now; empty when there is only a refresh token."""
         return self._pair.access_token
 
-    def is_ending(self, now: datetime) -> bool:
-        """Tell whether the access token is known to be dead at `now`."""
-        ends = self._pair.access_expires_at
-        return ends is not None and ends <= now
+    def ends_at(self) -> datetime | None:
+        """Return when the access token dies; None when nobody told."""
+        return self._pair.access_expires_at
 
     def renew(self, stale: Secret, exchange: Callable[[Secret], TokenPair]) -> Secret:
         """Replace `stale`: with what another process or another database stored meanwhile, else with the answer of `exchange`.
 
-        One process at a time asks, since a refresh token may be good for one answer only. The new pair is on disk
-        before it is returned; the pair before it is kept beside it.
+        One process at a time asks, since a refresh token may be good for one answer only. Room on the disk is taken before
+        it is sent, and the new pair is there before it is returned; the pair before it is kept beside it. Raises
+        StoreError when there is no room: nothing was sent.
         """
-        with self._lock, self._files.exclusive() if self._files else nullcontext(), self._exclusive():
+        with self._lock, self._all_databases(), self._exclusive():
+            self._finish_broken_off()
             stored = self._stored()
             if stored is not None and stored.access_token and stored.access_token != stale:
                 self._pair = stored
@@ -86,20 +95,65 @@ class TokenFile:
             old = stored or self._given
             elsewhere = self._renewed_elsewhere(old)
             if elsewhere is not None:
+                pair, marks = elsewhere
                 with undisturbed():
-                    self._write(elsewhere, before=old)
-                return elsewhere.access_token
+                    self._replace(self._renewed(self._read(), pair, before=old, marks=marks))
+                self._pair, self.is_stored = pair, True
+                return pair.access_token
             if not old.refresh_token:
                 raise SignInError(
                     tr("the access token has expired and there is no refresh token"),
                     subject="TIKTOK_SHOP_REFRESH_TOKEN",
                     next_step=tr("run `tiktok-erp auth login`, or set TIKTOK_SHOP_REFRESH_TOKEN"),
                 )
-            # The answer spends the refresh token: a command that is stopped between it and the disk would lose both.
-            with undisturbed():
-                fresh = exchange(old.refresh_token)
-                self._write(fresh, before=old)
+            fresh = self._renewals.run(lambda: self._exchanged(old, exchange))
+            self._pair, self.is_stored = fresh, True
             return fresh.access_token
+
+    def end_renewals(self) -> None:
+        """Wait for a renewal that is under way and let no other one begin: a process that ends in between would lose it."""
+        self._renewals.end()
+
+    def _exchanged(self, old: TokenPair, exchange: Callable[[Secret], TokenPair]) -> TokenPair:
+        """Return the answer of `exchange`, written into room that was there before it was asked for."""
+        content, room = self._take_room()
+        try:
+            fresh = _told_before(exchange(old.refresh_token), old)
+        except BaseException:
+            room.give_back()
+            raise
+        try:
+            room.fill(_encoded(self._renewed(content, fresh, before=old)))
+        except OSError as error:  # what got into the room stays: it is looked for before the next renewal
+            raise self._unwritable(error) from error
+        return fresh
+
+    def _take_room(self) -> tuple[dict[str, Any], Room]:
+        """Return what the file holds and room for more. Raises StoreError when there is none."""
+        content = self._read()
+        if not self.path.exists():
+            self._replace(content)  # a name in a folder may need room as well
+        elif self._files is not None:
+            self._enlist()
+        try:
+            return content, Room(self.path, len(_encoded(content)) + _ROOM_FOR_A_PAIR)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _finish_broken_off(self) -> None:
+        """Take over the pair of a run that was killed when it had written it and not yet renamed its file."""
+        left = _left_beside(self.path)
+        try:
+            content = parse_json(read_private(left))
+        except (OSError, ValueError):
+            return
+        own = self._own(content) if isinstance(content, dict) else None
+        mark = _mark_of(self._stored() or self._given)
+        if own is not None and "access_token" in own and mark in _marks(own) and _mark_of(_pair_in(own)) != mark:
+            try:
+                left.replace(self.path)
+            except OSError as error:
+                raise self._unwritable(error) from error
 
     def log_in(self, pair: TokenPair) -> None:
         """Store the pair of a new consent: from now on it counts instead of every pair that was used here before."""
@@ -144,24 +198,45 @@ class TokenFile:
         own = self._own(self._read())
         return None if own is None or "access_token" not in own else _pair_in(own)
 
-    def _renewed_elsewhere(self, old: TokenPair) -> TokenPair | None:
-        """Return the newest pair that `old` led to in another database."""
+    def _renewed_elsewhere(self, old: TokenPair) -> tuple[TokenPair, list[str]] | None:
+        """Return the newest pair that `old` led to in another database, with the marks that led to it."""
         mark = _mark_of(old)
-        found: list[TokenPair] = []
-        for path in self._files.others(self.path) if self._files else ():
-            with suppress(OSError, ValueError):
-                content = json.loads(path.read_text("utf-8"))
+        found: list[tuple[TokenPair, list[str]]] = []
+        for text in self._other_contents():
+            with suppress(ValueError):
+                content = parse_json(text)
                 found += [
-                    pair
+                    (pair, _marks(consent))
                     for consent in _consents(content if isinstance(content, dict) else {})
                     if mark in _marks(consent) and "access_token" in consent
                     if (pair := _pair_in(consent)).access_token != old.access_token
                 ]
-        return max(found, key=_life, default=None)
+        # A pair that led to another one of them is spent.
+        spent = {mark for pair, marks in found for mark in marks if mark != _mark_of(pair)}
+        living = [entry for entry in found if _mark_of(entry[0]) not in spent] or found
+        return max(living, key=lambda entry: _life(entry[0]), default=None)
+
+    def _other_contents(self) -> list[bytes]:
+        """Return what the token files of this user's other databases hold, and what a killed run left beside each.
+
+        One that is gone or not ours to read is left out. Raises StoreError when one cannot be read just now.
+        """
+        contents = []
+        try:
+            for other in self._files.others(self.path) if self._files else ():
+                for read, path in ((Path.read_bytes, other), (read_private, _left_beside(other))):
+                    try:
+                        contents.append(read(path))
+                    except OSError as error:
+                        if is_passing(error):
+                            raise
+        except OSError as error:
+            raise self._unwritable(error) from error
+        return contents
 
     def _read(self) -> dict[str, Any]:
         try:
-            content = json.loads(self.path.read_text("utf-8"))
+            content = parse_json(self.path.read_text("utf-8"))
         except FileNotFoundError:
             return {}
         except (OSError, ValueError) as error:
@@ -172,37 +247,45 @@ class TokenFile:
             ) from error
         return content if isinstance(content, dict) else {}
 
-    def _write(self, pair: TokenPair, *, before: TokenPair) -> None:
-        content = self._read()
+    def _renewed(
+        self, content: dict[str, Any], pair: TokenPair, *, before: TokenPair, marks: Sequence[str] = ()
+    ) -> dict[str, Any]:
+        """Return `content` with `pair` in it. `marks` lead to it as well."""
         own = self._own(content) or {}
-        whole = _told_before(pair, before)
-        marks = _longer(_marks(own), self._mark, _mark_of(pair))
-        self._put(content, own, own | {"marks": marks} | _written(whole, before=before))
-        self._pair, self.is_stored = whole, True
+        known = _longer([*_marks(own), *marks], self._mark, _mark_of(pair))
+        return _with_first(content, own, own | {"marks": known} | _written(pair, before=before))
 
     def _put(self, content: dict[str, Any], old: dict[str, Any], new: dict[str, Any]) -> None:
-        others = [consent for consent in _consents(content) if consent != old]
-        states = {"states": content["states"]} if "states" in content else {}
-        self._replace({"consents": [new, *others][:_CONSENTS_KEPT]} | states)
+        self._replace(_with_first(content, old, new))
 
     def _replace(self, content: dict[str, Any]) -> None:
-        fresh = self.path.with_name(self.path.name + ".new")
         try:
-            handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(content, file)
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(self.path)
+            write_private(self.path, _encoded(content))
         except OSError as error:
             raise self._unwritable(error) from error
-        if self._files is not None:
-            self._files.enlist(self.path)
+        self._enlist()
+
+    def _enlist(self) -> None:
+        try:
+            if self._files is not None:
+                self._files.enlist(self.path)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    @contextmanager
+    def _all_databases(self) -> Iterator[None]:
+        with ExitStack() as stack:
+            try:
+                if self._files is not None:
+                    stack.enter_context(self._files.exclusive())
+            except OSError as error:
+                raise self._unwritable(error) from error
+            yield
 
     @contextmanager
     def _exclusive(self) -> Iterator[None]:
         try:
-            handle = os.open(self.path.with_name(self.path.name + ".lock"), os.O_WRONLY | os.O_CREAT, 0o600)
+            handle = open_lock(self.path.with_name(self.path.name + ".lock"))
         except OSError as error:
             raise self._unwritable(error) from error
         try:
@@ -211,10 +294,10 @@ class TokenFile:
         finally:
             os.close(handle)
 
-    def _unwritable(self, error: OSError) -> SettingsError:
-        return SettingsError(
-            tr("the token file cannot be written ({reason})", reason=error.strerror),
-            subject=str(self.path),
+    def _unwritable(self, error: OSError) -> StoreError:
+        return StoreError(
+            tr("the token file cannot be written ({reason})", reason=error.strerror or type(error).__name__),
+            subject=error.filename if isinstance(error.filename, str) else str(self.path),
             next_step=tr("free space on the disk, or make the folder writable; then run `tiktok-erp auth status`"),
         )
 
@@ -230,6 +313,21 @@ def open_tokens(database: Path, settings: Settings, *, state: Path | None = None
         refresh_token=Secret(settings.get("TIKTOK_SHOP_REFRESH_TOKEN")),
         files=None if state is None else TokenFiles(state / "tokens"),
     )
+
+
+def _left_beside(path: Path) -> Path:
+    return path.with_name(path.name + ".new")
+
+
+def _encoded(content: dict[str, Any]) -> bytes:
+    return json.dumps(content).encode()
+
+
+def _with_first(content: dict[str, Any], old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """Return `content` with the consent `old` replaced by `new`, the newest of all."""
+    others = [consent for consent in _consents(content) if consent != old]
+    states = {"states": content["states"]} if "states" in content else {}
+    return {"consents": [new, *others][:_CONSENTS_KEPT]} | states
 
 
 def _mark_of(pair: TokenPair) -> str | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tiktok_erp.errors import SettingsError, UsageError
 from tiktok_erp.messages import tr
+from tiktok_erp.private_files import create_private
 
 
 def require_library() -> None:
@@ -28,7 +29,7 @@ def write_archive(folder: Path, target: Path, password: str) -> None:
 
     unfinished = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        handle = create_private(unfinished)
         with (
             os.fdopen(handle, "wb") as file,
             pyzipper.AESZipFile(file, "w", compression=pyzipper.ZIP_DEFLATED, encryption=pyzipper.WZ_AES) as archive,

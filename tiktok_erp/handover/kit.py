@@ -16,8 +16,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from tiktok_erp.checked_json import parse_json
 from tiktok_erp.errors import StoreError, UsageError
 from tiktok_erp.messages import tr
+from tiktok_erp.private_files import create_private
 
 MANIFEST = "kit.json"
 TAKEN = "taken.json"
@@ -65,12 +67,12 @@ def read_kit(folder: Path) -> Kit:
     """Return the kit in `folder`. Raises UsageError when it is none."""
     _finish_swap(folder)
     try:
-        told = json.loads((folder / MANIFEST).read_text("utf-8"))
+        told = parse_json((folder / MANIFEST).read_text("utf-8"))
         if told["version"] != _VERSION:
             raise ValueError("another version")
         kit = Kit(folder, told["made_at"], told["people"], told["packages"], told["files"])
         taken = folder / TAKEN
-        kit.taken = json.loads(taken.read_text("utf-8")) if taken.exists() else {}
+        kit.taken = parse_json(taken.read_text("utf-8")) if taken.exists() else {}
     except (OSError, ValueError, KeyError, TypeError) as cause:
         raise UsageError(
             tr("this folder is no kit of `tiktok-erp handover`"),
@@ -248,7 +250,7 @@ def _aside(folder: Path) -> Path:
 
 def _write_private(path: Path, content: bytes) -> None:
     fresh = path.with_name(f".{path.name}.new")
-    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    handle = create_private(fresh)
     with os.fdopen(handle, "wb") as file:
         file.write(content)
     fresh.replace(path)

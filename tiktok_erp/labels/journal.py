@@ -489,12 +489,11 @@ class LabelBuyer:
         """Return the cap that one more purchase could pass. A price that is not known yet counts as the highest allowed."""
         zone = ZoneInfo(self._rules.shop.time_zone)
         midnight = datetime.now(zone).replace(hour=0, minute=0, second=0, microsecond=0).astimezone(UTC)
-        highest = self._per_label.minor
-        cost = highest if quote is None else quote.cost.minor
-        if spent_in_run(self._store, self._run_id, fallback_minor=highest) + cost > self._per_run.minor:
+        highest = self._per_label
+        cost = highest.minor if quote is None else quote.cost.minor
+        if spent_in_run(self._store, self._run_id, highest=highest) + cost > self._per_run.minor:
             return "max_cost_per_run"
-        day = self._rules.spending.max_cost_per_day
-        if spent_since(self._store, midnight, fallback_minor=highest) + cost > day.minor:
+        if spent_since(self._store, midnight, highest=highest) + cost > self._rules.spending.max_cost_per_day.minor:
             return "max_cost_per_day"
         return None
 
@@ -553,7 +552,7 @@ class LabelBuyer:
         with self._store.transaction():
             self._vendor.keep_quotes(task, found)
         quote = found[0]
-        if quote.cost.currency != self._per_label.currency or quote.cost.minor > self._per_label.minor:
+        if quote.cost.currency != self._per_label.currency or not 0 <= quote.cost.minor <= self._per_label.minor:
             self._refuse(task, _quoted_too_dear(task, quote, self._per_label))
             return
         if self._stop is not None or self._interrupted or self.count.cap is not None:
@@ -590,12 +589,28 @@ class LabelBuyer:
         self._land_bought(pool, task, bought)
 
     def _land_bought(self, pool: ThreadPoolExecutor, task: Task, bought: Bought) -> None:
+        bought = self._priced(task, bought)
         self._save(task, bought)
-        if bought.cost is not None:
+        if bought.cost is not None and bought.cost.currency == self._per_label.currency:
             self.count.spent_minor += bought.cost.minor
-            if bought.cost.currency == self._per_label.currency and bought.cost.minor > self._per_label.minor:
+            if bought.cost.minor > self._per_label.minor:
                 self._stop = self._stop or _too_dear(task, bought.cost, self._per_label)
         self._fetch(pool, _bought(task, bought))
+
+    def _priced(self, task: Task, bought: Bought) -> Bought:
+        """Return what was bought, without a price that cannot be one; tells what the caps cannot compare."""
+        cost, highest = bought.cost, self._per_label
+        if cost is None or (cost.currency == highest.currency and cost.minor >= 0):
+            return bought
+        self._report.warn(
+            tr(
+                "ALARM: {package}: the label is said to cost {cost}; it counts as {highest} against the caps, look it up at the source",
+                package=task.package_id,
+                cost=cost,
+                highest=highest,
+            )
+        )
+        return bought if cost.minor >= 0 else replace(bought, cost=None)
 
     def _save(self, task: Task, bought: Bought) -> None:
         with self._store.transaction():

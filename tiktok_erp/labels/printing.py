@@ -38,6 +38,7 @@ from tiktok_erp.model.outcome import Outcome, Report
 from tiktok_erp.model.print_job import PrintedPosition, PrintItem, PrintLine, PulledPackage
 from tiktok_erp.model.rule import Rules
 from tiktok_erp.printers.base import VIEWER, Printer
+from tiktok_erp.private_files import write_private
 from tiktok_erp.store.database import Store, utc_now
 from tiktok_erp.store.label_files import LabelFiles
 from tiktok_erp.store.labels import load_live, load_print_facts
@@ -254,9 +255,7 @@ def reprint(
     count.directory = options.out
     if options.paper is not None:
         pdf = take_pages(target, range(merged.pages), options.paper)
-        fresh = target.with_suffix(".new")
-        fresh.write_bytes(pdf)
-        fresh.replace(target)
+        write_private(target, pdf)
     count.pages = _count_sheets((target,))
     for printer in options.printers[:1]:
         printer.send(target.read_bytes(), title="tiktok-erp reprint", media=MEDIA[options.paper or "4x6"])

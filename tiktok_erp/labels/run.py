@@ -77,13 +77,13 @@ def plan_purchases(
 
 def _caps(store: Store, rules: Rules, run_cap: Money, prices: Sequence[Money | None]) -> tuple[int, str | None]:
     """Return how many purchases fit under the caps for certain, and which cap ends them. Unknown prices count in full."""
-    highest = rules.spending.max_cost_per_label.minor
+    highest = rules.spending.max_cost_per_label
     zone = ZoneInfo(rules.shop.time_zone)
     midnight = datetime.now(zone).replace(hour=0, minute=0, second=0, microsecond=0)
-    today = spent_since(store, midnight, fallback_minor=highest)
+    today = spent_since(store, midnight, highest=highest)
     total = 0
     for number, price in enumerate(prices):
-        total += price.minor if price is not None else highest
+        total += price.minor if price is not None and price.currency == highest.currency else highest.minor
         if total > run_cap.minor:
             return number, "max_cost_per_run"
         if today + total > rules.spending.max_cost_per_day.minor:

@@ -17,6 +17,7 @@ from typing import Any
 from tiktok_erp.errors import OtherShop, SettingsError, StoreError, StoreLocked, StoreRefused, StoreTooNew
 from tiktok_erp.messages import tr
 from tiktok_erp.model.moment import to_text
+from tiktok_erp.private_files import open_lock
 
 _HERE = Path(__file__).parent
 _MIGRATION_NAME = re.compile(r"^(\d{4})_(\w+)\.sql$")
@@ -93,7 +94,7 @@ class Store:
             yield
             return
         with _our_errors(self.path):
-            handle = os.open(self.path.with_name(f".{self.path.name}.{what}.lock"), os.O_WRONLY | os.O_CREAT, 0o600)
+            handle = open_lock(self.path.with_name(f".{self.path.name}.{what}.lock"))
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield

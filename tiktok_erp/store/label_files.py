@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 
 from tiktok_erp.errors import LabelFileError, StoreError
 from tiktok_erp.messages import tr
+from tiktok_erp.private_files import write_private
 
 
 class LabelFiles:
@@ -29,14 +29,7 @@ class LabelFiles:
         try:
             self.folder.mkdir(mode=0o700, exist_ok=True)
             path.parent.mkdir(mode=0o700, exist_ok=True)
-            fresh = path.with_suffix(".new")
-            handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(path)
-            _sync_folder(path.parent)
+            write_private(path, data)
         except OSError as error:
             raise StoreError(
                 tr("a label that was paid for cannot be kept ({reason})", reason=error.strerror),
@@ -71,11 +64,3 @@ class LabelFiles:
                 cause="label_changed",
             )
         return data
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -57,6 +57,11 @@ JOIN orders o USING (order_id)
 LEFT JOIN labels l ON l.package_id = p.package_id AND l.state IN {LIVE}
 """
 
+_SPENT = (
+    "SELECT coalesce(sum(CASE WHEN cost_minor >= 0 AND currency = ? THEN cost_minor ELSE ? END), 0) FROM labels"
+    " WHERE source NOT IN ('file', 'channel') AND state IN ('sent', 'unknown', 'bought')"
+)
+
 
 def load_candidates(
     store: Store, *, only: Sequence[str] | None = None, rules: Rules | None = None
@@ -418,29 +423,18 @@ def save_left_out(store: Store, package_id: str, order_id: str) -> None:
     )
 
 
-def spent_since(store: Store, since: datetime, *, fallback_minor: int) -> int:
-    """Return what the journal says was spent on purchases since `since`, in minor units.
+def spent_since(store: Store, since: datetime, *, highest: Money) -> int:
+    """Return what the journal says was spent on purchases since `since`, in minor units of `highest`.
 
-    A purchase whose price is not known (yet) counts as `fallback_minor`; a number from a file cost us nothing here.
+    A purchase whose price is not known (yet), is in another currency or is below nothing counts as `highest`, the dearest
+    label allowed; a number from a file cost us nothing here.
     """
-    return int(
-        store.scalar(
-            "SELECT coalesce(sum(coalesce(cost_minor, ?)), 0) FROM labels WHERE source NOT IN ('file', 'channel')"
-            " AND state IN ('sent', 'unknown', 'bought') AND sent_at >= ?",
-            (fallback_minor, to_text(since)),
-        )
-    )
+    return int(store.scalar(_SPENT + " AND sent_at >= ?", (highest.currency, highest.minor, to_text(since))))
 
 
-def spent_in_run(store: Store, run_id: int | None, *, fallback_minor: int) -> int:
+def spent_in_run(store: Store, run_id: int | None, *, highest: Money) -> int:
     """Return what one run spent so far, counted as `spent_since` does."""
-    return int(
-        store.scalar(
-            "SELECT coalesce(sum(coalesce(cost_minor, ?)), 0) FROM labels WHERE source NOT IN ('file', 'channel')"
-            " AND state IN ('sent', 'unknown', 'bought') AND run_id = ?",
-            (fallback_minor, run_id),
-        )
-    )
+    return int(store.scalar(_SPENT + " AND run_id = ?", (highest.currency, highest.minor, run_id)))
 
 
 def load_print_facts(store: Store, package_ids: Sequence[str]) -> list[sqlite3.Row]:

@@ -15,6 +15,8 @@ import httpx
 
 from tiktok_erp.errors import LabelFileError, NotSent, OutcomeUnknown, SettingsError
 from tiktok_erp.messages import tr
+from tiktok_erp.transport.body import LARGEST_BODY, NotPacked, TooLarge, read_body
+from tiktok_erp.transport.retry import TOO_LARGE
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _PRIVATE_DOMAINS = frozenset(
@@ -101,6 +103,7 @@ class HttpClient:
             timeout=httpx.Timeout(answer_timeout_s, connect=_CONNECT_TIMEOUT_S),
             limits=httpx.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS),
             follow_redirects=False,
+            headers={"accept-encoding": "gzip"},
             # Plain http is allowed to this machine only, so it must not pass a proxy of the environment either.
             mounts={f"all://{host}": None for host in sorted(_LOOPBACK_IN_URLS)},
         )
@@ -142,7 +145,8 @@ class HttpClient:
                 ),
             )
         try:
-            answer = self._client.request(method, url, params=params, headers=headers, content=content)
+            with self._client.stream(method, url, params=params, headers=headers, content=content) as answer:
+                body = read_body(answer.iter_raw(), answer.headers.get("content-encoding", ""))
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError) as error:
             raise NotSent(
                 tr("no connection to {host}", host=urlsplit(url).hostname),
@@ -155,12 +159,21 @@ class HttpClient:
                 subject=subject,
                 next_step=tr("check the API addresses in the settings"),
             ) from error
-        except (httpx.HTTPError, httpx.StreamError) as error:
+        except TooLarge as error:
+            raise OutcomeUnknown(
+                tr(
+                    "{host} answered with more than {size} MB, which no answer of its kind has",
+                    host=urlsplit(url).hostname,
+                    size=LARGEST_BODY // 1024 // 1024,
+                ),
+                subject=subject,
+                next_step=tr("run this again later; if it stays so, tell whoever runs that address"),
+                cause=TOO_LARGE,
+            ) from error
+        except (httpx.HTTPError, httpx.StreamError, NotPacked) as error:
             raise OutcomeUnknown(
                 tr("{host} did not answer ({reason})", host=urlsplit(url).hostname, reason=type(error).__name__),
                 subject=subject,
                 next_step=tr("run this again; what was sent is read back before anything is repeated"),
             ) from error
-        return HttpAnswer(
-            answer.status_code, {name.lower(): value for name, value in answer.headers.items()}, answer.content
-        )
+        return HttpAnswer(answer.status_code, {name.lower(): value for name, value in answer.headers.items()}, body)

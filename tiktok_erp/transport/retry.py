@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +21,11 @@ stamina.instrumentation.set_on_retry_hooks([])
 
 # Nobody sits out a longer `Retry-After`: the error comes out at once, with the server's wish in it.
 LONGEST_WAIT_S = 60.0
+# The cause of an error that nobody repeats by itself: the same again would only cost as much again.
+TOO_LARGE = "answer_too_large"
 _FOREVER_S = 365 * 86400.0
+
+_SECONDS = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+", re.ASCII)
 
 Result = TypeVar("Result")
 
@@ -51,12 +56,13 @@ def parse_retry_after(value: str | None, now: datetime, *, date: str | None = No
     """
     if not value:
         return None
-    if value.strip().isdecimal():
-        return min(float(value.strip()), _FOREVER_S)
+    if _SECONDS.fullmatch(value.strip()):
+        # Not the standard's form (RFC 9110, 10.2.3: whole seconds), and yet what gateways send; too short a wait is refused again.
+        return min(float(value), _FOREVER_S)
     moment = _moment(value)
     if moment is None:
         return None
-    return max(0.0, (moment - (_moment(date or "") or now)).total_seconds())
+    return min(max(0.0, (moment - (_moment(date or "") or now)).total_seconds()), _FOREVER_S)
 
 
 def with_retries(
@@ -73,7 +79,7 @@ def with_retries(
     def decide(error: Exception) -> bool | float:
         nonlocal tries
         tries += 1
-        if not retryable(error) or _wish(error) > LONGEST_WAIT_S:
+        if not retryable(error) or _wish(error) > LONGEST_WAIT_S or getattr(error, "cause", "") == TOO_LARGE:
             return False
         wait_s = policy.wait_s(tries, error)
         return time.monotonic() - begun_at + wait_s <= policy.total_s and wait_s
