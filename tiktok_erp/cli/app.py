@@ -12,6 +12,7 @@ from tiktok_erp.cli import (
     alerts,
     allocate,
     auth,
+    backup,
     check,
     demo,
     doctor,
@@ -92,6 +93,7 @@ quarantine.register(app)
 rules.register(app)
 simulate.register(app)
 check.register(app)
+backup.register(app)
 auth.register(app)
 doctor.register(app)
 alerts.register(app)

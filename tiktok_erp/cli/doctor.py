@@ -265,6 +265,26 @@ def _disk(findings: _Findings) -> Iterator[Point]:
     yield Point("disk", "ok", text, fields=fields)
 
 
+def _behind(findings: _Findings) -> Iterator[Point]:
+    from tiktok_erp.store.behind import require_up_to_date
+    from tiktok_erp.store.bought_elsewhere import count_bought_elsewhere
+
+    if findings.store is None:
+        return
+    require_up_to_date(findings.store)
+    count = count_bought_elsewhere(findings.store).labels
+    fields = {"bought_elsewhere": count}
+    if count:
+        text = tr("{count} labels were bought elsewhere; they are not printed here by themselves", count=count)
+        step = tr(
+            "`tiktok-erp labels list` shows them, `tiktok-erp labels adopt` prints them. One machine at a time works for a"
+            " shop: a spare one takes over after the first was stopped, with its `backup` and its token file"
+        )
+        yield Point("elsewhere", "warning", text, "bought_elsewhere", step, fields)
+        return
+    yield Point("elsewhere", "ok", tr("nobody else buys labels for this shop, as far as is known"), fields=fields)
+
+
 def _rules(findings: _Findings) -> Iterator[Point]:
     from tiktok_erp.config.rules_file import load_rules, load_rules_or_defaults
 
@@ -832,6 +852,7 @@ _POINTS: tuple[tuple[str, Callable[[_Findings], Iterator[Point]]], ...] = (
     ("python", _python),
     ("sqlite", _sqlite),
     ("database", _database),
+    ("elsewhere", _behind),
     ("disk", _disk),
     ("rules", _rules),
     ("label_store", _label_store),

@@ -185,6 +185,7 @@ def answer(
     def body(session: Session) -> None:
         from tiktok_erp.sync.answer import Answer, CancelAnswerer
 
+        session.require_up_to_date()
         chosen = Answer(word.value, _reason(word, reason))
         order_ids = session.orders(read_names([order])) or []
         if not order_ids:

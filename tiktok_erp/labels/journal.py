@@ -38,6 +38,7 @@ from tiktok_erp.model.outcome import Outcome, Report
 from tiktok_erp.model.rule import Rules
 from tiktok_erp.model.shipment import Quote, Shipment
 from tiktok_erp.signals import undisturbed
+from tiktok_erp.store.bought_elsewhere import keep_for_request
 from tiktok_erp.store.database import Store, utc_now
 from tiktok_erp.store.label_files import LabelFiles
 from tiktok_erp.store.labels import (
@@ -72,6 +73,9 @@ CAUSES = (
     *("address_refused", "no_service", "refused", "order_state", "wrong_shipping_path", "label_file", "on_hold"),
     *("no_address", "address_letters", "unknown_weight", "label_too_dear", "split_and_combined"),
 )
+
+# On an intent: a purchase was sent, and the source showed none in time. Another one that comes too late is most likely ours.
+_NOT_FOUND = "not_found"
 
 ReadBack = Callable[[Sequence[str]], Collection[str]]
 
@@ -155,6 +159,10 @@ class Vendor(Protocol):
 
     def sells(self, row: sqlite3.Row) -> bool:
         """Tell whether a label for this candidate is bought here."""
+        ...
+
+    def look_elsewhere(self, report: Report, *, run_id: int | None) -> None:
+        """Write what was bought for our parcels and is not in the journal, before more is. Raises what the source raises."""
         ...
 
     def task(self, row: sqlite3.Row) -> Task:
@@ -264,6 +272,7 @@ class LabelBuyer:
         """
         with self._pool() as pool:
             try:
+                self._vendor.look_elsewhere(self._report, run_id=self._run_id)
                 self._settle(pool, patient=False)
                 tried = self._buy_due(pool, only, limit)
                 self._drain(pool)
@@ -321,7 +330,7 @@ class LabelBuyer:
                     if package_id in told:
                         revived.add(package_id)
                         with self._store.transaction():
-                            save_state(self._store, package_id, "intent")
+                            save_state(self._store, package_id, "intent", error_code=_NOT_FOUND)
             if not pending or not patient:
                 break
             self._report.progress(tr("waiting for answers about purchases"), total - len(pending), total)
@@ -518,7 +527,10 @@ class LabelBuyer:
             if self._vendor.was_before(refusal):
                 # Somebody, perhaps a run of ours that was killed, was there before: settling reads what there is.
                 self._total -= 1
+                label = load_live(self._store, task.package_id)
                 with self._store.transaction():
+                    if label is not None and label["error_code"] != _NOT_FOUND:
+                        keep_for_request(self._store, task.package_id)
                     save_state(self._store, task.package_id, "unknown", error_code=str(refusal.code))
             elif refusal.cause == "balance":
                 self._hold_back(task, refusal)
@@ -634,6 +646,16 @@ class LabelBuyer:
         twins = load_twins(self._store, task.package_id)
         if twins:
             self._fail(task, _same_label(task, twins))
+            return
+        label = load_live(self._store, task.package_id)
+        if label is not None and label["on_request"]:
+            self.count.skipped += 1
+            self._outcome(
+                task,
+                "skipped",
+                cause="bought_elsewhere",
+                next_step=tr("run `tiktok-erp labels adopt {package}` to print it here", package=task.package_id),
+            )
             return
         self.count.bought += 1
         if inspection.verdict in ("unreadable", "unknown_form"):

@@ -104,7 +104,7 @@ def mark_sent(store: Store, package_id: str, run_id: int | None) -> bool:
     """Turn the intent of a package into `sent`; False when there is none (somebody else took it)."""
     return (
         store.execute(
-            "UPDATE labels SET state = 'sent', sent_at = ?, run_id = ? WHERE package_id = ? AND state = 'intent'",
+            "UPDATE labels SET state = 'sent', sent_at = ?, run_id = ?, on_request = 0 WHERE package_id = ? AND state = 'intent'",
             (to_text(utc_now()), run_id, package_id),
         )
         == 1
@@ -364,11 +364,12 @@ def save_left_out(store: Store, package_id: str, order_id: str) -> None:
 def spent_since(store: Store, since: datetime, *, fallback_minor: int) -> int:
     """Return what the journal says was spent on purchases since `since`, in minor units.
 
-    A purchase whose price is not known (yet) counts as `fallback_minor`; a number from a file cost us nothing here.
+    A purchase whose price is not known (yet, or because somebody else made it) counts as `fallback_minor`; a number from a
+    file cost us nothing here.
     """
     return int(
         store.scalar(
-            "SELECT coalesce(sum(coalesce(cost_minor, ?)), 0) FROM labels WHERE source NOT IN ('file', 'channel')"
+            "SELECT coalesce(sum(coalesce(cost_minor, ?)), 0) FROM labels WHERE (source NOT IN ('file', 'channel') OR on_request = 1)"
             " AND state IN ('sent', 'unknown', 'bought') AND sent_at >= ?",
             (fallback_minor, to_text(since)),
         )
@@ -402,11 +403,14 @@ def load_print_facts(store: Store, package_ids: Sequence[str]) -> list[sqlite3.R
 
 
 def load_labels(store: Store, *, only: Sequence[str] | None = None) -> list[sqlite3.Row]:
-    """Return `v_labels`, newest last; `only` narrows to these package ids."""
+    """Return `v_labels` with `on_request`, newest last; `only` narrows to these package ids."""
     if only is None:
-        return store.query("SELECT * FROM v_labels ORDER BY label_id")
+        return store.query(
+            "SELECT v.*, l.on_request FROM labels l JOIN v_labels v USING (label_id) ORDER BY l.label_id"
+        )
     return store.query(
-        "SELECT v.* FROM json_each(?) j JOIN v_labels v ON v.package_id = j.value ORDER BY v.label_id",
+        "SELECT v.*, l.on_request FROM json_each(?) j JOIN labels l ON l.package_id = j.value JOIN v_labels v USING (label_id)"
+        " ORDER BY v.label_id",
         (json.dumps(list(only)),),
     )
 

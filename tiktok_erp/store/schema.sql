@@ -2,7 +2,7 @@
 -- weight grams, length millimetres, ids text. Flags are 0 or 1. The v_ views at the end are the contract for readers.
 
 CREATE TABLE meta (
-  key   TEXT PRIMARY KEY,  -- shop, shop_name, shop_kind, made_by, created_at
+  key   TEXT PRIMARY KEY,  -- shop, shop_name, shop_kind, made_by, created_at, behind, last_batch
   value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
@@ -24,7 +24,7 @@ CREATE TABLE runs (
   error        TEXT
 ) STRICT;
 
--- How far each resource of a channel has been read, and as of when our copy is true.
+-- How far each resource of a channel or label source has been read, and as of when our copy is true.
 CREATE TABLE cursors (
   channel  TEXT NOT NULL,
   resource TEXT NOT NULL,  -- orders, orders_file, open_orders, new_orders (sweeps), listings, creators, cancellations, wanted
@@ -77,6 +77,7 @@ CREATE TABLE listings (
   unseen_quantity   INTEGER NOT NULL DEFAULT 0 CHECK (unseen_quantity >= 0),
   unseen_since      TEXT CHECK (unseen_since GLOB '????-??-??T??:??:??Z'),
   unseen_until      TEXT CHECK (unseen_until GLOB '????-??-??T??:??:??Z'),
+  foreign_quantity  INTEGER CHECK (foreign_quantity >= 0),  -- somebody else set it to this: raised only with --yes
   PRIMARY KEY (channel, listing_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX listings_by_sku ON listings (sku);
@@ -432,6 +433,7 @@ CREATE TABLE labels (
   refund_status      TEXT,                       -- the source's own word: submitted, refunded, rejected, not_applicable
   page               INTEGER,                    -- the first of its pages in the batch's labels.pdf, from 1
   refund_read_at     TEXT CHECK (refund_read_at GLOB '????-??-??T??:??:??Z'),  -- the source was last asked about the refund
+  on_request         INTEGER NOT NULL DEFAULT 0 CHECK (on_request IN (0, 1)),  -- printed only by `labels adopt`: not bought by this database, or perhaps on paper since a backup
   CHECK (state <> 'bought' OR bought_at IS NOT NULL),
   CHECK (state NOT IN ('sent', 'unknown') OR sent_at IS NOT NULL),
   CHECK ((cost_minor IS NULL) = (currency IS NULL))
@@ -439,6 +441,8 @@ CREATE TABLE labels (
 CREATE UNIQUE INDEX labels_one_live ON labels (package_id) WHERE state IN ('intent', 'sent', 'unknown', 'bought');
 CREATE INDEX labels_by_tracking ON labels (tracking_number) WHERE tracking_number IS NOT NULL;
 CREATE INDEX labels_by_channel_package ON labels (channel_package_id) WHERE channel_package_id IS NOT NULL;
+CREATE INDEX labels_by_quote ON labels (quote_id) WHERE quote_id IS NOT NULL;
+CREATE INDEX labels_given_back ON labels (package_id) WHERE state = 'voided';
 CREATE INDEX labels_to_print ON labels (package_id) WHERE state = 'bought' AND printed_at IS NULL AND sha256 IS NOT NULL;
 CREATE INDEX labels_refund_open ON labels (label_id) WHERE state = 'voided' AND refund_status NOT IN ('refunded', 'rejected', 'not_applicable', 'elsewhere');
 
