@@ -426,3 +426,11 @@ def test_our_warehouses_go_into_the_columns_of_their_name(store: Store, told: An
     path = template(tmp_path / "t.xlsx", ("1", "MUG", 0, 0), warehouses=("West", "East"))
     fill(store, told, path)
     assert numbers(path) == [(4, 3)]
+
+
+def waiting(told: Any) -> list[tuple[Any, ...]]:
+    return [
+        (outcome.fields["shown_quantity"], outcome.fields["wanted_quantity"])
+        for outcome in told.items
+        if outcome.kind == "listing" and outcome.cause == "set_elsewhere"
+    ]

@@ -12,23 +12,24 @@ from tiktok_erp.messages import tr
 if TYPE_CHECKING:
     from tiktok_erp.cli.session import Session
 
-# A round of `sync --watch` is a minute; a machine beside this one is the exception, and each purchase asks anyway.
+# A round of a watch is a minute; a machine beside this one is the exception, and each purchase asks anyway.
 _LOOKS_EVERY = timedelta(minutes=5)
 
 
-def catch_up(session: Session) -> None:
+def catch_up(session: Session, *, in_rounds: bool = False) -> None:
     """Ask the label source what others bought, and lift the mark of a database that is behind; the channel was just asked.
 
-    Raises what the source raises while the database is behind: then it stays so. Else the next purchase asks again.
+    `in_rounds`: it need not be asked each time. Raises what the source raises while the database is behind: then it stays
+    so. Else the next purchase asks again.
     """
     from tiktok_erp.store.behind import lift, why_behind
 
     is_behind = why_behind(session.store) is not None
     if not is_behind:
         with suppress(ErpError):
-            _look(session, is_behind=False)
+            _look(session, is_behind=False, every=_LOOKS_EVERY if in_rounds else timedelta(0))
         return
-    _look(session, is_behind=True)
+    _look(session, is_behind=True, every=timedelta(0))
     lift(session.store)
     from tiktok_erp.store.bought_elsewhere import count_bought_elsewhere
 
@@ -59,7 +60,7 @@ def tell_news(session: Session, before: int) -> None:
         )
 
 
-def _look(session: Session, *, is_behind: bool) -> None:
+def _look(session: Session, *, is_behind: bool, every: timedelta) -> None:
     from tiktok_erp.labels.elsewhere import is_due, look_at_source
     from tiktok_erp.store.bought_elsewhere import load_newest_purchase
 
@@ -75,6 +76,6 @@ def _look(session: Session, *, is_behind: bool) -> None:
                 cause="no_credentials",
             )
         return
-    if is_behind or is_due(session.store, "easypost", _LOOKS_EVERY):
+    if is_due(session.store, "easypost", every):
         source = session.label_source()
         look_at_source(session.store, source, session.out, run_id=session.run_id, is_behind=is_behind, buys=False)

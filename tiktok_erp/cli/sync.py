@@ -115,7 +115,7 @@ def sync(
         if has_asked and not dry_run:
             if not is_behind:
                 tell_news(session, elsewhere)
-            catch_up(session)
+            catch_up(session, in_rounds=watch or context.obj.outer is not None)
 
     run_command(
         "sync",

@@ -10,9 +10,9 @@ from datetime import datetime
 from tiktok_erp.model.moment import to_text
 from tiktok_erp.model.runway import Runway
 from tiktok_erp.model.safety_stock import Live
-from tiktok_erp.store.calls import EndpointQuality, load_quality
 from tiktok_erp.store.behind import why_behind
 from tiktok_erp.store.bought_elsewhere import count_bought_elsewhere
+from tiktok_erp.store.calls import EndpointQuality, load_quality
 from tiktok_erp.store.database import Store
 from tiktok_erp.store.live import load_runways
 
