@@ -94,6 +94,7 @@ def push(
             view = load_sales_view(
                 store, rules.live, every=rules.sync.every, now=utc_now(), with_sales=True, channels=[shop.name]
             )
+            looked_at = load_foreign(store, shop.name)
             unseen = _look_for_drift(store, shop.name, rules, report)
             if adopt_listing_skus(store):  # only now is it known which counted pieces these units are
                 late = reserve(store, rules, report, only_orders=None, dry_run=dry_run)
@@ -102,7 +103,7 @@ def push(
             shown = {listing.listing_id: listing.quantities for page in pages for listing in page}
             plan = plan_quantities(store, shop.name, shown, view, unseen)
             save_wanted(store, shop.name, plan.wanted)
-            kept = set() if yes else _keep_foreign(store, shop.name, plan, report, count)
+            kept = set() if yes else _keep_foreign(store, shop.name, plan, looked_at, report, count)
         if plan.surprise is not None and not yes:
             return _tell_surprise(shop.name, plan, report, count)
         if dry_run:
@@ -166,11 +167,14 @@ def _look_for_drift(store: Store, channel: str, rules: Rules, report: Report) ->
     return unseen
 
 
-def _keep_foreign(store: Store, channel: str, plan: PushPlan, report: Report, count: ReserveCount) -> set[str]:
+def _keep_foreign(
+    store: Store, channel: str, plan: PushPlan, looked_at: set[str], report: Report, count: ReserveCount
+) -> set[str]:
     """Return the listings whose quantity somebody else set and this push would raise: another machine may know better.
 
-    To lower one is always right, as no more may be offered than there is. Those without a push of ours before were set by
-    somebody else as well, but where their count itself came from the channel.
+    Those in `looked_at` were told before. To lower one is always right, as no more may be offered than there is. Those
+    without a push of ours before were set by somebody else as well, but where their count itself came from the channel.
+    Call inside a transaction.
     """
     raised = [change for change in plan.changes if change.shown is not None and change.wanted > change.shown]
     ids = [change.listing_id for change in raised]
@@ -188,6 +192,8 @@ def _keep_foreign(store: Store, channel: str, plan: PushPlan, report: Report, co
         )
     if not kept:
         return set()
+    save_foreign(store, channel, [change.listing_id for change in kept])
+    is_new = any(change.listing_id not in looked_at for change in kept)
     examples = ", ".join(f"{change.sku} {change.shown} -> {change.wanted}" for change in kept[:5])
     report.item(
         Outcome(
@@ -204,9 +210,10 @@ def _keep_foreign(store: Store, channel: str, plan: PushPlan, report: Report, co
                 count=len(kept),
                 examples=examples,
             ),
+            is_new=is_new,
         )
     )
-    count.failed += 1
+    count.failed += is_new
     return {change.listing_id for change in kept}
 
 
