@@ -192,3 +192,17 @@ def test_orders_that_another_machine_sent_together_are_not_bought_one_by_one(ope
         )
     }
     assert {(rows[0][0], first["tracking_number"]), (rows[1][0], second["tracking_number"])} <= held
+
+
+def test_what_the_other_machine_spent_today_counts_against_the_cap_of_the_day(open_shop):
+    shop = open_shop(orders=24, seed=4, carrier="tiktok")
+    one, two = shop.folder, second_folder(shop)
+    allocate(one)
+    one.run("print-labels", "--limit", "6")
+    two.write_rules(spending="{max_cost_per_label: 25 USD, max_cost_per_run: 5000 USD, max_cost_per_day: 200 USD}")
+    allocate(two)
+    ended = two.run("print-labels", "--json", expect=3)
+    assert ended.of("cap")[0]["cap"] == "max_cost_per_day"
+    # Each label of the first machine counts as the dearest one that is allowed: its price is not known here.
+    assert two.value("SELECT sum(cost_minor) FROM labels WHERE source = 'tiktok'") <= 20000 - 6 * 2500
+    assert two.value("SELECT count(*) FROM labels WHERE on_request = 1 AND cost_minor IS NULL") >= 6

@@ -265,11 +265,12 @@ def _disk(findings: _Findings) -> Iterator[Point]:
     yield Point("disk", "ok", text, fields=fields)
 
 
-def _behind(findings: _Findings) -> Iterator[Point]:
+def _elsewhere(findings: _Findings) -> Iterator[Point]:
     from tiktok_erp.store.behind import require_up_to_date
     from tiktok_erp.store.bought_elsewhere import count_bought_elsewhere
 
     if findings.store is None:
+        yield skipped("elsewhere", findings)
         return
     require_up_to_date(findings.store)
     count = count_bought_elsewhere(findings.store).labels
@@ -440,6 +441,7 @@ def _called(name: str) -> str:
         "connection": tr("connection"),
         "quarantine": tr("quarantine"),
         "unsettled": tr("purchases without an answer"),
+        "elsewhere": tr("labels bought elsewhere"),
         "own_labels": tr("own labels"),
         "fonts": tr("fonts"),
         "rules_tests": tr("examples of the rules"),
@@ -852,7 +854,6 @@ _POINTS: tuple[tuple[str, Callable[[_Findings], Iterator[Point]]], ...] = (
     ("python", _python),
     ("sqlite", _sqlite),
     ("database", _database),
-    ("elsewhere", _behind),
     ("disk", _disk),
     ("rules", _rules),
     ("label_store", _label_store),
@@ -871,6 +872,7 @@ _POINTS: tuple[tuple[str, Callable[[_Findings], Iterator[Point]]], ...] = (
     ("connection", _connection),
     ("quarantine", _quarantine),
     ("unsettled", _unsettled),
+    ("elsewhere", _elsewhere),
     ("own_labels", _own_labels),
     ("fonts", _fonts),
     ("printing", _printing),

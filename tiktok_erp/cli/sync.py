@@ -71,12 +71,15 @@ def sync(
         from tiktok_erp.cli.catch_up import catch_up, tell_news
         from tiktok_erp.store.behind import why_behind
         from tiktok_erp.store.bought_elsewhere import count_bought_elsewhere
+        from tiktok_erp.store.runs import load_as_of
         from tiktok_erp.sync.run import sync_channel, sync_file
 
         rules = session.rules()
         start = _since(since)
         is_behind = why_behind(session.store) is not None
         elsewhere = count_bought_elsewhere(session.store).labels
+        # Of a shop that is met for the first time all is news; and who works with files buys in Seller Center.
+        tells_news = from_file is None and not is_behind and load_as_of(session.store, "tiktok", "orders") is not None
         if from_file is not None:
             count = sync_file(session.store, from_file, rules, session.out, run_id=session.run_id, dry_run=dry_run)
             has_asked = not session.settings().tiktok_is_set()  # then files are all that there is to ask
@@ -113,7 +116,7 @@ def sync(
         elif count.new or count.changed or session.out.rounds == 1:
             session.out.say(f"{datetime.now(rules.shop.zone):%H:%M:%S} {text}")
         if has_asked and not dry_run:
-            if not is_behind:
+            if tells_news:
                 tell_news(session, elsewhere)
             catch_up(session, in_rounds=watch or context.obj.outer is not None)
 

@@ -136,20 +136,36 @@ def _find_each(store: Store, source: LabelSource) -> Iterator[SourcePurchase]:
 def _write_news(
     store: Store, source: str, news: Sequence[SourcePurchase], report: Report, count: LookCount, run_id: int | None
 ) -> None:
+    parcels: list[OpenParcel] = []
+    matches: Mapping[str, _Match] = {}
+    touched: set[str] | None = None  # packages that are not any more what `parcels` says; None: nothing was read yet
     for found in news:
-        # Anew for each: what was just written is known to the next.
-        parcels = load_open_parcels(store)
-        match = _matches(store.meta("shop") or "", parcels).get(key_in(found.reference) or "")
-        if match is None and is_package_id(found.reference):
-            match = _by_address(found, parcels)
+        if touched is None:
+            parcels, touched = load_open_parcels(store), set()
+            matches = _matches(store.meta("shop") or "", parcels)
+        match = _match_of(found, parcels, matches, touched)
+        if match is not None and (touched & {parcel.package_id for parcel in match.parcels}):
+            parcels, touched = load_open_parcels(store), set()
+            matches = _matches(store.meta("shop") or "", parcels)
+            match = _match_of(found, parcels, matches, touched)
         if match is None:
             continue  # another shop's of the same account, or one that is on its way
+        touched |= {parcel.package_id for parcel in match.parcels}
         if found.label.refund in _GIVEN_BACK:
             with store.transaction():
                 for parcel in match.parcels:
                     resolve_cases(store, package_id=parcel.package_id, causes=[BOUGHT_TWICE])
             continue
         _write(store, source, found, match, report, count, run_id)
+
+
+def _match_of(
+    found: SourcePurchase, parcels: Sequence[OpenParcel], matches: Mapping[str, _Match], touched: set[str]
+) -> _Match | None:
+    match = matches.get(key_in(found.reference) or "")
+    if match is None and is_package_id(found.reference):
+        return _by_address(found, [parcel for parcel in parcels if parcel.package_id not in touched])
+    return match
 
 
 def _matches(shop: str, parcels: Sequence[OpenParcel]) -> Mapping[str, _Match]:
