@@ -71,6 +71,12 @@ class OtherShop(SettingsError):
     cause = "other_shop"
 
 
+class DatabaseBehind(SettingsError):
+    """The database was restored, or is an older file: it does not know what was bought since."""
+
+    cause = "behind"
+
+
 class ChannelDown(ErpError):
     """The channel did not answer, or not in its own language. Safe to retry."""
 

@@ -17,6 +17,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from reportlab.graphics.barcode.code128 import Code128
 from reportlab.pdfgen.canvas import Canvas
@@ -96,11 +97,13 @@ class Account:
     violations: list[str] = field(default_factory=list)
     calls: dict[str, int] = field(default_factory=dict)
     script: list[str] = field(default_factory=list)  # faults to commit once each, in order, before any dice
-    unknown_addresses: set[str] = field(default_factory=set)  # references of parcels that go to no known place
+    unknown_addresses: set[str] = field(default_factory=set)  # packages that go to no known place
     forms: list[list[str]] = field(default_factory=list)  # the shipments on each scan form
     scan_forms: list[dict[str, Any]] = field(default_factory=list)  # as EasyPost tells of them
     shows_forms: str = "nowhere"  # what names the form of a shipment: itself (`shipment`), its `batch`, or nothing
     refund_word: str = "submitted"  # what becomes of a refund once somebody asks about it
+    lists_purchases: bool = True
+    finds_references: bool = True
     form_is_slow: bool = False  # made, but without an address until somebody asks again
     lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -215,13 +218,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.command == "POST" and path == "/shipments":
             return 201, self._create(body.get("shipment") or {})
         if self.command == "GET" and path == "/shipments":
-            return 200, {"shipments": [], "has_more": False}
+            return 200, self._list(parse_qs(urlsplit(self.path).query))
         if self.command == "POST" and path == "/scan_forms":
             return 201, self._scan_form(body["scan_form"]["shipment"])
         batch = re.fullmatch(r"/batches/batch_(\d+)", path)
         if self.command == "GET" and batch is not None:
             self.server.account.count("batch")
             return 200, {"id": f"batch_{batch[1]}", "scan_form": self.server.account.scan_forms[int(batch[1]) - 1]}
+        if self.command == "GET" and path.startswith("/shipments/te-") and self.server.account.finds_references:
+            self.server.account.count("find")
+            for shipment in reversed(list(self.server.account.shipments.values())):
+                if shipment["reference"] == unquote(path.removeprefix("/shipments/")) and shipment["tracking_code"]:
+                    return 200, shipment
         parts = re.fullmatch(r"/shipments/(shp_\w+)(?:/(\w+))?", path)
         if parts is None or parts[1] not in self.server.account.shipments:
             raise Refused(404, "NOT_FOUND", "The requested resource could not be found.")
@@ -239,6 +247,23 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return 200, self._refund(shipment)
         raise Refused(404, "NOT_FOUND", "The requested resource could not be found.")
 
+    def _list(self, query: dict[str, list[str]]) -> dict[str, Any]:
+        account = self.server.account
+        account.count("list")
+        if not account.lists_purchases:
+            return {"shipments": [], "has_more": False}
+        with account.lock:
+            found = list(reversed(account.shipments.values()))
+        if query.get("purchased") == ["true"]:
+            found = [shipment for shipment in found if shipment["tracking_code"]]
+        if "start_datetime" in query:
+            found = [shipment for shipment in found if shipment["created_at"] >= query["start_datetime"][0]]
+        if "before_id" in query:
+            ids = [shipment["id"] for shipment in found]
+            found = found[ids.index(query["before_id"][0]) + 1 :]
+        size = min(100, int(query.get("page_size", ["20"])[0]))
+        return {"shipments": found[:size], "has_more": len(found) > size}
+
     def _create(self, wanted: dict[str, Any]) -> dict[str, Any]:
         account = self.server.account
         account.count("create")
@@ -254,7 +279,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 account.violations.append(f"country {address.get('country')}")
             if not all(text.isascii() for text in address.values()):
                 account.violations.append("letters that no carrier prints")
-        if to["street1"].startswith("NOWHERE") or wanted.get("reference") in account.unknown_addresses:
+        if (
+            to["street1"].startswith("NOWHERE")
+            or wanted.get("options", {}).get("invoice_number") in account.unknown_addresses
+        ):
             raise Refused(
                 422,
                 "ADDRESS.VERIFY.FAILURE",
@@ -281,6 +309,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             account.shipments[shipment_id] = {
                 "id": shipment_id,
                 "object": "Shipment",
+                "created_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
                 "mode": "test" if account.key.startswith("EZTK") else "production",
                 "reference": wanted.get("reference"),
                 "to_address": to,
@@ -335,6 +364,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 {
                     "shipment_id": shipment["id"],
                     "reference": shipment["reference"],
+                    "package_id": shipment["options"].get("invoice_number"),
                     "tracking_number": shipment["tracking_code"],
                     "cost_minor": cost,
                     "carrier": rate["carrier"],

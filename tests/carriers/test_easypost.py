@@ -139,7 +139,7 @@ def test_the_wire_carries_ounces_a_plain_address_and_our_package_id(fake: EasyPo
     (shipment,) = fake.account.shipments.values()
     assert shipment["parcel"] == {"weight": 4.24}
     assert shipment["to_address"]["name"] == "Jose Nunez"
-    assert shipment["reference"] == "P000123"
+    assert shipment["options"]["invoice_number"] == "P000123"
     assert fake.account.violations == []
     assert {(quote.carrier, quote.service_level) for quote in quotes} >= {
         ("ups", "ground"),

@@ -18,6 +18,7 @@ POINTS = {
     "python",
     "sqlite",
     "database",
+    "elsewhere",
     "disk",
     "rules",
     "label_store",

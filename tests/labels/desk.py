@@ -81,7 +81,9 @@ class Desk:
 
     def on_forms(self) -> list[list[str]]:
         """Return the packages on each form that EasyPost made."""
-        return [[self.account.shipments[one]["reference"] for one in form] for form in self.account.forms]
+        return [
+            [self.account.shipments[one]["options"]["invoice_number"] for one in form] for form in self.account.forms
+        ]
 
     def states(self) -> list[str]:
         return [row["state"] for row in self.store.query("SELECT state FROM scan_forms ORDER BY form_id")]

@@ -153,13 +153,13 @@ def test_what_was_sold_is_held_once(
             (row["package_id"], row["tracking_number"])
             for row in store.query("SELECT package_id, tracking_number FROM labels WHERE state = 'bought'")
         }
-        sold = {(sale["reference"], sale["tracking_number"]) for sale in account.purchases}
+        sold = {(sale["package_id"], sale["tracking_number"]) for sale in account.purchases}
         assert held == sold
         assert not [
-            name for name, count in Counter(sale["reference"] for sale in account.purchases).items() if count > 1
+            name for name, count in Counter(sale["package_id"] for sale in account.purchases).items() if count > 1
         ]
         for order_id, before in cancelled.items():
             package = "P" + order_id.partition(":")[2]
-            assert package not in {sale["reference"] for sale in account.purchases[before:]}
+            assert package not in {sale["package_id"] for sale in account.purchases[before:]}
         waiting = store.query("SELECT 1 FROM labels WHERE state IN ('sent', 'unknown')")
         assert not waiting

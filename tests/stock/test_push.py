@@ -368,6 +368,54 @@ def test_what_a_later_fetch_does_not_explain_was_somebody_else(store: Store, tol
         assert (shop.shown(), drifts(told)) == ({"1": 10}, [(2, 10, 10)])
 
 
+def waiting(told: Any) -> list[tuple[Any, ...]]:
+    return [
+        (outcome.fields["shown_quantity"], outcome.fields["wanted_quantity"])
+        for outcome in told.items
+        if outcome.kind == "listing" and outcome.cause == "set_elsewhere"
+    ]
+
+
+def test_a_quantity_that_another_database_set_is_not_raised_without_yes(store: Store, told: Any) -> None:
+    count(store, told, 156)
+    shop = Shop(offer(1, quantity=36))
+    first = run_push(store, told, shop, yes=False)
+    assert (shop.shown(), waiting(told), first.failed) == ({"1": 36}, [(36, 156)], 1)
+    again = run_push(store, told, shop, yes=False)
+    assert (shop.shown(), again.failed) == ({"1": 36}, 0)  # an old case
+    run_push(store, told, shop)
+    assert shop.shown() == {"1": 156}
+    count(store, told, 200)
+    run_push(store, told, shop, yes=False)
+    assert shop.shown() == {"1": 200}  # what was there was ours
+
+
+def test_what_somebody_else_lowered_stays_so_and_more_than_there_is_is_lowered_at_once(store: Store, told: Any) -> None:
+    count(store, told, 10)
+    shop = Shop(offer(1))
+    run_push(store, told, shop)
+    fetched(store, timedelta(minutes=1))
+    shop.show("1", ("W1", 2))
+    run_push(store, told, shop, yes=False)
+    before = to_text(utc_now() - timedelta(minutes=5))
+    store.execute("UPDATE listings SET unseen_since = ?, unseen_until = ?", (before, before))
+    fetched(store)
+    for _time in range(2):
+        run_push(store, told, shop, yes=False)
+        assert (shop.shown(), drifts(told)) == ({"1": 2}, [(2, 10, 10)])
+    shop.show("1", ("W1", 15))
+    run_push(store, told, shop, yes=False)
+    assert shop.shown() == {"1": 10}
+
+
+def test_a_count_that_was_taken_from_the_channel_may_be_raised(store: Store, told: Any) -> None:
+    with store.transaction():
+        count_stock(store, sku="MUG", warehouse=None, quantity=50, because="tiktok: available + committed", report=told)
+    shop = Shop(offer(1, quantity=40))
+    run_push(store, told, shop, yes=False)
+    assert (shop.shown(), waiting(told)) == ({"1": 50}, [])
+
+
 # The template
 
 

@@ -68,7 +68,7 @@ def held(store: Store, *, at_most: timedelta = timedelta(hours=1), now: datetime
 def test_a_package_becomes_a_shipment_with_the_box_as_its_size(store: Store) -> None:
     shipment = load_shipments(store, ["P1"], RULES)["P1"]
     assert isinstance(shipment, Shipment)
-    assert (shipment.reference, shipment.weight_g, shipment.length_mm) == ("P1", 120, 200)
+    assert (shipment.package_id, shipment.weight_g, shipment.length_mm) == ("P1", 120, 200)
     assert (shipment.to.name, shipment.to.zip, shipment.sender.zip) == ("Ann Lee", "89501", "91761")
     assert "Ann" not in repr(shipment)
 

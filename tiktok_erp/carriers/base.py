@@ -7,8 +7,9 @@ A source sells in two steps. `quotes` makes a shipment there, which costs nothin
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 
 from tiktok_erp.model.money import Money
@@ -56,6 +57,22 @@ class BoughtLabel:
 
 
 @dataclass(frozen=True, slots=True)
+class SourcePurchase:
+    """A label that the source sold to anybody with this account. `reference` is what its buyer called the parcel.
+
+    `name` and `zip` are where it goes, empty where the source does not tell; `made_at` is the source's time of the
+    shipment, which may be hours before it was bought.
+    """
+
+    reference: str
+    quote_id: str
+    label: BoughtLabel
+    made_at: datetime | None = None
+    name: str = field(default="", repr=False)
+    zip: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class ScanForm:
     """One sheet whose barcode stands for many parcels. `url` leads to its PDF; empty while the source is making it.
 
@@ -94,6 +111,14 @@ class LabelSource(Protocol):
 
     def read(self, quote_id: str, *, subject: str) -> BoughtLabel | None:
         """Return the label of this quote's shipment, None while none is bought."""
+        ...
+
+    def purchases(self, since: datetime) -> Iterator[SourcePurchase]:
+        """Yield what was sold to this account of shipments made since then, whoever bought it. Raises as `read` does."""
+        ...
+
+    def find(self, reference: str) -> SourcePurchase | None:
+        """Return what was bought under this reference, None where the source knows of nothing."""
         ...
 
     def download(self, label: BoughtLabel, *, subject: str) -> bytes:

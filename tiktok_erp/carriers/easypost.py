@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
-from tiktok_erp.carriers.base import SOURCES, BoughtLabel, ScanForm
+from tiktok_erp.carriers.base import SOURCES, BoughtLabel, ScanForm, SourcePurchase
 from tiktok_erp.checked_json import parse_json
 from tiktok_erp.errors import (
     ChannelDown,
@@ -21,6 +22,7 @@ from tiktok_erp.errors import (
 )
 from tiktok_erp.messages import tr
 from tiktok_erp.model.carrier import carrier_code
+from tiktok_erp.model.moment import to_text
 from tiktok_erp.model.money import Money, parse_amount
 from tiktok_erp.model.secret import Secret
 from tiktok_erp.model.shipment import PostalAddress, Quote, Shipment, latin
@@ -63,6 +65,8 @@ _TEST_KEY = "EZTK"
 _SIGNATURES = {"standard": "SIGNATURE", "adult": "ADULT_SIGNATURE"}
 _DOCUMENT_TRIES = 3
 _MOST_DAYS = 365  # a longer transit is no estimate
+_PAGE = 100  # the most that EasyPost lists at once
+_MOST_PAGES = 1000
 _RETRIES = RetryPolicy()
 
 
@@ -93,13 +97,13 @@ class EasyPost:
     def quotes(self, shipment: Shipment) -> tuple[Quote, ...]:
         """Make a shipment and return its rates, cheapest first. A shipment that is never bought costs nothing."""
         body = {"shipment": _shipment(shipment)}
-        answer = self._read("POST", "/shipments", endpoint="create", body=body, subject=shipment.reference)
+        answer = self._read("POST", "/shipments", endpoint="create", body=body, subject=shipment.package_id)
         found = read_quotes(answer)
         refusals = [text for text in map(_message, _objects(answer.get("messages"))) if text]
         if not found and refusals:
             raise ChannelRefused(
                 tr("no carrier takes this parcel: {reasons}", reasons="; ".join(dict.fromkeys(refusals))),
-                subject=shipment.reference,
+                subject=shipment.package_id,
                 next_step=tr("correct address, weight or size, or choose another carrier in rules.yaml"),
                 code=422,
             )
@@ -138,6 +142,35 @@ class EasyPost:
         if label is None and (shipment.get("postage_label") or shipment.get("selected_rate")):
             raise _in_doubt(subject)  # bought, it seems, and without a number nobody knows as what
         return label
+
+    def purchases(self, since: datetime) -> Iterator[SourcePurchase]:
+        """List what was bought of shipments made since then, newest first (EasyPost's guide "Pagination", November 2026).
+
+        That it leaves out what was not bought is not relied on.
+        """
+        query = {"page_size": str(_PAGE), "purchased": "true", "start_datetime": to_text(since)}
+        seen: set[str] = set()
+        for _number in range(_MOST_PAGES):
+            answer = self._read("GET", "/shipments", endpoint="list", query=query, subject="EASYPOST_API_KEY")
+            page = [found for found in _objects(answer.get("shipments")) if _text(found.get("id")) not in seen]
+            seen.update(_text(found.get("id")) for found in page)
+            made = [at for found in page if (at := _moment(found.get("created_at"))) is not None]
+            for found in page:
+                purchase = read_purchase(found)
+                if purchase is not None:
+                    yield purchase
+            if not page or not answer.get("has_more", len(page) >= _PAGE) or (made and max(made) < since):
+                return
+            query = query | {"before_id": _text(page[-1].get("id"))}
+
+    def find(self, reference: str) -> SourcePurchase | None:
+        """Ask for a shipment by our reference, which EasyPost takes in the place of its id."""
+        try:
+            found = self._read("GET", f"/shipments/{quote(reference, safe='')}", endpoint="read", subject=reference)
+        except ChannelRefused:
+            return None
+        purchase = read_purchase(found)
+        return purchase if purchase is not None and purchase.reference == reference else None
 
     def download(self, label: BoughtLabel, *, subject: str) -> bytes:
         """Return the document. One that is not a PDF yet is converted by EasyPost first."""
@@ -334,6 +367,22 @@ def _read_address(found: object) -> PostalAddress | None:
     return PostalAddress(**{name: told.get(name, "") for name in names}) if told else None
 
 
+def read_purchase(shipment: Mapping[str, Any]) -> SourcePurchase | None:
+    """Return a shipment that was bought, as the list has it; None for any other."""
+    label = read_label(shipment)
+    if label is None or not label.shipment_id:
+        return None
+    to = _object(shipment.get("to_address"))
+    return SourcePurchase(
+        reference=_text(shipment.get("reference")),
+        quote_id=f"{label.shipment_id}/{_text(_object(shipment.get('selected_rate')).get('id'))}",
+        label=label,
+        made_at=_moment(shipment.get("created_at")),
+        name=_text(to.get("name")) or _text(to.get("company")),
+        zip=_text(to.get("zip")),
+    )
+
+
 def read_form(found: Mapping[str, Any]) -> ScanForm | None:
     """Return a scan form as EasyPost tells of it, None when what it told is none."""
     if not isinstance(found.get("id"), str) or not found["id"]:
@@ -378,9 +427,9 @@ def _shipment(shipment: Shipment) -> dict[str, Any]:
         "to_address": _address(shipment.to),
         "from_address": _address(shipment.sender),
         "parcel": parcel,
-        "reference": shipment.reference,
+        "reference": shipment.reference or shipment.package_id,
         # Only a PNG can be converted later, so what is printed is asked for at once.
-        "options": {"label_format": "PDF", "invoice_number": shipment.reference, **confirmation},
+        "options": {"label_format": "PDF", "invoice_number": shipment.package_id, **confirmation},
     }
 
 
@@ -415,6 +464,10 @@ def _error(answer: HttpAnswer, found: object, request_id: str, *, is_write: bool
     if status < 400 or status >= 500 or not error:
         if status in (401, 403):
             return _bad_key(subject)
+        if status == 404 and not is_write:
+            return ChannelRefused(
+                tr("EasyPost does not know this"), subject=subject, next_step=tr("nothing to do"), code=status
+            )
         kind = OutcomeUnknown if is_write else ChannelDown
         return kind(
             tr("EasyPost answered HTTP {status} and not in its own language", status=status)
@@ -488,6 +541,14 @@ def _text(value: object) -> str:
 def _message(message: Mapping[str, Any]) -> str:
     text = _text(message.get("message"))
     return f"{_text(message.get('carrier'))}: {text}" if text else ""
+
+
+def _moment(value: object) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(_text(value))
+    except ValueError:
+        return None
+    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).astimezone(UTC)
 
 
 def _days(rate: Mapping[str, Any]) -> int | None:

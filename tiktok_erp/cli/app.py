@@ -13,6 +13,7 @@ from tiktok_erp.cli import (
     alerts,
     allocate,
     auth,
+    backup,
     check,
     demo,
     doctor,
@@ -93,6 +94,7 @@ quarantine.register(app)
 rules.register(app)
 simulate.register(app)
 check.register(app)
+backup.register(app)
 auth.register(app)
 doctor.register(app)
 alerts.register(app)

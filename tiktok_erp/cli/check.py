@@ -42,8 +42,32 @@ def check(context: typer.Context, as_json: Json = False, quiet: Quiet = False) -
                 broken.append(f"{row['package_id']}: {error.what}")
             session.out.progress(tr("label files"), number, held)
         _tell(session, "label_files", tr("every label that is held can be printed"), broken)
+        _tell_elsewhere(session)
 
     run_command("check", context, body, as_json=as_json, quiet=quiet, writes=False)
+
+
+def _tell_elsewhere(session: Session) -> None:
+    """Count what this database did not buy: it is no breach, and it was paid for."""
+    from tiktok_erp.store.bought_elsewhere import count_bought_elsewhere
+
+    count = count_bought_elsewhere(session.store)
+    if count.labels:
+        session.out.item(
+            Outcome(
+                "bought_elsewhere",
+                {},
+                "skipped",
+                cause="bought_elsewhere",
+                next_step=tr("run `tiktok-erp labels adopt` to print them here"),
+                fields={"labels": count.labels, "without_cost": count.without_cost},
+                text=tr(
+                    "{count} labels were bought elsewhere and not printed here; of {unknown} the cost is not known",
+                    count=count.labels,
+                    unknown=count.without_cost,
+                ),
+            )
+        )
 
 
 def _tell(session: Session, name: str, promise: str, breaches: list[str]) -> None:

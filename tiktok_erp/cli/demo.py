@@ -119,7 +119,10 @@ def _clear(db: Path) -> None:
             subject=str(db),
             next_step=tr("run the demo in an empty folder"),
         )
-    for path in (db, *(db.with_name(db.name + suffix) for suffix in ("-wal", "-shm", ".tokens", ".tokens.lock"))):
+    for path in (
+        db,
+        *(db.with_name(db.name + suffix) for suffix in ("-wal", "-shm", ".mark", ".tokens", ".tokens.lock")),
+    ):
         path.unlink(missing_ok=True)
     for folder in (db.with_name(db.stem + ".labels"), db.with_name(db.stem + ".batches")):
         shutil.rmtree(folder, ignore_errors=True)

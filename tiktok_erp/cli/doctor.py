@@ -264,6 +264,27 @@ def _disk(findings: _Findings) -> Iterator[Point]:
     yield Point("disk", "ok", text, fields=fields)
 
 
+def _elsewhere(findings: _Findings) -> Iterator[Point]:
+    from tiktok_erp.store.behind import require_up_to_date
+    from tiktok_erp.store.bought_elsewhere import count_bought_elsewhere
+
+    if findings.store is None:
+        yield skipped("elsewhere", findings)
+        return
+    require_up_to_date(findings.store)
+    count = count_bought_elsewhere(findings.store).labels
+    fields = {"bought_elsewhere": count}
+    if count:
+        text = tr("{count} labels were bought elsewhere; they are not printed here by themselves", count=count)
+        step = tr(
+            "`tiktok-erp labels list` shows them, `tiktok-erp labels adopt` prints them. One machine at a time works for a"
+            " shop: a spare one takes over after the first was stopped, with its `backup` and its token file"
+        )
+        yield Point("elsewhere", "warning", text, "bought_elsewhere", step, fields)
+        return
+    yield Point("elsewhere", "ok", tr("nobody else buys labels for this shop, as far as is known"), fields=fields)
+
+
 def _rules(findings: _Findings) -> Iterator[Point]:
     from tiktok_erp.config.rules_file import load_rules, load_rules_or_defaults
 
@@ -419,6 +440,7 @@ def _called(name: str) -> str:
         "connection": tr("connection"),
         "quarantine": tr("quarantine"),
         "unsettled": tr("purchases without an answer"),
+        "elsewhere": tr("labels bought elsewhere"),
         "own_labels": tr("own labels"),
         "fonts": tr("fonts"),
         "rules_tests": tr("examples of the rules"),
@@ -855,6 +877,7 @@ _POINTS: tuple[tuple[str, Callable[[_Findings], Iterator[Point]]], ...] = (
     ("connection", _connection),
     ("quarantine", _quarantine),
     ("unsettled", _unsettled),
+    ("elsewhere", _elsewhere),
     ("own_labels", _own_labels),
     ("fonts", _fonts),
     ("printing", _printing),

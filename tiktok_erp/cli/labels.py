@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from tiktok_erp.labels.printing import PrintOptions
 
 labels_app = typer.Typer(
-    help="List labels, print held ones again, take them back, make scan forms, settle purchases.",
+    help="List labels, print held ones again, take over what was bought elsewhere, take labels back, make scan forms,"
+    " settle purchases.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -35,11 +36,13 @@ def list_labels(
     """List labels: bought, on their way, refused, taken back with what the source says of the refund.
 
     On a terminal those that are not printed or have no answer come first, then the newest; else the newest come last.
+    `elsewhere`: bought by another machine, in Seller Center, or before a restore. It is printed by `labels adopt` only.
 
     \b
     Examples:
       tiktok-erp labels list
       tiktok-erp labels list --json | jq 'select(.state == "unknown")'
+      tiktok-erp labels list --json | jq 'select(.on_request == 1 and .printed_at == null)'
       tiktok-erp labels list --json | jq 'select(.refund_status == "submitted")'
     """
 
@@ -70,7 +73,9 @@ def list_labels(
             (
                 [
                     row["package_id"],
-                    row["state"],
+                    tr("{state}, elsewhere", state=row["state"])
+                    if row["on_request"] and not row["printed_at"]
+                    else row["state"],
                     row["carrier"],
                     row["tracking_number"],
                     f"{row['cost_minor'] / 100:.2f} {row['currency']}" if row["cost_minor"] is not None else None,
@@ -248,6 +253,91 @@ def _write_batch_again(session: Session, name: str, options: PrintOptions) -> tu
     return rewrite_batch(session.store, session.rules(), session.out, options, span[0])
 
 
+@labels_app.command("adopt")
+def adopt(
+    context: typer.Context,
+    ids: Ids = None,
+    out: Annotated[Path, typer.Option("--out", help="Where copies of the batch go.")] = Path(),
+    paper: Annotated[
+        str | None,
+        typer.Option(
+            "--paper", help="4x6, letter or a4 (two a sheet), a6; else each label as it is.", show_default=False
+        ),
+    ] = None,
+    printer: Annotated[
+        str | None, typer.Option("--printer", help="Print them there as well.", show_default=False)
+    ] = None,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Fetch labels that were bought elsewhere and print them as a batch of their own; nothing is bought.
+
+    These are labels that another machine bought, or somebody in Seller Center, or this database before it was restored.
+    They may be on paper already: look before you print them. Without ids: all of parcels that have not left.
+
+    \b
+    Examples:
+      tiktok-erp labels adopt --dry-run
+      tiktok-erp labels adopt P000123 P000124 --out today
+      tiktok-erp labels adopt --printer zebra
+    """
+
+    def body(session: Session) -> None:
+        from tiktok_erp.cli.label_sources import vendors
+        from tiktok_erp.labels.adopt import adopt_labels, load_adoptable
+        from tiktok_erp.labels.paper import PAPERS
+        from tiktok_erp.labels.printing import PrintOptions, print_batch
+        from tiktok_erp.labels.spool import open_printers
+
+        if paper is not None and paper not in PAPERS:
+            raise UsageError(
+                tr("{paper} is no paper", paper=paper),
+                subject="--paper",
+                next_step=tr("choose one of {papers}", papers=", ".join(PAPERS)),
+            )
+        rows = load_adoptable(session.store, session.out, session.packages(read_names(ids)))
+        if dry_run:
+            for row in rows:
+                text = f"{row['package_id']} {row['carrier'] or '-'} {row['tracking_number'] or '-'}"
+                session.out.item(Outcome("package", {"package_id": row["package_id"]}, "planned", text=text))
+        question = tr("Print {count} labels that were bought elsewhere? They may be on paper already.", count=len(rows))
+        if dry_run or (rows and not agreed(session, question, yes=yes)):
+            return
+        session.require_up_to_date()
+        printers = tuple(open_printers([printer] if printer is not None else [], session.store))
+        options = PrintOptions(out=existing_folder(out), paper=paper, printers=printers, on_request=True)
+        found = adopt_labels(
+            session.store,
+            lambda name: vendors(session, {name})[0],
+            session.label_source,
+            session.out,
+            rows,
+            run_id=session.run_id,
+        )
+        session.summary.update(fetched=found.fetched, printed=0)
+        if not found.ready:
+            session.out.say(tr("nothing to print"))
+            return
+        count = print_batch(
+            session.store, session.rules(), session.out, options, only=found.ready, run_id=session.run_id
+        )
+        session.summary.update(printed=count.printed, pages=count.pages, batch=str(count.directory or ""))
+        if count.directory is not None:
+            session.out.say(
+                tr(
+                    "{printed} labels on {pages} pages: {file} (batch {batch})",
+                    printed=count.printed,
+                    pages=count.pages,
+                    file=count.files[0] if count.files else count.directory,
+                    batch=count.directory.name,
+                )
+            )
+
+    run_command("labels", context, body, as_json=as_json, quiet=quiet, dry_run=dry_run, lock="print-labels")
+
+
 def _at_positions(session: Session, names: list[str] | None) -> list[str] | None:
     """Turn positions and batches among the names into packages, and the others as everywhere."""
     if names is None:
@@ -346,6 +436,7 @@ def scan_form(
     def body(session: Session) -> None:
         from tiktok_erp.labels.scan_forms import FormMaker, FormOptions
 
+        session.require_up_to_date()
         packages = _at_positions(session, read_names(ids))
         options = FormOptions(
             out=out if dry_run else existing_folder(out),
@@ -392,9 +483,10 @@ def scan_form(
 
 @labels_app.command("reconcile")
 def reconcile(context: typer.Context, as_json: Json = False, quiet: Quiet = False) -> None:
-    """Ask what became of purchases without an answer, and of the money of labels that were taken back.
+    """Ask what became of purchases without an answer, what was bought elsewhere, and of the money of labels taken back.
 
-    `print-labels` settles purchases by itself. A refund takes days or weeks; each is asked about at most once an hour.
+    After a restore it also fetches orders, as `sync` does, and lets buying go on. `print-labels` settles purchases by itself.
+    A refund takes days or weeks; each is asked about at most once an hour.
 
     \b
     Examples:
@@ -403,9 +495,14 @@ def reconcile(context: typer.Context, as_json: Json = False, quiet: Quiet = Fals
     """
 
     def body(session: Session) -> None:
+        from tiktok_erp.cli.catch_up import catch_up
         from tiktok_erp.labels.refunds import follow_refunds
+        from tiktok_erp.store.behind import why_behind
 
         _settle_purchases(session)
+        if why_behind(session.store) is not None:
+            _fetch_orders(session)
+        catch_up(session)
         refunds = follow_refunds(session.store, lambda name: session.label_source(), session.out, run_id=session.run_id)
         session.summary.update(refunded=refunds.refunded, refunds_rejected=refunds.rejected, refunds_open=refunds.open)
         if refunds.asked or refunds.open:
@@ -419,6 +516,22 @@ def reconcile(context: typer.Context, as_json: Json = False, quiet: Quiet = Fals
             )
 
     run_command("labels", context, body, as_json=as_json, quiet=quiet, lock="print-labels")
+
+
+def _fetch_orders(session: Session) -> None:
+    """Ask the channel what left since, as `sync` does."""
+    from tiktok_erp.sync.run import sync_channel
+
+    require_credentials_or_file(session, tr("set the TIKTOK_SHOP_ settings: only the channel knows what left since"))
+    with session.alone("sync") as is_alone:
+        if not is_alone:
+            raise UsageError(
+                tr("another command is at work on this database"),
+                subject=str(session.options.db),
+                next_step=tr("wait until it has ended, then run this again"),
+            )
+        report = session.only_failures()
+        sync_channel(session.store, session.shop(), session.rules(), report, run_id=session.run_id, sweeps=True)
 
 
 def _settle_purchases(session: Session) -> None:

@@ -169,6 +169,7 @@ def answer(
         from tiktok_erp.channels.tiktok_reasons import REJECT_REASONS
         from tiktok_erp.sync.answer import Answer, CancelAnswerer
 
+        session.require_up_to_date()
         chosen = Answer(word.value, _reason(word, reason))
         order_ids = session.orders(read_names([order])) or []
         if not order_ids:

@@ -122,7 +122,9 @@ def print_labels(
             _ask_what_is_on_paper(session)
         if files:
             _take_over(session, files)
-        elif only != [] and limit != 0:
+        elif not plan:
+            session.require_up_to_date()
+        if not files and only != [] and limit != 0:
             with session.alone("print-labels" if station is not None else None) as is_alone:
                 if is_alone:
                     _buy(session, only, cap)

@@ -96,6 +96,7 @@ def reserve_stock(
             )
             session.summary.update(cells=cells)
         elif wants_push and only != []:
+            session.require_up_to_date()
             shop = session.shop()
             require_fresh(
                 session.store,

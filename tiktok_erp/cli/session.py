@@ -106,6 +106,13 @@ class Session:
             self._labels = _connect_labels(self)
         return self._labels
 
+    def require_up_to_date(self) -> None:
+        """Raise DatabaseBehind where money would be spent, or something published, on a database that is behind."""
+        from tiktok_erp.store.behind import require_up_to_date
+
+        if not self.dry_run:
+            require_up_to_date(self.store)
+
     def alone(self, lock: str | None) -> AbstractContextManager[bool]:
         """Hold one more lock of this database while the block runs; gives False when another process holds it."""
         return _only_one(self.options.db, None if self.dry_run else lock)
@@ -315,6 +322,7 @@ class Command:
 
 def run_once(command: Command, out: Output, summary: dict[str, object], *, rules: Rules | None = None) -> int:
     """Run a command on its database as a run of its own and return its exit code. Raises what ended it."""
+    from tiktok_erp.store import behind
     from tiktok_erp.store.database import open_first_store, open_store
     from tiktok_erp.store.runs import end_run, start_run
 
@@ -330,7 +338,11 @@ def run_once(command: Command, out: Output, summary: dict[str, object], *, rules
         store = stack.enter_context(
             open_first_store(path) if is_begun else open_store(path, create=is_new or command.create)
         )
-        run_id = start_run(store, command.name) if command.is_recorded else None
+        run_id = None
+        if command.is_recorded:
+            behind.notice(store)
+            run_id = start_run(store, command.name)
+            behind.raise_mark(store)
         session = Session(out, command.options, store, run_id, command.dry_run, summary, _stack=stack, _rules=rules)
         if out.as_json:
             from tiktok_erp.store.overview import load_item
@@ -364,6 +376,7 @@ def run_once(command: Command, out: Output, summary: dict[str, object], *, rules
                         failed=out.counts["failed"] - before["failed"],
                         error=error_text,
                     )
+                    behind.raise_mark(store)
                 if command.after is not None and code != Interrupted.exit_code:
                     command.after(session)
         return code

@@ -89,6 +89,8 @@ def _fields(view: Overview) -> dict[str, object]:
         "connection": [asdict(quality) for quality in view.connection],
         "alert_addresses": view.alert_addresses,
         "open_alerts": view.open_alerts,
+        "bought_elsewhere": view.bought_elsewhere,
+        "behind": view.behind,
     }
 
 
@@ -132,6 +134,10 @@ def _sections(view: Overview, now: datetime) -> list[tuple[str, list[tuple[str, 
         (tr("numbers to tell"), str(view.to_upload)),
         (tr("without an answer"), str(view.unsettled)),
     ]
+    if view.bought_elsewhere:
+        work.append((tr("bought elsewhere"), str(view.bought_elsewhere)))
+    if view.behind is not None:
+        work.append((tr("restored: run sync"), ""))
     if view.queued_since is not None:
         age = _age(from_text(view.queued_since), now)
         work.append((tr("of these in the queue"), tr("{count}, since {age}", count=view.queued, age=age)))

@@ -68,12 +68,21 @@ def sync(
             raise UsageError(
                 tr("this version knows the channel tiktok only"), subject=channel, next_step=tr("leave --channel out")
             )
+        from tiktok_erp.cli.catch_up import catch_up, tell_news
+        from tiktok_erp.store.behind import why_behind
+        from tiktok_erp.store.bought_elsewhere import count_bought_elsewhere
+        from tiktok_erp.store.runs import load_as_of
         from tiktok_erp.sync.run import sync_channel, sync_file
 
         rules = session.rules()
         start = _since(since)
+        is_behind = why_behind(session.store) is not None
+        elsewhere = count_bought_elsewhere(session.store).labels
+        # Of a shop that is met for the first time all is news; and who works with files buys in Seller Center.
+        tells_news = from_file is None and not is_behind and load_as_of(session.store, "tiktok", "orders") is not None
         if from_file is not None:
             count = sync_file(session.store, from_file, rules, session.out, run_id=session.run_id, dry_run=dry_run)
+            has_asked = not session.settings().tiktok_is_set()  # then files are all that there is to ask
         else:
             require_credentials_or_file(
                 session, tr("set the TIKTOK_SHOP_ settings, or run `tiktok-erp sync --from FILE` with an order export")
@@ -87,10 +96,13 @@ def sync(
                     run_id=session.run_id,
                     since=start,
                     dry_run=dry_run,
+                    sweeps=is_behind,
                 )
             except ChannelRefused as refusal:
                 # Not one item of many was refused (exit code 3), but the fetch itself: an alert must count it as a failure.
                 raise ChannelDown(refusal.what, subject=refusal.subject, next_step=refusal.next_step) from refusal
+            # With --since a gap may stay unread.
+            has_asked = start is None
         session.summary.update(new=count.new, changed=count.changed, unchanged=count.unchanged, unreadable=count.failed)
         session.summary.update(asdict(count.resources))
         text = tr(
@@ -103,6 +115,10 @@ def sync(
             session.out.say(text)
         elif count.new or count.changed or session.out.rounds == 1:
             session.out.say(f"{datetime.now(rules.shop.zone):%H:%M:%S} {text}")
+        if has_asked and not dry_run:
+            if tells_news:
+                tell_news(session, elsewhere)
+            catch_up(session, in_rounds=watch or context.obj.outer is not None)
 
     run_command(
         "sync",

@@ -73,6 +73,7 @@ def upload_tracking(
 
     def body(session: Session) -> None:
         if correct is not None:
+            session.require_up_to_date()
             return _correct(session, *correct, dry_run=plan or dry_run)
         if from_file is not None:
             return _take_back(session, from_file)
@@ -92,6 +93,8 @@ def upload_tracking(
         if to_file is not None and not (plan or dry_run):
             return _write(session, to_file, only)
         is_online = to_file is None and not (plan or dry_run)
+        if is_online:
+            session.require_up_to_date()
         if is_online:
             require_credentials_or_file(
                 session, tr("set the TIKTOK_SHOP_ settings, or run `tiktok-erp upload-tracking --to FILE`")

@@ -10,11 +10,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from tiktok_erp.errors import ChannelDown, ChannelRefused
+from tiktok_erp.labels.elsewhere import look_at_source
 from tiktok_erp.labels.journal import SILENT_MEANS_DOWN, Bought, HeldDocument, Task
 from tiktok_erp.messages import tr
 from tiktok_erp.model.fingerprint import quote_fingerprint
+from tiktok_erp.model.outcome import Report
 from tiktok_erp.model.rule import Rules
 from tiktok_erp.model.shipment import Quote, Unshippable
+from tiktok_erp.store.behind import why_behind
 from tiktok_erp.store.database import Store, utc_now
 from tiktok_erp.store.shipments import load_quote, load_shipments, save_quotes, sender_of
 
@@ -43,6 +46,17 @@ class OwnLabels:
     def sells(self, row: sqlite3.Row) -> bool:
         """Orders of Seller Shipping. One whose kind nobody told may be TikTok's own, where this label would be worthless."""
         return bool(row["shipping_type"] == "SELLER")
+
+    def look_elsewhere(self, report: Report, *, run_id: int | None) -> None:
+        """Ask the source what another machine bought for our parcels, or this one before a restore."""
+        look_at_source(
+            self._store,
+            self._source,
+            report,
+            run_id=run_id,
+            is_behind=why_behind(self._store) is not None,
+            buys=True,
+        )
 
     def task(self, row: sqlite3.Row) -> Task:
         """Return the purchase. Raises ChannelRefused without an address that can be printed, or without a weight."""

@@ -38,6 +38,7 @@ from tiktok_erp.model.outcome import Outcome, Report
 from tiktok_erp.model.rule import Rules
 from tiktok_erp.model.shipment import Quote, Shipment
 from tiktok_erp.signals import undisturbed
+from tiktok_erp.store.bought_elsewhere import keep_for_request
 from tiktok_erp.store.database import Store, utc_now
 from tiktok_erp.store.identity import load_fingerprints, purchase_fingerprint
 from tiktok_erp.store.label_files import LabelFiles
@@ -81,6 +82,8 @@ CAUSES = (
 
 # Obstacles after which the same package is decided, and a label bought for it, again.
 _DECIDED_AGAIN = ("address_changed", "decision_outdated", "not_allocated")
+# On an intent: a purchase was sent, and the source showed none in time. Another one that comes too late is most likely ours.
+_NOT_FOUND = "not_found"
 
 ReadBack = Callable[[Sequence[str]], Collection[str]]
 
@@ -165,6 +168,10 @@ class Vendor(Protocol):
 
     def sells(self, row: sqlite3.Row) -> bool:
         """Tell whether a label for this candidate is bought here."""
+        ...
+
+    def look_elsewhere(self, report: Report, *, run_id: int | None) -> None:
+        """Write what was bought for our parcels and is not in the journal, before more is. Raises what the source raises."""
         ...
 
     def task(self, row: sqlite3.Row) -> Task:
@@ -276,6 +283,7 @@ class LabelBuyer:
         """
         with self._pool() as pool:
             try:
+                self._vendor.look_elsewhere(self._report, run_id=self._run_id)
                 self._settle(pool, patient=False)
                 tried = self._buy_due(pool, only, limit)
                 self._drain(pool)
@@ -336,7 +344,7 @@ class LabelBuyer:
                     if package_id in told:
                         revived.add(package_id)
                         with self._store.transaction():
-                            save_state(self._store, package_id, "intent")
+                            save_state(self._store, package_id, "intent", error_code=_NOT_FOUND)
             if not pending or not patient:
                 break
             self._report.progress(tr("waiting for answers about purchases"), total - len(pending), total)
@@ -572,7 +580,10 @@ class LabelBuyer:
             if self._vendor.was_before(refusal):
                 # Somebody, perhaps a run of ours that was killed, was there before: settling reads what there is.
                 self._total -= 1
+                label = load_live(self._store, task.package_id)
                 with self._store.transaction():
+                    if label is not None and label["error_code"] != _NOT_FOUND:
+                        keep_for_request(self._store, task.package_id)
                     save_state(self._store, task.package_id, "unknown", error_code=str(refusal.code))
             elif refusal.cause == "balance":
                 self._hold_back(task, refusal)
@@ -707,6 +718,16 @@ class LabelBuyer:
         twins = load_twins(self._store, task.package_id)
         if twins:
             self._fail(task, _same_label(task, twins))
+            return
+        label = load_live(self._store, task.package_id)
+        if label is not None and label["on_request"]:
+            self.count.skipped += 1
+            self._outcome(
+                task,
+                "skipped",
+                cause="bought_elsewhere",
+                next_step=tr("run `tiktok-erp labels adopt {package}` to print it here", package=task.package_id),
+            )
             return
         self.count.bought += 1
         if inspection.verdict in ("unreadable", "unknown_form"):

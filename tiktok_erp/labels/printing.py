@@ -70,7 +70,8 @@ _NO_STATION = "-"
 class PrintOptions:
     """What is wanted besides the labels. `files_of` 0: one file; `paper` None: each label at its own size.
 
-    `confirm` asks a person whether what a viewer shows is on paper.
+    `confirm` asks a person whether what a viewer shows is on paper. `on_request`: labels that were bought elsewhere, which
+    are in no other batch.
     """
 
     out: Path
@@ -81,6 +82,7 @@ class PrintOptions:
     station: str | None = None
     printers: tuple[Printer, ...] = ()
     confirm: Callable[[str], bool] = lambda range_: False
+    on_request: bool = False
 
 
 @dataclass(slots=True)
@@ -382,7 +384,7 @@ def _collect(
     with store.transaction():
         rows = []
         held_back = []
-        for row in load_to_print(store, only=only):
+        for row in load_to_print(store, only=only, on_request=options.on_request):
             cause = row["stop"] or why_held_back(row)
             if cause is None:
                 rows.append(row)

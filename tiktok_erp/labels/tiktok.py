@@ -16,6 +16,7 @@ from tiktok_erp.labels.journal import Bought, HeldDocument, ReadBack, Task
 from tiktok_erp.messages import tr
 from tiktok_erp.model.carrier import carrier_code
 from tiktok_erp.model.money import Money
+from tiktok_erp.model.outcome import Report
 from tiktok_erp.model.rule import Rules
 from tiktok_erp.model.shipment import Quote
 from tiktok_erp.store.database import Store
@@ -58,6 +59,9 @@ class TikTokLabels:
     def sells(self, row: sqlite3.Row) -> bool:
         """TikTok sells labels for orders of TikTok Shipping."""
         return bool(row["shipping_type"] == "TIKTOK")
+
+    def look_elsewhere(self, report: Report, *, run_id: int | None) -> None:
+        """What was bought elsewhere shows in the orders, which are read again before each purchase."""
 
     def task(self, row: sqlite3.Row) -> Task:
         """Return the purchase.

@@ -38,12 +38,13 @@ class PostalAddress:
 
 @dataclass(frozen=True, slots=True)
 class Shipment:
-    """One parcel to quote or to buy a label for. `reference` is our package id and is printed on the label.
+    """One parcel to quote or to buy a label for. `package_id` is printed on the label.
 
-    `weight_g` is the packed weight, box in. Sizes are outer millimetres, None where not told.
+    `weight_g` is the packed weight, box in. Sizes are outer millimetres, None where not told. `reference` is what the
+    source is to call it (`model/reference.py`); empty: by its package.
     """
 
-    reference: str
+    package_id: str
     sender: PostalAddress
     to: PostalAddress
     weight_g: int
@@ -52,6 +53,7 @@ class Shipment:
     height_mm: int | None = None
     signature: str | None = None  # standard, adult
     insurance: Money | None = None
+    reference: str = ""
 
 
 @dataclass(frozen=True, slots=True)

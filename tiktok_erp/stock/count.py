@@ -19,6 +19,7 @@ from tiktok_erp.store.bundles import load_own_bundles, save_own_bundle
 from tiktok_erp.store.database import Store, utc_now
 from tiktok_erp.store.runs import save_cursor
 from tiktok_erp.store.stock import (
+    COUNTED_BY_CHANNEL,
     DEFAULT_WAREHOUSE,
     find_known_skus,
     is_sku_kept,
@@ -220,7 +221,7 @@ def import_from_channel(store: Store, shop: TikTokShop, rules: Rules, report: Re
                 sku=sku,
                 warehouse=place,
                 quantity=totals[sku, place],
-                because=f"{shop.name}: available + committed",
+                because=COUNTED_BY_CHANNEL.format(channel=shop.name),
                 report=report,
             )
             report.item(

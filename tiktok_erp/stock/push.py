@@ -32,11 +32,14 @@ from tiktok_erp.store.stock import (
     forget_base,
     load_arrived,
     load_channel_caps,
+    load_foreign,
     load_listings,
+    load_never_pushed,
     load_pools,
     load_sold_since_base,
     mark_channel_bundle,
     rebase_listings,
+    save_foreign,
     save_pushed,
     save_wanted,
 )
@@ -51,7 +54,7 @@ _ROUNDS = 3  # a stream sells on while a push is under way
 
 @dataclass(slots=True)
 class _Push:
-    """One push under way. `done` holds what was refused or is in doubt: it is not tried twice in a run."""
+    """One push under way. `done` holds what was refused, is in doubt or waits for a person: it is not tried in this run."""
 
     store: Store
     shop: TikTokShop
@@ -91,6 +94,7 @@ def push(
             view = load_sales_view(
                 store, rules.live, every=rules.sync.every, now=utc_now(), with_sales=True, channels=[shop.name]
             )
+            looked_at = load_foreign(store, shop.name)
             unseen = _look_for_drift(store, shop.name, rules, report)
             if adopt_listing_skus(store):  # only now is it known which counted pieces these units are
                 late = reserve(store, rules, report, only_orders=None, dry_run=dry_run)
@@ -99,13 +103,15 @@ def push(
             shown = {listing.listing_id: listing.quantities for page in pages for listing in page}
             plan = plan_quantities(store, shop.name, shown, view, unseen)
             save_wanted(store, shop.name, plan.wanted)
+            kept = set() if yes else _keep_foreign(store, shop.name, plan, looked_at, report, count)
         if plan.surprise is not None and not yes:
             return _tell_surprise(shop.name, plan, report, count)
         if dry_run:
             for change in plan.changes:
-                report.item(_quantity_outcome(shop.name, change, "planned"))
+                if change.listing_id not in kept:
+                    report.item(_quantity_outcome(shop.name, change, "planned"))
             return None
-        work = _Push(store, shop, report, count, rules, run_id, stale_ok, view, shown, unseen)
+        work = _Push(store, shop, report, count, rules, run_id, stale_ok, view, shown, unseen, done=kept)
         for _round in range(_ROUNDS):
             if not _push_all(work, plan):
                 break
@@ -125,7 +131,7 @@ def _look_for_drift(store: Store, channel: str, rules: Rules, report: Report) ->
     fetched_at = load_as_of(store, channel, "orders")
     unseen: Counter[str] = Counter()
     missing: dict[str, int] = {}
-    drifted, settled = [], []
+    drifted, settled, foreign = [], [], []
     for row in load_listings(store, channel):
         if row["pushed_quantity"] is None or row["is_channel_bundle"]:
             continue
@@ -142,10 +148,12 @@ def _look_for_drift(store: Store, channel: str, rules: Rules, report: Report) ->
         waiting = max(0, row["unseen_quantity"] - arrived.get(listing_id, 0))
         if found is not None and found.is_too_high:
             drifted.append(listing_id)
+            foreign.append(listing_id)
             _tell_drift(channel, row, found, report)
         if row["unseen_until"] and _is_later(fetched_at, row["unseen_until"], rules):
             settled.append(listing_id)
             if waiting:
+                foreign.append(listing_id)
                 shown = row["channel_quantity"]
                 _tell_drift(channel, row, Reckoning(shown + waiting, shown + waiting, shown), report)
             waiting = 0
@@ -155,7 +163,58 @@ def _look_for_drift(store: Store, channel: str, rules: Rules, report: Report) ->
         for sku, number in pieces_of(row["sku"], own).items() if waiting else ():
             unseen[sku] += number * waiting
     rebase_listings(store, channel, drifted=drifted, unseen=missing, settled=settled, at=utc_now())
+    save_foreign(store, channel, foreign)
     return unseen
+
+
+def _keep_foreign(
+    store: Store, channel: str, plan: PushPlan, looked_at: set[str], report: Report, count: ReserveCount
+) -> set[str]:
+    """Return the listings whose quantity somebody else set and this push would raise: another machine may know better.
+
+    Those in `looked_at` were told before. To lower one is always right, as no more may be offered than there is. Those
+    without a push of ours before were set by somebody else as well, but where their count itself came from the channel.
+    Call inside a transaction.
+    """
+    raised = [change for change in plan.changes if change.shown is not None and change.wanted > change.shown]
+    ids = [change.listing_id for change in raised]
+    foreign = load_foreign(store, channel) | load_never_pushed(store, channel, ids)
+    kept = [change for change in raised if change.listing_id in foreign]
+    for change in kept:
+        report.item(
+            _quantity_outcome(
+                channel,
+                change,
+                "skipped",
+                cause="set_elsewhere",
+                next_step=tr("see whose number is right, then run `tiktok-erp reserve-stock --yes`"),
+            )
+        )
+    if not kept:
+        return set()
+    save_foreign(store, channel, [change.listing_id for change in kept])
+    is_new = any(change.listing_id not in looked_at for change in kept)
+    examples = ", ".join(f"{change.sku} {change.shown} -> {change.wanted}" for change in kept[:5])
+    report.item(
+        Outcome(
+            "push",
+            {"channel": channel},
+            "failed",
+            cause="set_elsewhere",
+            next_step=tr(
+                "compare with the shelf, and with the other machine if there is one; `tiktok-erp reserve-stock --yes` pushes"
+                " our numbers"
+            ),
+            text=tr(
+                "{count} listings show what nobody here has set, and are not raised: {examples}",
+                count=len(kept),
+                examples=examples,
+            ),
+            is_new=is_new,
+        )
+    )
+    count.failed += is_new
+    return {change.listing_id for change in kept}
 
 
 def _is_later(fetched_at: datetime | None, seen_at: str, rules: Rules) -> bool:
@@ -263,7 +322,7 @@ def _push_batch(work: _Push, product_id: str, ids: Sequence[str]) -> None:
         )
         plan = plan_quantities(store, shop.name, work.shown, work.view, work.unseen)
         save_wanted(store, shop.name, plan.wanted)
-        batch = [change for change in plan.changes if change.listing_id in ids]
+        batch = [change for change in plan.changes if change.listing_id in ids and change.listing_id not in work.done]
         for change in batch:
             entries[change.listing_id] = outbox.intend(
                 store,

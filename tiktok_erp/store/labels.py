@@ -59,8 +59,10 @@ LEFT JOIN labels l ON l.package_id = p.package_id AND l.state IN {LIVE}
 
 _SPENT = (
     "SELECT coalesce(sum(CASE WHEN cost_minor >= 0 AND currency = ? THEN cost_minor ELSE ? END), 0) FROM labels"
-    " WHERE source NOT IN ('file', 'channel') AND state IN ('sent', 'unknown', 'bought')"
+    " WHERE (source NOT IN ('file', 'channel') OR on_request = 1) AND state IN ('sent', 'unknown', 'bought')"
 )
+# `v_labels`, and which labels are printed on request only.
+_WITH_REQUEST = "SELECT v.*, (SELECT on_request FROM labels WHERE label_id = v.label_id) AS on_request FROM v_labels v"
 
 
 def load_candidates(
@@ -129,7 +131,8 @@ def mark_sent(store: Store, package_id: str, run_id: int | None, *, made_for: st
     False when there is no intent (somebody else took it), or when it was for something else than `made_for`.
     """
     changed = store.execute(
-        "UPDATE labels SET state = 'sent', sent_at = ?, run_id = ? WHERE package_id = ? AND state = 'intent' AND made_for IS ?",
+        "UPDATE labels SET state = 'sent', sent_at = ?, run_id = ?, on_request = 0 WHERE package_id = ? AND state = 'intent'"
+        " AND made_for IS ?",
         (to_text(utc_now()), run_id, package_id, made_for),
     )
     if changed:
@@ -141,7 +144,7 @@ def revive_sent(store: Store, package_id: str, run_id: int | None) -> bool:
     """Turn an intent whose earlier purchase happened after all into `sent`: it is for what it was sent for then."""
     return (
         store.execute(
-            "UPDATE labels SET state = 'sent', sent_at = ?, run_id = ? WHERE package_id = ? AND state = 'intent'",
+            "UPDATE labels SET state = 'sent', sent_at = ?, run_id = ?, on_request = 0 WHERE package_id = ? AND state = 'intent'",
             (to_text(utc_now()), run_id, package_id),
         )
         == 1
@@ -426,8 +429,8 @@ def save_left_out(store: Store, package_id: str, order_id: str) -> None:
 def spent_since(store: Store, since: datetime, *, highest: Money) -> int:
     """Return what the journal says was spent on purchases since `since`, in minor units of `highest`.
 
-    A purchase whose price is not known (yet), is in another currency or is below nothing counts as `highest`, the dearest
-    label allowed; a number from a file cost us nothing here.
+    A purchase whose price is not known (yet, or because somebody else made it), is in another currency or is below nothing
+    counts as `highest`, the dearest label allowed; a number from a file cost us nothing here.
     """
     return int(store.scalar(_SPENT + " AND sent_at >= ?", (highest.currency, highest.minor, to_text(since))))
 
@@ -455,10 +458,10 @@ def load_print_facts(store: Store, package_ids: Sequence[str]) -> list[sqlite3.R
 def iterate_labels(store: Store, *, only: Sequence[str] | None = None) -> Iterator[sqlite3.Row]:
     """Yield `v_labels`, newest last; `only` narrows to these package ids."""
     if only is None:
-        yield from store.iterate("SELECT * FROM v_labels ORDER BY label_id")
+        yield from store.iterate(f"{_WITH_REQUEST} ORDER BY label_id")
     else:
         yield from store.iterate(
-            "SELECT v.* FROM json_each(?) j CROSS JOIN v_labels v ON v.package_id = j.value ORDER BY v.label_id",
+            f"{_WITH_REQUEST} WHERE v.package_id IN (SELECT value FROM json_each(?)) ORDER BY v.label_id",
             (json.dumps(list(only)),),
         )
 
@@ -466,13 +469,13 @@ def iterate_labels(store: Store, *, only: Sequence[str] | None = None) -> Iterat
 def load_first_labels(store: Store, count: int) -> list[sqlite3.Row]:
     """Return `count` rows of `v_labels`: those without an answer or not printed yet, oldest first, then the newest others."""
     rows = store.query(
-        "SELECT * FROM v_labels WHERE label_id IN (SELECT label_id FROM labels INDEXED BY labels_unsettled"
+        f"{_WITH_REQUEST} WHERE label_id IN (SELECT label_id FROM labels INDEXED BY labels_unsettled"
         " WHERE state IN ('intent', 'sent', 'unknown') UNION SELECT label_id FROM labels INDEXED BY labels_to_print"
         " WHERE state = 'bought' AND printed_at IS NULL AND sha256 IS NOT NULL) ORDER BY label_id LIMIT ?",
         (count,),
     )
     known = {row["label_id"] for row in rows}
-    newest = store.iterate("SELECT * FROM v_labels ORDER BY label_id DESC")
+    newest = store.iterate(f"{_WITH_REQUEST} ORDER BY label_id DESC")
     return rows + list(islice((row for row in newest if row["label_id"] not in known), count - len(rows)))
 
 

@@ -11,6 +11,8 @@ from tiktok_erp.model.moment import to_text
 from tiktok_erp.model.print_job import BatchNotOnPaper
 from tiktok_erp.model.runway import Runway
 from tiktok_erp.model.safety_stock import Live
+from tiktok_erp.store.behind import why_behind
+from tiktok_erp.store.bought_elsewhere import count_bought_elsewhere
 from tiktok_erp.store.calls import EndpointQuality, load_quality
 from tiktok_erp.store.database import Store
 from tiktok_erp.store.live import load_runways
@@ -51,6 +53,8 @@ class Overview:
     connection: tuple[EndpointQuality, ...]
     alert_addresses: int
     open_alerts: dict[str, str]
+    bought_elsewhere: int  # labels that are printed on request only
+    behind: str | None  # restored, older_file
 
 
 def load_overview(store: Store, now: datetime, next_day: datetime) -> Overview:
@@ -104,6 +108,7 @@ def load_overview(store: Store, now: datetime, next_day: datetime) -> Overview:
         to_print=int(
             store.scalar(
                 "SELECT count(*) FROM labels INDEXED BY labels_to_print WHERE state = 'bought' AND printed_at IS NULL AND sha256 IS NOT NULL"
+                " AND on_request = 0"
             )
         ),
         not_on_paper=tuple(load_not_on_paper(store)),
@@ -150,6 +155,8 @@ def load_overview(store: Store, now: datetime, next_day: datetime) -> Overview:
             row["kind"]: row["opened_at"]
             for row in store.query("SELECT kind, opened_at FROM alerts WHERE closed_at IS NULL ORDER BY kind")
         },
+        bought_elsewhere=count_bought_elsewhere(store).labels,
+        behind=why_behind(store),
     )
 
 

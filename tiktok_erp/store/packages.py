@@ -154,9 +154,12 @@ def _adopt_number(store: Store, shipment: Shipment, at: str) -> None:
     )
     if not changed:
         store.execute(
-            "INSERT INTO labels (package_id, state, source, carrier, tracking_number, channel_package_id, intent_at, bought_at)"
-            " VALUES (?, 'bought', 'channel', ?, ?, ?, ?, ?)",
-            (shipment.package_id, carrier, shipment.tracking_number, shipment.channel_package_id, at, at),
+            # What the channel sold to somebody else counts against the caps; of an own label only its number came here.
+            "INSERT INTO labels (package_id, state, source, carrier, tracking_number, channel_package_id, intent_at, bought_at,"
+            " sent_at, on_request) SELECT ?1, 'bought', 'channel', ?2, ?3, ?4, ?5, ?5, iif(is_sold, ?5, NULL), is_sold FROM"
+            " (SELECT EXISTS (SELECT 1 FROM package_orders po JOIN orders o USING (order_id) WHERE po.package_id = ?1"
+            "  AND o.shipping_type = 'TIKTOK') AS is_sold)",
+            (shipment.package_id, carrier, shipment.tracking_number, shipment.channel_package_id, at),
         )
         save_label_addresses(store, shipment.package_id)
 

@@ -34,14 +34,15 @@ _PAPER_IS_MISSING = (
 )
 
 
-def load_to_print(store: Store, *, only: Sequence[str] | None = None) -> list[sqlite3.Row]:
+def load_to_print(store: Store, *, only: Sequence[str] | None = None, on_request: bool = False) -> list[sqlite3.Row]:
     """Return bought labels with a document that were never printed and are in no job of a printer.
 
-    `obstacle` columns say why one should not be printed now.
+    Those that are printed `on_request` only (`labels adopt`) are left out, or, with it, are all there is. `obstacle`
+    columns say why one should not be printed now.
     """
-    where, values = "", ()
+    where, values = f" AND l.on_request = {int(on_request)}", ()
     if only is not None:
-        where = " AND l.package_id IN (SELECT value FROM json_each(?))"
+        where += " AND l.package_id IN (SELECT value FROM json_each(?))"
         values = (json.dumps(list(only)),)  # type: ignore[assignment]
     return store.query(
         "SELECT l.*, max(o.base_state = 'cancelled') AS is_cancelled, max(o.cancel_requested) AS cancel_requested,"
@@ -69,7 +70,9 @@ def claim(
     free = [package_id for package_id in package_ids if package_id not in taken]
     batch_id = int(
         store.scalar(
-            "SELECT max((SELECT coalesce(max(batch_id), 0) FROM batches), (SELECT coalesce(max(batch_id), 0) FROM claims)) + 1"
+            "SELECT max((SELECT coalesce(max(batch_id), 0) FROM batches), (SELECT coalesce(max(batch_id), 0) FROM claims),"
+            # After a restore the folders of later batches still lie there.
+            " coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'last_batch'), 0)) + 1"
         )
     )
     while not is_free(batch_id):

@@ -2,7 +2,7 @@
 -- weight grams, length millimetres, ids text. Flags are 0 or 1. The v_ views at the end are the contract for readers.
 
 CREATE TABLE meta (
-  key   TEXT PRIMARY KEY,  -- shop, shop_name, shop_kind, made_by, created_at
+  key   TEXT PRIMARY KEY,  -- shop, shop_name, shop_kind, made_by, created_at, behind, last_batch
   value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
@@ -25,7 +25,7 @@ CREATE TABLE runs (
 ) STRICT;
 CREATE INDEX runs_by_command ON runs (command);
 
--- How far each resource of a channel has been read, and as of when our copy is true.
+-- How far each resource of a channel or label source has been read, and as of when our copy is true.
 CREATE TABLE cursors (
   channel  TEXT NOT NULL,
   resource TEXT NOT NULL,  -- orders, orders_file, open_orders, new_orders (sweeps), listings, creators, cancellations, wanted
@@ -78,6 +78,7 @@ CREATE TABLE listings (
   unseen_quantity   INTEGER NOT NULL DEFAULT 0 CHECK (unseen_quantity >= 0),
   unseen_since      TEXT CHECK (unseen_since GLOB '????-??-??T??:??:??Z'),
   unseen_until      TEXT CHECK (unseen_until GLOB '????-??-??T??:??:??Z'),
+  foreign_quantity  INTEGER CHECK (foreign_quantity >= 0),  -- somebody else set it to this: raised only with --yes
   PRIMARY KEY (channel, listing_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX listings_by_sku ON listings (sku);
@@ -467,6 +468,7 @@ CREATE TABLE labels (
   refund_read_at     TEXT CHECK (refund_read_at GLOB '????-??-??T??:??:??Z'),  -- the source was last asked about the refund
   made_for           TEXT,                       -- fingerprint of the parcel and the choice that it is bought for
   address_check      TEXT CHECK (address_check IN ('match', 'contradiction', 'unreadable')),  -- the label's own address and ours
+  on_request         INTEGER NOT NULL DEFAULT 0 CHECK (on_request IN (0, 1)),  -- printed only by `labels adopt`: not bought by this database, or perhaps on paper since a backup
   on_paper_at        TEXT CHECK (on_paper_at GLOB '????-??-??T??:??:??Z'),  -- a printer, a person, a packer or the carrier said so
   CHECK (state <> 'bought' OR bought_at IS NOT NULL),
   CHECK (state NOT IN ('sent', 'unknown') OR sent_at IS NOT NULL),
@@ -481,6 +483,8 @@ CREATE INDEX labels_by_batch ON labels (batch_id, position) WHERE batch_id IS NO
 CREATE INDEX labels_by_run ON labels (run_id) WHERE run_id IS NOT NULL;
 CREATE INDEX labels_by_sending ON labels (sent_at) WHERE sent_at IS NOT NULL;
 CREATE INDEX labels_unsettled ON labels (state) WHERE state IN ('intent', 'sent', 'unknown');
+CREATE INDEX labels_by_quote ON labels (quote_id) WHERE quote_id IS NOT NULL;
+CREATE INDEX labels_given_back ON labels (package_id) WHERE state = 'voided';
 CREATE INDEX labels_to_print ON labels (package_id) WHERE state = 'bought' AND printed_at IS NULL AND sha256 IS NOT NULL;
 CREATE INDEX labels_not_on_paper ON labels (batch_id, position) WHERE state = 'bought' AND batch_id IS NOT NULL AND on_paper_at IS NULL;
 CREATE INDEX labels_refund_open ON labels (label_id) WHERE state = 'voided' AND refund_status NOT IN ('refunded', 'rejected', 'not_applicable', 'elsewhere');

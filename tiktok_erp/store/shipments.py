@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -12,6 +13,7 @@ from tiktok_erp.model.address import Address, clean_address
 from tiktok_erp.model.moment import to_text
 from tiktok_erp.model.money import Money
 from tiktok_erp.model.parcel import country_code
+from tiktok_erp.model.reference import parcel_key, reference_of
 from tiktok_erp.model.rule import Rules, ShipFrom
 from tiktok_erp.model.shipment import PostalAddress, Quote, Shipment, Unshippable, compare_addresses, ship_fault
 from tiktok_erp.model.us_states import state_code
@@ -32,6 +34,7 @@ def load_shipments(store: Store, package_ids: Sequence[str], rules: Rules) -> di
         (json.dumps(list(package_ids)),),
     )
     boxes = {box.name: box for box in rules.boxes}
+    references = load_references(store, package_ids)
     found: dict[str, Shipment | Unshippable] = {}
     for row in rows:
         told = {name: row[name] for name in ("name", "street1", "street2", "city", "state", "zip", "country", "phone")}
@@ -47,8 +50,35 @@ def load_shipments(store: Store, package_ids: Sequence[str], rules: Rules) -> di
             *((box.length_mm, box.width_mm, box.height_mm) if box is not None else (None, None, None)),
             row["signature"],
             Money(row["insurance_minor"], row["insurance_currency"]) if row["insurance_minor"] else None,
+            references[row["package_id"]],
         )
     return found
+
+
+def load_references(store: Store, package_ids: Sequence[str]) -> dict[str, str]:
+    """Return what each of these packages is called at a label source, by its next attempt to buy."""
+    shop = store.meta("shop") or ""
+    return {
+        row["package_id"]: reference_of(
+            parcel_key(shop, json.loads(row["order_ids"]), json.loads(row["unit_ids"]) if row["is_part"] else ()),
+            int(row["given_back"]) + 1,
+        )
+        for row in load_parcel_contents(store, package_ids)
+    }
+
+
+def load_parcel_contents(store: Store, package_ids: Sequence[str]) -> list[sqlite3.Row]:
+    """Return per package its orders and units as JSON, whether they leave in several packages, and the labels given back."""
+    return store.query(
+        "SELECT p.package_id, (SELECT json_group_array(po.order_id) FROM package_orders po WHERE po.package_id = p.package_id)"
+        " AS order_ids, (SELECT json_group_array(coalesce(u.channel_unit_id, u.unit_id)) FROM units u"
+        "   WHERE u.package_id = p.package_id) AS unit_ids,"
+        " EXISTS (SELECT 1 FROM package_orders po JOIN units u USING (order_id) WHERE po.package_id = p.package_id"
+        "   AND u.package_id <> p.package_id) AS is_part,"
+        " (SELECT count(*) FROM labels l WHERE l.package_id = p.package_id AND l.state = 'voided') AS given_back"
+        " FROM json_each(?) j JOIN packages p ON p.package_id = j.value",
+        (json.dumps(list(package_ids)),),
+    )
 
 
 def sender_of(rules: Rules, name: str | None) -> ShipFrom:

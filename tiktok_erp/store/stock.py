@@ -571,7 +571,8 @@ def save_wanted(store: Store, channel: str, wanted: Sequence[tuple[str, int]]) -
 def save_pushed(store: Store, channel: str, listing_id: str, quantity: int, at: datetime) -> None:
     """Write that the channel took a quantity. Call inside a transaction."""
     store.execute(
-        "UPDATE listings SET pushed_quantity = ?1, pushed_at = ?2, channel_quantity = ?1, base_quantity = ?1, base_at = ?2"
+        "UPDATE listings SET pushed_quantity = ?1, pushed_at = ?2, channel_quantity = ?1, base_quantity = ?1, base_at = ?2,"
+        " foreign_quantity = NULL"
         " WHERE channel = ?3 AND listing_id = ?4",
         (quantity, to_text(at), channel, listing_id),
     )
@@ -646,6 +647,34 @@ def rebase_listings(
         " AND (base_quantity IS NOT channel_quantity OR listing_id IN (SELECT value FROM json_each(?3)))",
         (now, channel, json.dumps([*drifted, *unseen])),
     )
+
+
+def save_foreign(store: Store, channel: str, listing_ids: Sequence[str]) -> None:
+    """Write that somebody else set what these listings show. Call inside a transaction; the next push of ours ends it."""
+    store.execute_many(
+        "UPDATE listings SET foreign_quantity = channel_quantity WHERE channel = ? AND listing_id = ?",
+        [(channel, listing_id) for listing_id in listing_ids],
+    )
+
+
+def load_foreign(store: Store, channel: str) -> set[str]:
+    """Return the listings that show what somebody else set, as far as it was not sold since."""
+    rows = store.query("SELECT listing_id FROM listings WHERE channel = ? AND foreign_quantity IS NOT NULL", (channel,))
+    return {row[0] for row in rows}
+
+
+# How a count begins that was taken over from a channel: what it showed then is known.
+COUNTED_BY_CHANNEL = "{channel}: available + committed"
+
+
+def load_never_pushed(store: Store, channel: str, listing_ids: Sequence[str]) -> set[str]:
+    """Return those of these listings that were never pushed and whose SKU was not counted by what the channel showed."""
+    rows = store.query(
+        "SELECT l.listing_id FROM json_each(?1) j JOIN listings l ON l.channel = ?2 AND l.listing_id = j.value"
+        " WHERE l.pushed_quantity IS NULL AND NOT EXISTS (SELECT 1 FROM stock_moves m WHERE m.sku = l.sku AND m.because = ?3)",
+        (json.dumps(list(listing_ids)), channel, COUNTED_BY_CHANNEL.format(channel=channel)),
+    )
+    return {row[0] for row in rows}
 
 
 def forget_base(store: Store, channel: str, listing_id: str) -> None:

@@ -267,13 +267,14 @@ def sync_channel(
     run_id: int | None,
     since: datetime | None = None,
     dry_run: bool = False,
+    sweeps: bool = False,
 ) -> SyncCount:
     """Fetch every order that changed since the last sync (first time: since the shop began) and write it.
 
     What changed is found by the channel's own clock, from the newest change that is known, with an overlap of
     `sync.overlap`: a clock of ours that is fast would skip orders. The cursor moves in the transaction of the last page, so
     that a run that breaks off is simply repeated. Now and then two sweeps look for what the search by change has missed.
-    Offers, creators and cancellations come beside it, when they are due.
+    Offers, creators and cancellations come beside it, when they are due. `sweeps`: at once, whether they are due or not.
     """
     now = utc_now()
     cursor = load_cursor(store, shop.name, ORDERS)
@@ -291,7 +292,7 @@ def sync_channel(
         if start is None and not is_news:
             _mark_swept(store, shop, now)
         else:
-            _sweep(store, shop, rules, writer, walkers, report, at_once=is_news)
+            _sweep(store, shop, rules, writer, walkers, report, at_once=is_news or sweeps)
         resources.write(report)
         writer.count.resources = resources.count
     _warn_of_unknown_words(writer.count, report)
