@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import dataclass, field
 
 from tiktok_erp.messages import tr
 from tiktok_erp.model.money import Money
-
-# What people type and label printers have no letter for; everything else that is not Latin is refused.
-_PLAIN_LETTERS = str.maketrans(
-    {"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": "-", "ß": "ss", "ø": "o", "Ø": "O"}
-)
-_PLAIN_LETTERS |= str.maketrans({"ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE"})
+from tiktok_erp.model.plain_text import latin
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +65,6 @@ class Unshippable:
     cause: str
     what: str
     next_step: str
-
-
-def latin(text: str) -> str | None:
-    """Return `text` in the letters that carriers print (accents dropped), or None when it has others, such as Chinese."""
-    plain = unicodedata.normalize("NFKD", text.translate(_PLAIN_LETTERS))
-    plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
-    kept = "".join(letter for letter in plain if letter.isascii() or unicodedata.category(letter)[0] in "LN")
-    return " ".join(kept.split()) if kept.isascii() else None
 
 
 def ship_fault(to: PostalAddress, weight_g: int | None, *, is_masked: bool) -> Unshippable | None:
