@@ -15,8 +15,9 @@ from tiktok_erp.carriers.base import ScanForm
 from tiktok_erp.carriers.easypost import EasyPost, ounces, read_form, read_label, read_quotes, service_words
 from tiktok_erp.errors import ChannelDown, ChannelRefused, LabelFileError, OutcomeUnknown, SignInError
 from tiktok_erp.model.money import Money
+from tiktok_erp.model.plain_text import latin
 from tiktok_erp.model.secret import Secret
-from tiktok_erp.model.shipment import PostalAddress, Shipment, latin
+from tiktok_erp.model.shipment import PostalAddress, Shipment
 from tiktok_erp.transport.client import HttpClient
 from tiktok_erp.transport.pace import Pace
 from tiktok_erp.transport.retry import RetryPolicy

@@ -10,8 +10,18 @@ from datetime import datetime
 from decimal import Decimal
 from functools import cache
 
+from tiktok_erp.allocation.border_zips import STATES_ACROSS
 from tiktok_erp.allocation.plan import Size, plan_box, plan_weight
-from tiktok_erp.model.address import Address, AddressFault, clean_address, find_fault, is_military, is_po_box
+from tiktok_erp.model.address import (
+    Address,
+    AddressFault,
+    clean_address,
+    find_fault,
+    is_military,
+    is_po_box,
+    line_length,
+    phone_of,
+)
 from tiktok_erp.model.moment import from_text
 from tiktok_erp.model.money import Money
 from tiktok_erp.model.parcel import Parcel
@@ -114,9 +124,9 @@ def parcel_of(
         item_count=len(units),
         skus=tuple(unit["sku"] for unit in units),
         tags=tuple(sorted({tag for unit in units for tag in _tags(unit)})),
-        country=row["country"],
-        state=row["state"],
-        zip=row["zip"],
+        country=address.country,
+        state=address.state,
+        zip=address.zip,
         shipping_type=row["shipping_type"],
         fulfillment_type=row["fulfillment_type"],
         is_presale=bool(row["is_presale"]),
@@ -131,8 +141,8 @@ def parcel_of(
         live_sessions=_live_sessions(row, units, known),
         is_military=is_military(address),
         is_po_box=is_po_box(address),
-        has_phone=bool(address.phone),
-        longest_line=max(map(len, streets)) if streets else None,
+        has_phone=phone_of(address, "US") is not None,
+        longest_line=line_length(streets),
         refused=known.refused.get(row["package_id"], frozenset()),
         overrides=frozenset(json.loads(row["overrides"])),
     )
@@ -148,7 +158,8 @@ def address_fault(row: sqlite3.Row, address: Address, rules: Rules) -> AddressFa
 
 def states_of_zip(code: str) -> frozenset[str]:
     """Return the states that a five-digit ZIP code lies in; none for one that the data does not have."""
-    return _states_by_zip(code[:3]).get(code, frozenset())
+    states = _states_by_zip(code[:3]).get(code, frozenset())
+    return states | STATES_ACROSS.get(code, frozenset()) if states else states
 
 
 @cache

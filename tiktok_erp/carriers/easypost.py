@@ -24,8 +24,9 @@ from tiktok_erp.messages import tr
 from tiktok_erp.model.carrier import carrier_code
 from tiktok_erp.model.moment import to_text
 from tiktok_erp.model.money import Money, parse_amount
+from tiktok_erp.model.plain_text import latin
 from tiktok_erp.model.secret import Secret
-from tiktok_erp.model.shipment import PostalAddress, Quote, Shipment, latin
+from tiktok_erp.model.shipment import PostalAddress, Quote, Shipment
 from tiktok_erp.transport.client import HttpAnswer, HttpClient, require_safe_url, require_told_url
 from tiktok_erp.transport.pace import Pace
 from tiktok_erp.transport.retry import TOO_LARGE, RetryPolicy, parse_retry_after, with_retries

@@ -226,7 +226,7 @@ def _read_recipient(address: Any, email: str | None) -> RecipientFacts | None:
     lines = [text(address.get(f"address_line{number}")) for number in (1, 2, 3, 4)]
     street1 = lines[0] or text(address.get("address_detail"))
     fields = {
-        "name": text(address.get("name")),
+        "name": _name(address),
         "phone": text(address.get("phone_number")),
         "email": email,
         "street1": street1,
@@ -241,6 +241,16 @@ def _read_recipient(address: Any, email: str | None) -> RecipientFacts | None:
     }
     masked = any("*" in value for name, value in fields.items() if value and name not in ("phone", "email"))
     return RecipientFacts(**fields, is_masked=masked)
+
+
+def _name(address: dict[str, Any]) -> str | None:
+    """Return the recipient's name; where the whole one is not told or hidden, that of its parts."""
+    whole = text(address.get("name"))
+    if whole and "*" not in whole:
+        return whole
+    parts = [text(address.get(key)) for key in ("first_name", "last_name")]
+    joined = " ".join(part for part in parts if part)
+    return joined if joined and ("*" not in joined or not whole) else whole
 
 
 def _state(name: str | None) -> str | None:

@@ -17,8 +17,8 @@ from itertools import combinations
 from tiktok_erp.carriers.base import LabelSource, SourcePurchase
 from tiktok_erp.messages import tr
 from tiktok_erp.model.outcome import Outcome, Report
+from tiktok_erp.model.plain_text import latin
 from tiktok_erp.model.reference import is_package_id, key_in, parcel_key, reference_of
-from tiktok_erp.model.shipment import latin
 from tiktok_erp.signals import undisturbed
 from tiktok_erp.store.bought_elsewhere import (
     OpenParcel,

@@ -20,6 +20,7 @@ from tiktok_erp.carriers.tracking_list import TrackedLabel, read_tracking_list
 from tiktok_erp.errors import ErpError, LabelFileError
 from tiktok_erp.labels.verify import PRINTER_DPI, LabelInspection, inspect_label
 from tiktok_erp.messages import tr
+from tiktok_erp.model.address import ADDRESS_CAUSES
 from tiktok_erp.model.outcome import Outcome, Report
 from tiktok_erp.model.own_label import CARRIER_NOT_TAKEN, not_taken
 from tiktok_erp.model.rule import Rules
@@ -420,7 +421,7 @@ class LabelImporter:
                     run_id=self._run_id,
                     at=utc_now(),
                 )
-                resolve_cases(self._store, package_id=package_id, causes=CAUSES)
+                resolve_cases(self._store, package_id=package_id, causes=(*CAUSES, *ADDRESS_CAUSES))
         self.count.taken += 1
         self._outcome(package_id, "planned" if self._dry_run else "done")
         return None

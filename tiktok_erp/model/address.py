@@ -6,26 +6,34 @@ Sources: USPS Publication 28 for forms of PO boxes and military addresses; carri
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from tiktok_erp.messages import tr
 from tiktok_erp.model.parcel import country_code
-from tiktok_erp.model.us_states import MILITARY_STATES, state_code
+from tiktok_erp.model.plain_text import fold, latin
+from tiktok_erp.model.us_states import (
+    MILITARY_STATES,
+    STATES_WITH_ZERO_ZIPS,
+    TERRITORIES,
+    is_united_states,
+    state_code,
+)
 
 _PO_BOX = re.compile(
     r"\b(p(ost)?\W{0,2}\s?o(ffice)?\W{0,2}\s?(box|bin|drawer|b)\b|pob\s?\d|post\s?box\b|general delivery\b|(lock|call)\s?box\b)",
     re.IGNORECASE,
 )
 _BARE_BOX = re.compile(r"^\W*box\s+#?\d+\W*$", re.IGNORECASE)
-_MILITARY_CITY = re.compile(r"^\W*(apo|fpo|dpo)\W*$", re.IGNORECASE)
+_MILITARY_CITY = re.compile(r"^\W*(apo|fpo|dpo)\W*(?:(aa|ae|ap)\W*)?(?:\d{5}\W*)?$", re.IGNORECASE)
 _MILITARY_STREET = re.compile(r"^\W*((psc|cmr|unit|umr)\s+#?\d+.*\bbox\b|ship\b.*\b(uss|usns|uscgc)\b)", re.IGNORECASE)
 _US_ZIP = re.compile(r"(\d{5})(-?\d{4})?")
-# Zero-width and directional marks have no place on a label and are invisible in a message.
-_INVISIBLE = frozenset({"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"})
-# Letters that carriers print: Latin ones with their marks. Others must be written in Latin letters first.
-_LATIN = re.compile(r"[\u0000-\u024f\u1e00-\u1eff\u2010-\u2027\u2116]*")
+# ZIP codes of military posts, by their first three digits (USPS Publication 28, section 225).
+_MILITARY_ZIP = ((re.compile(r"09\d{3}"), "AE"), (re.compile(r"340\d\d"), "AA"), (re.compile(r"96[2-6]\d\d"), "AP"))
+_NEW_YORK_ZERO_ZIPS = frozenset({"00501", "00544", "06390"})
+_EXTENSION = re.compile(r"\s*(?:ext\.?|extension|x|#|,|;)\s*\d{1,6}\s*$", re.IGNORECASE)
+_PHONE_SIGNS = re.compile(r"[\d\s()+./-]*")
+_MASK = re.compile("[*\u2217]|[\u2022\u25cf\u2588\u25e6\u00b7]{2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,30 +74,106 @@ def clean(text: str | None) -> str | None:
         return None
     if text.isascii() and text.isprintable():  # nearly all of them, and the rest is slow
         return " ".join(text.split()) or None
-    folded = "".join(" " if letter in "\t\n\r\v\f" else letter for letter in unicodedata.normalize("NFKC", text))
-    shown = "".join(letter for letter in folded if unicodedata.category(letter) not in _INVISIBLE)
-    return " ".join(shown.split()) or None
+    return fold(text) or None
 
 
 def clean_address(address: Address) -> Address:
-    """Return the address with every part cleaned."""
-    return Address(
-        clean(address.name),
-        clean(address.street1),
-        clean(address.street2),
-        clean(address.city),
-        clean(address.state),
-        clean(address.zip),
-        clean(address.country),
-        clean(address.phone),
-        clean(address.full_address),
-        address.is_masked,
+    """Return the address with every part cleaned, in the form in which the United States write their own.
+
+    A territory that stands where the country does is a state, a post of the forces lies in the United States wherever it
+    is, and a ZIP code gets back the zeros that a spreadsheet program took.
+    """
+    return _at_home(
+        Address(
+            clean(address.name),
+            clean(address.street1),
+            clean(address.street2),
+            clean(address.city),
+            clean(address.state),
+            clean(address.zip),
+            clean(address.country),
+            clean(address.phone),
+            clean(address.full_address),
+            address.is_masked,
+        )
     )
+
+
+def _at_home(address: Address) -> Address:
+    territory = state_code(address.country) if address.country else None
+    if territory in TERRITORIES:
+        # What stands as the state is a municipality, or the territory once more.
+        place = address.state if address.state and state_code(address.state) != territory else None
+        address = replace(address, country="US", state=territory, city=address.city or place)
+    match = _MILITARY_CITY.match(address.city) if address.city else None
+    if match is not None:
+        by_zip = next((code for zips, code in _MILITARY_ZIP if address.zip and zips.match(address.zip.zfill(5))), None)
+        code = state_code(address.state) if address.state else None
+        code = code if code in MILITARY_STATES else (match[2] or by_zip or "").upper() or None
+        if code is not None and (by_zip == code or not address.zip or is_united_states(address.country or "US")):
+            address = replace(address, country="US", state=code)
+    if address.zip and address.state and (not address.country or is_united_states(address.country)):
+        return replace(address, zip=zip_with_zeros(address.zip, address.state))
+    return address
+
+
+def zip_with_zeros(text: str, state: str) -> str:
+    """Return a ZIP code with the zeros that a spreadsheet program takes from 02139, where the state has such ones."""
+    head, dash, tail = text.partition("-")
+    code = state_code(state)
+    if not (head.isascii() and head.isdecimal()) or code not in STATES_WITH_ZERO_ZIPS:
+        return text
+    if not dash and 7 <= len(head) <= 8:  # with the four digits behind it
+        head, tail = head[:-4], head[-4:]
+    whole = head.zfill(5)
+    if not 3 <= len(head) <= 4 or (code == "NY" and whole not in _NEW_YORK_ZERO_ZIPS):
+        return text
+    return whole + (f"-{tail}" if tail else "")
+
+
+def phone_of(address: Address, home: str) -> str | None:
+    """Return the telephone number if it is one that a carrier can call, without its extension; never a masked one.
+
+    In the United States that is ten digits, whatever country code stands before them.
+    """
+    number = _EXTENSION.sub("", address.phone or "")
+    if not number or not number.isascii() or _PHONE_SIGNS.fullmatch(number) is None:
+        return None
+    digits = "".join(sign for sign in number if sign.isdigit())
+    is_american = is_in_us(address, home)
+    if is_american and (
+        not number.lstrip("( ").startswith("+") or digits.lstrip("0").startswith("1") or len(digits) == 10
+    ):
+        local = digits.lstrip("01")
+        return number if len(local) == 10 and local[0] in "23456789" else None
+    return number if 7 <= len(digits.lstrip("0")) <= 15 else None
+
+
+def line_length(streets: Sequence[str]) -> int | None:
+    """Return how long a line must be to hold the street in two lines, broken at a word; None without a street."""
+    lines = fit_lines(streets, 0)
+    return max(map(len, lines)) if lines else None
+
+
+def fit_lines(streets: Sequence[str], limit: int) -> tuple[str, ...]:
+    """Return the street lines as they are where each is within `limit` characters, else broken anew at the best word."""
+    lines = tuple(latin(line) or line for line in streets)
+    if not lines or max(map(len, lines)) <= limit:
+        return tuple(streets)
+    words = " ".join(lines).split()
+    breaks = [(" ".join(words[:at]), " ".join(words[at:])) for at in range(1, len(words))]
+    best = min(breaks, key=lambda pair: max(map(len, pair)), default=lines)
+    return best if max(map(len, best)) < max(map(len, lines)) else tuple(streets)
 
 
 def is_readable(text: str | None) -> bool:
     """Tell whether a part of an address is there and not masked."""
-    return bool(text) and "*" not in str(text)
+    return bool(text) and not is_masked_text(str(text))
+
+
+def is_masked_text(text: str) -> bool:
+    """Tell whether some of the letters are hidden by a sign."""
+    return _MASK.search(text) is not None
 
 
 def is_po_box(address: Address) -> bool | None:
@@ -97,7 +181,7 @@ def is_po_box(address: Address) -> bool | None:
     lines = address.streets()
     if any(_PO_BOX.search(line) or _BARE_BOX.match(line) for line in lines):
         return not is_military(address)
-    if not lines or any("*" in line for line in lines):
+    if not lines or any(is_masked_text(line) for line in lines):
         return None
     return False
 
@@ -168,14 +252,14 @@ def _faults(address: Address, home: str, states_of_zip: Callable[[str], frozense
         )
     if is_in_us(address, home):
         found += _us_faults(address, states_of_zip)
-    if any(part and not _LATIN.fullmatch(part) for part in (address.name, *address.streets(), address.city)):
+    if any(part and latin(part) is None for part in (address.name, *address.streets(), address.city)):
         found.append(
             AddressFault(
                 "not_latin",
                 tr("the address has letters that carriers cannot print"),
                 tr(
-                    "write it in Latin letters where you buy the label, then"
-                    " `tiktok-erp orders retry ID --override not_latin --because TEXT`"
+                    "write it in Latin letters where you buy the label, and take the label over:"
+                    " `tiktok-erp print-labels --from LIST.csv` (order_id,carrier,tracking_number)"
                 ),
             )
         )
@@ -184,7 +268,7 @@ def _faults(address: Address, home: str, states_of_zip: Callable[[str], frozense
 
 def _is_masked(address: Address) -> bool:
     parts = (address.name, address.street1, address.street2, address.city, address.zip)
-    return any(part and "*" in part for part in parts)
+    return any(part and is_masked_text(part) for part in parts)
 
 
 def _missing_parts(address: Address, home: str) -> list[str]:

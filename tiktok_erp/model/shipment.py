@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from dataclasses import dataclass, field
 
 from tiktok_erp.messages import tr
 from tiktok_erp.model.money import Money
 from tiktok_erp.model.parcel import country_code
+from tiktok_erp.model.plain_text import latin
 from tiktok_erp.model.us_states import state_code
 
 _ZIP = re.compile(r"(\d{5})(?:-?\d{4})?$")
 _TERRITORIES = frozenset({"PR", "VI", "GU", "AS", "MP", "FM", "MH", "PW"})
-# What people type and label printers have no letter for; everything else that is not Latin is refused.
-_PLAIN_LETTERS = str.maketrans(
-    {"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": "-", "ß": "ss", "ø": "o", "Ø": "O"}
-)
-_PLAIN_LETTERS |= str.maketrans({"ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +112,6 @@ def _numbers(address: PostalAddress) -> list[str]:
     if "*" in text:
         return []
     return [number.lstrip("0") for number in re.findall(r"\d+", re.sub(r"(?<=\d)-(?=\d)", "", text))]
-
-
-def latin(text: str) -> str | None:
-    """Return `text` in the letters that carriers print (accents dropped), or None when it has others, such as Chinese."""
-    plain = unicodedata.normalize("NFKD", text.translate(_PLAIN_LETTERS))
-    plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
-    kept = "".join(letter for letter in plain if letter.isascii() or unicodedata.category(letter)[0] in "LN")
-    return " ".join(kept.split()) if kept.isascii() else None
 
 
 def ship_fault(to: PostalAddress, weight_g: int | None, *, is_masked: bool) -> Unshippable | None:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from tiktok_erp.errors import SettingsError
 from tiktok_erp.messages import tr
-from tiktok_erp.model.address import Address, clean_address
+from tiktok_erp.model.address import Address, clean_address, fit_lines, phone_of
 from tiktok_erp.model.moment import to_text
 from tiktok_erp.model.money import Money
 from tiktok_erp.model.parcel import country_code
@@ -26,7 +26,7 @@ def load_shipments(store: Store, package_ids: Sequence[str], rules: Rules) -> di
     Weight, box, sender, signature and insurance are those of the package's decision. Raises SettingsError without a sender.
     """
     rows = store.query(
-        "SELECT p.package_id, p.weight_g, p.box, p.ship_from, p.signature, p.insurance_minor, p.insurance_currency,"
+        "SELECT p.package_id, p.carrier, p.weight_g, p.box, p.ship_from, p.signature, p.insurance_minor, p.insurance_currency,"
         " r.name, r.phone, r.street1, r.street2, r.city, r.state, r.zip, r.country, r.is_masked, min(o.order_id)"
         " FROM json_each(?) j JOIN packages p ON p.package_id = j.value"
         " JOIN package_orders po USING (package_id) JOIN orders o USING (order_id) LEFT JOIN recipients r USING (order_id)"
@@ -39,7 +39,7 @@ def load_shipments(store: Store, package_ids: Sequence[str], rules: Rules) -> di
     for row in rows:
         told = {name: row[name] for name in ("name", "street1", "street2", "city", "state", "zip", "country", "phone")}
         address = clean_address(Address(**told, is_masked=bool(row["is_masked"])))
-        to = recipient_address(address)
+        to = recipient_address(address, limit=rules.addresses.line_length.get(row["carrier"] or ""))
         fault = ship_fault(to, row["weight_g"], is_masked=address.is_masked)
         box = boxes.get(row["box"] or "")
         found[row["package_id"]] = fault or Shipment(
@@ -127,17 +127,20 @@ def check_label_address(store: Store, package_id: str, told: PostalAddress) -> s
     return compare_addresses(recipient_address(clean_address(Address(**parts))), told)
 
 
-def recipient_address(address: Address) -> PostalAddress:
-    """Return where a parcel goes, as a label source wants it."""
+def recipient_address(address: Address, *, limit: int | None = None) -> PostalAddress:
+    """Return where a parcel goes, as a label source wants it. `limit`: characters that the carrier prints of a street line."""
+    street1, street2 = address.street1 or "", address.street2 or ""
+    if limit is not None and street1:
+        street1, street2 = (*fit_lines(address.streets(), limit), "")[:2]
     return PostalAddress(
         name=address.name or "",
-        street1=address.street1 or "",
-        street2=address.street2 or "",
+        street1=street1,
+        street2=street2,
         city=address.city or "",
         state=address.state or "",
         zip=address.zip or "",
         country=_country(address.country, address.state or "", address.zip or ""),
-        phone=address.phone or "",
+        phone=phone_of(address, "US") or "",
     )
 
 
