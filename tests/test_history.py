@@ -260,6 +260,12 @@ def test_a_terminal_shows_the_labels_that_matter_and_tells_how_to_see_the_rest(d
     assert "older labels: `--all`" in shown
 
 
+def test_a_state_that_there_is_not_is_refused_with_a_guess(days: Days) -> None:
+    refused = days.empty.call("orders", "list", "--state", "opne", expect=2)
+    assert refused.stdout == ""
+    assert "did you mean `open`?" in refused.stderr
+
+
 def _plain(text: str) -> str:
     return re.sub(r"\x1b\[[0-9;]*m", "", text)
 

@@ -62,6 +62,7 @@ _WHOLE: dict[str, dict[str, Any]] = {
     "unit_components": {"unit_id": "tiktok:11", "sku": "MUG", "channel_sku_id": "1730", "quantity": 2},
     "live_sessions": {"name": "friday", "started_at": AT},
     "batches": {"directory": "out/B01", "created_at": AT},
+    "restocking": {"unit_id": "tiktok:11"},
     "claims": {"package_id": "P000001", "station": "north", "batch_id": 1, "until": AT},
     "packings": {"package_id": "P000001", "station": "north", "packed_at": AT},
     "open_boxes": {"package_id": "P000001", "station": "north", "opened_at": AT},

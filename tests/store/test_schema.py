@@ -286,6 +286,7 @@ def test_the_ledger_is_only_ever_added_to(rows: Any, store: Store, change: str) 
         ("packings", {"package_id": "P000009"}),
         ("packings", {"packed_at": "noon"}),
         ("claims", {"package_id": "P000009"}),
+        ("restocking", {"unit_id": "tiktok:99"}),
         ("claims", {"until": "soon"}),
         ("packings", {"run_id": 9}),
         ("open_boxes", {"package_id": "P000009"}),
