@@ -72,7 +72,8 @@ def test_what_nobody_called_printed_is_named_with_its_files_until_somebody_does(
     assert not_on_paper(held) == []
     again = held.run("print-labels", "--limit", "0", "--json").summary
     assert (again["not_on_paper"], again["batches_not_on_paper"]) == (0, [])
-    assert {row["on_paper_at"] is not None for row in held.run("labels", "list", "--json").of("label")} == {True}
+    listed = held.run("labels", "list", "--json").of("label", batch_id=1)
+    assert [row["on_paper_at"] is not None for row in listed] == [True] * 3
 
 
 @pytest.mark.parametrize(
@@ -95,7 +96,7 @@ def test_batches_that_are_none_are_refused_and_the_nearest_named(held, name, sai
 
 def test_a_cancelled_or_voided_label_is_no_missing_paper(held):
     batch(held)
-    cancelled, voided, _stays = held.folder.column("SELECT package_id FROM labels ORDER BY position")
+    cancelled, voided, _stays = held.folder.column("SELECT package_id FROM labels WHERE batch_id = 1 ORDER BY position")
     with sqlite3.connect(held.folder.db) as connection:
         connection.execute(
             "UPDATE orders SET base_state = 'cancelled', is_open = 0 WHERE order_id IN"
@@ -226,3 +227,59 @@ def test_with_nothing_to_print_no_printer_is_said_to_have_printed(held):
     finished = held.run("print-labels", "--limit", "0", "--printer", "tcp://127.0.0.1:9")
     assert "nothing to print" in finished.stdout
     assert "as the printer says" not in finished.stdout
+
+
+# Label files of another day or shop
+
+
+def taken(shop, *files, expect=0):
+    return shop.run("print-labels", "--from", *files, "--out", "today", expect=expect)
+
+
+def test_a_foreign_label_file_is_called_that_once(held, open_shop):
+    other = open_shop("other", orders=60, seed=77, carrier="tiktok")
+    other.allocated()
+    other.run("print-labels", "--quiet")
+    pages = len(texts_of(other.folder.path / "labels.pdf"))
+    shutil.copy(other.folder.path / "labels.pdf", held.folder.path / "theirs.pdf")
+    said = taken(held, "theirs.pdf", expect=3).stderr
+    assert said.count("failed:") == 1
+    assert f"theirs.pdf: {pages} pages are labels of orders that are not in this database (pages 1-{pages}; " in said
+    assert "by hand" not in said
+    assert "quarantine" not in said
+    every = held.run("print-labels", "--from", "theirs.pdf", "--json", expect=3)
+    assert len(every.of("page", cause="unknown_order")) == pages
+
+
+def test_yesterdays_label_file_is_labelled_already(held, open_shop):
+    held.run("print-labels", "--quiet")
+    shutil.copy(held.folder.path / "labels.pdf", held.folder.path / "yesterday.pdf")
+    with sqlite3.connect(held.folder.db) as connection:
+        connection.execute("UPDATE packages SET scanned_at = '2026-12-01T00:00:00Z'")
+    finished = taken(held, "yesterday.pdf")
+    pages = len(texts_of(held.folder.path / "yesterday.pdf"))
+    assert f"yesterday.pdf: {pages} pages are labels of orders that were labelled already" in finished.stderr
+    assert f"{pages} were held already" in finished.stdout
+
+
+def test_a_file_that_is_no_label_is_called_that(held):
+    held.run("print-labels", "--limit", "2", "--quiet")
+    said = taken(held, "pick-list.pdf", expect=3).stderr
+    assert said.count("failed:") == 1
+    assert "by hand" not in said
+
+
+def test_an_old_list_says_once_that_its_orders_are_unknown(held):
+    rows = [f"5769999999999990{number:02d},usps,94001112062064062607{number:02d}" for number in range(30)]
+    (held.folder.path / "old.csv").write_text("order_id,carrier,tracking_number\n" + "\n".join(rows), "utf-8")
+    said = taken(held, "old.csv", expect=3).stderr
+    assert said.count("failed:") == 1
+    assert "old.csv: 30 rows name orders that are not in this database (rows 2-31; 576999999999999000, " in said
+    assert "quarantine" not in said
+
+
+@pytest.mark.parametrize("name", ["labels-of-today.pdf", "list.csv", "Some Labels.PDF"])
+def test_a_file_without_from_is_asked_about(held, name):
+    said = held.run("print-labels", name, expect=2).stderr
+    assert "did you mean `tiktok-erp print-labels --from " in said
+    assert "sync" not in said
