@@ -335,7 +335,7 @@ def _read_sheet(document: PdfPages, path: Path, index: _Index, page: int) -> lis
     rows = [picture.crop((0, at, picture.width, at + 1)).getbbox() is not None for at in range(picture.height)]
     columns = [picture.crop((at, 0, at + 1, picture.height)).getbbox() is not None for at in range(picture.width)]
     for cells in plan_cuts(rows, columns):
-        inked = [cell for cell in cells if picture.crop(tuple(map(int, cell))).getbbox() is not None]
+        inked = [cell for cell in cells if picture.crop(cell).getbbox() is not None]
         boxes = [(cell[0] * across, cell[1] * up, cell[2] * across, cell[3] * up) for cell in inked]
         readings = [_read_page(document, path, index, page, box) for box in boxes]
         if _are_apart(readings, whole):
@@ -420,7 +420,8 @@ def _barcodes(document: PdfPages, page: int, box: Box | None = None) -> tuple[Pa
     for dpi, matrix_codes in _LOOKS:
         picture = document.draw(page, dpi)
         if box is not None:
-            picture = picture.crop(tuple(round(edge * dpi / POINTS_PER_INCH) for edge in box))
+            left, top, right, bottom = (round(edge * dpi / POINTS_PER_INCH) for edge in box)
+            picture = picture.crop((left, top, right, bottom))
         codes = read_barcodes(picture, matrix_codes=matrix_codes)
         if codes:
             return codes
