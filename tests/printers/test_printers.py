@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import stat
 import subprocess
-import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
