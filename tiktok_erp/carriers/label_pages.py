@@ -32,6 +32,7 @@ from tiktok_erp.pdf import (
     digital_text,
     ink_of,
     read_barcodes,
+    refuse_bomb,
     show_only,
     text_direction,
 )
@@ -237,6 +238,7 @@ def _look_alike(one: bytes, other: bytes) -> bool:
 
 def _page_count(path: Path) -> int:
     with PdfPages(path, subject=path.name, error=InputFileError) as document:
+        refuse_bomb(path, subject=path.name, error=InputFileError)
         return len(document)
 
 
