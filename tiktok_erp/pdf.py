@@ -12,6 +12,7 @@ import math
 import os
 import re
 import threading
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -34,6 +35,12 @@ MM_PER_POINT = 25.4 / POINTS_PER_INCH
 _LIGHTEST_INK = 244  # of 255
 _IS_INK = [255] * (_LIGHTEST_INK + 1) + [0] * (255 - _LIGHTEST_INK)
 _MAX_PIXELS = 60_000_000  # a page of absurd size is drawn coarser instead of filling the memory
+_LARGEST_SIDE_PT = 14_400  # ISO 32000-1, annex C: 200 inches
+_MOST_PAGES = 20_000
+_MOST_OBJECTS = 500_000
+_LARGEST_STREAM = 64 << 20  # a page of Letter in grey at 600 dpi takes 34 MB
+_MOST_FILTERS = 3
+_CHUNK = 1 << 20
 _ENOUGH_CHARACTERS = 400  # to see where text runs to
 _SMALL_FILE = 1_000_000  # bytes; a label has 5 to 200 kB
 _WRONG_PASSWORD = 4  # FPDF_ERR_PASSWORD
@@ -70,6 +77,9 @@ class PdfPages:
             except pypdfium2.PdfiumError as cause:
                 raise self._cannot_open(content, cause) from cause
             self._count = len(self.document)
+            if self._count > _MOST_PAGES:
+                self.document.close()
+                raise self._fault(tr("this PDF has {count} pages, more than a file of labels has", count=self._count))
             if self._count == 0:
                 self.document.close()
                 raise self._fault(tr("this PDF is damaged or has no page, and cannot be opened"))
@@ -91,8 +101,7 @@ class PdfPages:
     def size_pt(self, page: int) -> tuple[float, float]:
         """Return width and height of the 0-based `page` in points (1/72 inch), as it is shown: crop and rotation in."""
         with self._reading(page):
-            width, height = self.document.get_page_size(page)
-            return float(width), float(height)
+            return self._checked_size(page)
 
     def text(self, page: int, box: Box | None = None) -> str:
         """Return the text layer of the 0-based `page`, as far as it is in what is shown, or in `box` of that.
@@ -115,6 +124,7 @@ class PdfPages:
     def draw(self, page: int, dpi: float) -> Image:
         """Return the 0-based `page` as a grey picture at `dpi`."""
         with self._reading(page):
+            self._checked_size(page)
             opened = self.document[page]
             try:
                 return draw_opened(opened, dpi)
@@ -134,6 +144,12 @@ class PdfPages:
                 yield
             except pypdfium2.PdfiumError as cause:
                 raise self._fault(tr("page {page} of this PDF cannot be read", page=page + 1)) from cause
+
+    def _checked_size(self, page: int) -> tuple[float, float]:
+        width, height = map(float, self.document.get_page_size(page))
+        if not (0 < width <= _LARGEST_SIDE_PT and 0 < height <= _LARGEST_SIDE_PT):
+            raise self._fault(tr("page {page} of this PDF has a size that no paper has", page=page + 1))
+        return width, height
 
     def _check_envelope(self, source: bytes | Path) -> None:
         """Raise unless `source` begins and ends as a PDF: PDFium would repair a cut file and draw what is left."""
@@ -179,6 +195,54 @@ class PdfPages:
 
     def _fault(self, what: str) -> ErpError:
         return self._error(what, subject=self._subject, next_step=tr("download the file again and repeat the command"))
+
+
+def refuse_bomb(
+    source: bytes | Path, *, subject: str, error: type[LabelFileError | InputFileError] = LabelFileError
+) -> None:
+    """Raise `error` for a PDF with a part that grows beyond all measure when it is read.
+
+    For files from outside, once, before anything is drawn: PDFium bounds neither time nor memory. Streams are inflated up
+    to the limit only; a stream inside of a stream is followed.
+    """
+    content = source if isinstance(source, bytes) else source.read_bytes()
+    is_too_much = content.count(b" obj") > _MOST_OBJECTS
+    place = content.find(b"stream")
+    while place >= 0 and not is_too_much:
+        start = place + len(b"stream")
+        while content[start : start + 1] in (b"\r", b"\n"):
+            start += 1
+        if content[start : start + 1] == b"\x78":  # how zlib begins
+            is_too_much = _inflates_too_far(memoryview(content)[start:])
+        place = content.find(b"stream", start)
+    if is_too_much:
+        raise error(
+            tr("this PDF grows beyond all measure when it is read: it is no label"),
+            subject=subject,
+            next_step=tr("download the file again and repeat the command"),
+        )
+
+
+def _inflates_too_far(packed: bytes | memoryview) -> bool:
+    for _level in range(_MOST_FILTERS):
+        pump = zlib.decompressobj()
+        found = bytearray()
+        try:
+            for at in range(0, len(packed), _CHUNK):
+                rest: bytes | memoryview = packed[at : at + _CHUNK]
+                while rest and not pump.eof:
+                    found += pump.decompress(rest, _CHUNK)
+                    rest = pump.unconsumed_tail
+                    if len(found) > _LARGEST_STREAM:
+                        return True
+                if pump.eof:
+                    break
+        except zlib.error:
+            return False
+        if found[:1] != b"\x78":
+            return False
+        packed = bytes(found)
+    return True
 
 
 def read_barcodes(picture: Image, *, matrix_codes: bool = False) -> tuple[PageBarcode, ...]:

@@ -246,3 +246,23 @@ def test_without_a_number_there_is_nothing_to_compare() -> None:
 @given(payload=st.binary(max_size=80))
 def test_any_payload_gets_an_answer(payload: bytes) -> None:
     assert barcode_matches(payload, "9400111206206406260787") in (True, False, None)
+
+
+@pytest.mark.parametrize(
+    ("number", "carrier", "verdict"),
+    [
+        ("92748901790175543400811852", "ups", "valid"),
+        ("42078704" + "92748901790175543400811852", "ups", "valid"),
+        ("92748901790175543400811860", "ups", "bad_check_digit"),
+        ("92748901790175543400811860", "ups_mail_innovations", "bad_check_digit"),
+        ("92748901790175543400811852", "ups_mail_innovations", "valid"),
+        ("801184000000000123", "ups", "unchecked"),
+        ("801184000000000123", "ups_mail_innovations", "unchecked"),
+        ("9400111206206406260787", "ups", "other_carrier"),
+        ("9400111206206406260787", "dhl_ecommerce", "valid"),
+        ("9400111206206406260788", "pitney_bowes", "bad_check_digit"),
+        ("GM60511234500000001", "dhl_ecommerce", "unchecked"),
+    ],
+)
+def test_a_parcel_that_the_post_delivers_has_a_number_of_the_post(number: str, carrier: str, verdict: str) -> None:
+    assert check(number, carrier).verdict == verdict

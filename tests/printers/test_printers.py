@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -30,7 +31,25 @@ Pages = Callable[..., bytes]
 
 
 @pytest.mark.parametrize(
-    "name", ["", "-d", "a b", "ftp://host/x", "ipp://", "tcp://host:9100/x", "tcp://:9100", "ipp://[x"]
+    "name",
+    [
+        "",
+        "-d",
+        "a b",
+        "ftp://host/x",
+        "ipp://",
+        "tcp://host:9100/x",
+        "tcp://:9100",
+        "ipp://[x",
+        "tcp://h:9100?dpi=305",
+        "tcp://h?dpi=",
+        "tcp://h?DPI=300",
+        "tcp://h?dpi=300&x=1",
+        "tcp://h?dpi=203&dpi=300",
+        "tcp://h?300",
+        "tcp://h#x",
+        "ipp://h/ipp/print?dpi=300",
+    ],
 )
 def test_what_is_no_printer_is_refused(name: str) -> None:
     with pytest.raises(UsageError):
@@ -348,3 +367,16 @@ def test_a_real_cups_says_when_a_job_was_cancelled(cups: str, pages: Pages) -> N
 def test_a_queue_that_a_real_cups_does_not_have_printed_nothing(cups: str, pages: Pages) -> None:
     with pytest.raises(PrinterError):
         open_printer("nowhere").send(pages("1"), title="t", media=FOUR_BY_SIX)
+
+
+@pytest.mark.parametrize(("query", "dpi"), [("", 203), ("?dpi=203", 203), ("?dpi=300", 300), ("?dpi=600", 600)])
+def test_a_label_is_as_many_dots_wide_as_the_printers_resolution_makes_of_four_inches(
+    query: str, dpi: int, tcp_printer: Any, pages: Pages
+) -> None:
+    open_printer(f"tcp://127.0.0.1:{tcp_printer.port}{query}").send(pages(NUMBERS[0]), title="t", media=FOUR_BY_SIX)
+    deadline = time.monotonic() + 20
+    while not tcp_printer.jobs and time.monotonic() < deadline:
+        time.sleep(0.01)
+    total, row = re.findall(rb"\^GF[A-Z],\d+,(\d+),(\d+)", tcp_printer.jobs[0])[0]
+    assert int(row) * 8 == pytest.approx(4 * dpi, abs=8)
+    assert int(total) / int(row) == pytest.approx(6 * dpi, abs=1)

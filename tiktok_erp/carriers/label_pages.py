@@ -32,6 +32,7 @@ from tiktok_erp.pdf import (
     digital_text,
     ink_of,
     read_barcodes,
+    refuse_bomb,
     show_only,
     text_direction,
 )
@@ -238,6 +239,7 @@ def _look_alike(one: bytes, other: bytes) -> bool:
 
 def _page_count(path: Path) -> int:
     with PdfPages(path, subject=path.name, error=InputFileError) as document:
+        refuse_bomb(path, subject=path.name, error=InputFileError)
         return len(document)
 
 
@@ -336,7 +338,7 @@ def _read_sheet(document: PdfPages, path: Path, index: _Index, page: int) -> lis
     rows = [picture.crop((0, at, picture.width, at + 1)).getbbox() is not None for at in range(picture.height)]
     columns = [picture.crop((at, 0, at + 1, picture.height)).getbbox() is not None for at in range(picture.width)]
     for cells in plan_cuts(rows, columns):
-        inked = [cell for cell in cells if picture.crop(tuple(map(int, cell))).getbbox() is not None]
+        inked = [cell for cell in cells if picture.crop(cell).getbbox() is not None]
         boxes = [(cell[0] * across, cell[1] * up, cell[2] * across, cell[3] * up) for cell in inked]
         readings = [_read_page(document, path, index, page, box) for box in boxes]
         if _are_apart(readings, whole):
@@ -421,7 +423,8 @@ def _barcodes(document: PdfPages, page: int, box: Box | None = None) -> tuple[Pa
     for dpi, matrix_codes in _LOOKS:
         picture = document.draw(page, dpi)
         if box is not None:
-            picture = picture.crop(tuple(round(edge * dpi / POINTS_PER_INCH) for edge in box))
+            left, top, right, bottom = (round(edge * dpi / POINTS_PER_INCH) for edge in box)
+            picture = picture.crop((left, top, right, bottom))
         codes = read_barcodes(picture, matrix_codes=matrix_codes)
         if codes:
             return codes

@@ -47,6 +47,7 @@ from tiktok_erp.config.safety_stock_rules import read_live, read_safety_stock
 from tiktok_erp.errors import RulesError, SettingsError
 from tiktok_erp.messages import tr
 from tiktok_erp.model.money import Money
+from tiktok_erp.model.printer_address import zpl_resolution_dpi
 from tiktok_erp.model.rule import (
     CARRIER_NAMES,
     CHANNELS,
@@ -529,9 +530,20 @@ def _printing(file: Source, node: Node, name: str) -> Printing | None:
         language=keys.get("language", choice("en", "zh"), "en"),
         fonts=keys.get("fonts", any_number(read_text), ()),
         header_pages=keys.get("header_pages", read_flag, False),
-        printers=keys.get("printers", any_number(read_text), ()),
+        printers=keys.get("printers", any_number(_printer), ()),
         paper=keys.get("paper", choice("4x6", "letter", "a4", "a6"), None),
     )
+
+
+def _printer(file: Source, node: Node, name: str) -> str | None:
+    address = read_text(file, node, name)
+    try:
+        if address is not None:
+            zpl_resolution_dpi(address)
+    except ValueError as error:
+        file.fault(node, f"`{name}`: {error}")
+        return None
+    return address
 
 
 def _handover(file: Source, node: Node, name: str) -> Handover | None:

@@ -21,10 +21,11 @@ from tiktok_erp.errors import ErpError, LabelFileError
 from tiktok_erp.labels.verify import PRINTER_DPI, LabelInspection, inspect_label
 from tiktok_erp.messages import tr
 from tiktok_erp.model.address import ADDRESS_CAUSES
+from tiktok_erp.model.carrier import is_known
 from tiktok_erp.model.outcome import Outcome, Report
 from tiktok_erp.model.own_label import CARRIER_NOT_TAKEN, not_taken
 from tiktok_erp.model.rule import Rules
-from tiktok_erp.model.tracking_number import check
+from tiktok_erp.model.tracking_number import check, surely_of
 from tiktok_erp.store.combining import load_shared_unlabelled, separate
 from tiktok_erp.store.database import Store, utc_now
 from tiktok_erp.store.label_files import LabelFiles
@@ -383,6 +384,18 @@ class LabelImporter:
                 tr("a label is being bought for this package"),
                 tr("run `tiktok-erp labels reconcile` first"),
             )
+        sure = surely_of(number)
+        if carrier is not None and sure is not None and not is_known(carrier):
+            self._report.warn(
+                tr(
+                    "{package}: {carrier} is no carrier known here, and {number} is a number of {sure}: taken over for {sure}",
+                    package=package_id,
+                    carrier=carrier,
+                    number=number,
+                    sure=sure,
+                )
+            )
+            carrier = sure
         verdict = check(number, carrier)
         if live is not None and live["state"] == "bought":
             return self._complete(package_id, live, verdict.normalised, document)

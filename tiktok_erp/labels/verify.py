@@ -12,7 +12,7 @@ from typing import Literal
 from tiktok_erp.errors import LabelFileError
 from tiktok_erp.messages import tr
 from tiktok_erp.model.tracking_number import barcode_matches
-from tiktok_erp.pdf import MM_PER_POINT, PageBarcode, PdfPages, ink_of, read_barcodes
+from tiktok_erp.pdf import MM_PER_POINT, PageBarcode, PdfPages, ink_of, read_barcodes, refuse_bomb
 
 PRINTER_DPI = 203  # what a thermal label printer prints: a code that cannot be read here cannot be read in a depot
 _LOOKS = ((PRINTER_DPI, False), (PRINTER_DPI, True), (300, True))  # (dpi, QR and the like too), quickest first
@@ -51,6 +51,7 @@ def inspect_label(data: bytes, *, tracking_number: str | None, subject: str = ""
     Raises LabelFileError for a web page, an empty, cut or encrypted file, a PDF without pages, and one whose pages are
     all blank. Safe to call from several threads. `subject` names the package in the error.
     """
+    refuse_bomb(data, subject=subject)
     with PdfPages(data, subject=subject) as document:
         verdict, barcodes, dpi = _compare(document, tracking_number, subject)
         width, height = document.size_pt(0)

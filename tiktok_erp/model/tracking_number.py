@@ -119,7 +119,13 @@ _KINDS = (
 _S10 = re.compile(r"[A-Z]{2}\d{9}[A-Z]{2}", re.ASCII)
 
 # Numbers that these carriers issue too and whose check rule is not in our reference.
-_WITHOUT_RULE = {"ups": re.compile(r"[AHJKTV]\d{10}", re.ASCII)}
+_WITHOUT_RULE = {
+    "ups": re.compile(r"[AHJKTV]\d{10}|80\d{16}|MI\d{6}[A-Z0-9]{1,22}", re.ASCII)
+}  # the last: Mail Innovations
+_POST = re.compile(r"9[1-5](\d{20}|\d{24})", re.ASCII)
+# Whose parcels the post may deliver under a number of its own: which of the post's numbers. UPS: Mail Innovations and
+# SurePost; FedEx: Ground Economy. Postage bought online (94) is the post's alone there.
+_DELIVERED_BY_POST = {"ups": re.compile(r"92\d+", re.ASCII), "fedex": re.compile(r"92\d+", re.ASCII)}
 _CARRIERS_WITH_RULES = frozenset(kind.carrier for kind in _KINDS)
 
 
@@ -137,6 +143,9 @@ def check(number: str, carrier: str | None) -> NumberCheck:
     readings = _readings(plain)
     holding = [(kind, text) for kind, text in readings if kind.holds(text)]
     detected = tuple(sorted({kind.carrier for kind, text in holding}))
+    of_the_post = _by_post(carrier, plain, detected) if carrier is not None else None
+    if of_the_post is not None:
+        return of_the_post
     if carrier is not None and carrier not in _CARRIERS_WITH_RULES:
         return NumberCheck(trimmed, detected, True, UNCHECKED, _no_rule(carrier))
     own = [(kind, text) for kind, text in holding if carrier in (None, kind.carrier)]
@@ -146,6 +155,30 @@ def check(number: str, carrier: str | None) -> NumberCheck:
     if carrier is None:
         return _check_for_nobody(plain, trimmed, readings)
     return _check_for(carrier, plain, readings, holding, detected)
+
+
+def _by_post(carrier: str, plain: str, detected: tuple[str, ...]) -> NumberCheck | None:
+    """Return the verdict on a number of the post on a parcel that another one collects; None when it is none."""
+    if carrier == "usps":
+        return None
+    numbers = [text for text in (*_without_zip(plain), plain) if _POST.fullmatch(text)]
+    allowed = _DELIVERED_BY_POST.get(carrier)
+    if allowed is not None:
+        numbers = [text for text in numbers if allowed.fullmatch(text)]
+    elif carrier in _CARRIERS_WITH_RULES:
+        return None
+    if not numbers:
+        return None
+    for text in numbers:
+        if _gs1_holds(text):
+            return NumberCheck(text, detected, True, VALID, "")
+    return NumberCheck(plain, detected, False, BAD_CHECK_DIGIT, _wrong_check_digit())
+
+
+def surely_of(number: str) -> str | None:
+    """Return the carrier whose form and check digit `number` has when no other's numbers look like it."""
+    sure = {kind.carrier for kind, text in _readings(_plain(number)) if kind.is_distinctive and kind.holds(text)}
+    return sure.pop() if len(sure) == 1 else None
 
 
 def _check_for_nobody(plain: str, trimmed: str, readings: Sequence[tuple[_Kind, str]]) -> NumberCheck:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from tiktok_erp.errors import UsageError
 from tiktok_erp.messages import tr
+from tiktok_erp.model.printer_address import zpl_resolution_dpi
 
 RAW_PORT = 9100
 IPP_PORT = 631
@@ -55,7 +56,7 @@ class Printer(Protocol):
 
 
 def open_printer(name: str, folder: Path | None = None) -> Printer:
-    """Return the printer of this name: `ipp://host/ipp/print`, `tcp://host:9100` (ZPL), `open`, or a queue of CUPS.
+    """Return the printer of this name: `ipp://host/ipp/print`, `tcp://host:9100?dpi=300` (ZPL), `open`, or a queue of CUPS.
 
     `folder` is where files for a viewer go. Raises UsageError for an address that is none, or that holds a password.
     """
@@ -80,6 +81,14 @@ def open_printer(name: str, folder: Path | None = None) -> Printer:
             subject="--printer",
             next_step=tr("set the printer up in CUPS and name its queue"),
         )
+    try:
+        dpi = zpl_resolution_dpi(name)
+    except ValueError as error:
+        raise UsageError(
+            str(error),
+            subject=name,
+            next_step=tr("leave it away; a ZPL printer may have its resolution there: tcp://HOST:9100?dpi=300"),
+        ) from error
     if host and parts.scheme in ("ipp", "ipps"):
         from tiktok_erp.printers.ipp import IppPrinter
 
@@ -87,7 +96,7 @@ def open_printer(name: str, folder: Path | None = None) -> Printer:
     if host and parts.scheme == "tcp" and parts.path in ("", "/"):
         from tiktok_erp.printers.raw import RawPrinter
 
-        return RawPrinter(name, host, port or RAW_PORT)
+        return RawPrinter(name, host, port or RAW_PORT, dpi=dpi)
     raise _no_printer(name)
 
 

@@ -9,7 +9,6 @@ from tiktok_erp.messages import tr
 from tiktok_erp.pdf import LOCK
 from tiktok_erp.printers.base import JobState, has_host, no_host
 
-_DPI = 203
 _CONNECT_S = 10.0
 # A printer takes bytes as fast as it prints once its memory is full, and none while its paper is out.
 _SEND_S = 300.0
@@ -18,10 +17,11 @@ _MAX_ANSWERS = 64
 
 
 class RawPrinter:
-    """One port of one printer."""
+    """One port of one printer of `dpi` dots an inch."""
 
-    def __init__(self, name: str, host: str, port: int) -> None:
+    def __init__(self, name: str, host: str, port: int, *, dpi: int) -> None:
         self.name = name
+        self._dpi = dpi
         self._address = (host, port)
 
     def find(self) -> None:
@@ -31,7 +31,7 @@ class RawPrinter:
 
     def send(self, pdf: bytes, *, title: str, media: str) -> str:
         """Turn the pages into ZPL and send it."""
-        zpl = to_zpl(pdf)
+        zpl = to_zpl(pdf, self._dpi)
         try:
             connection = socket.create_connection(self._address, _CONNECT_S)
         except OSError as error:
@@ -72,14 +72,14 @@ def _wait_for_the_end(connection: socket.socket) -> None:
         return
 
 
-def to_zpl(pdf: bytes) -> bytes:
-    """Return the pages as ZPL pictures at 203 dpi, one label a page."""
+def to_zpl(pdf: bytes, dpi: int) -> bytes:
+    """Return the pages as ZPL pictures at `dpi`, one label a page: at another than the printer's they have another size."""
     from zebrafy.zebrafy_pdf import ZebrafyPDF
 
     try:
         # Dithering would break bars. PDFium, which draws the pages, is not thread-safe.
         with LOCK:
-            return str(ZebrafyPDF(pdf, format="Z64", dither=False, dpi=_DPI).to_zpl()).encode("ascii")
+            return str(ZebrafyPDF(pdf, format="Z64", dither=False, dpi=dpi).to_zpl()).encode("ascii")
     except (ValueError, TypeError) as error:
         raise LabelFileError(
             tr("the labels cannot be turned into ZPL"),
