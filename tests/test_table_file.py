@@ -103,6 +103,12 @@ def test_a_value_that_a_formula_has_is_taken_and_one_that_it_lacks_is_not(
     assert (read_sku_sheet(path).faults == ()) is is_known
 
 
+@pytest.mark.parametrize("formula", ["=12", '="12"', '=T("12")'])
+def test_a_formula_that_is_a_mere_value_needs_no_working_out(tmp_path: Path, formula: str) -> None:
+    path = workbook(tmp_path / "stock.xlsx", ["sku", "quantity"], ['="LIP-ROSE-01"', formula])
+    assert counts(read_sku_sheet(path)) == {"LIP-ROSE-01": 12}
+
+
 @pytest.mark.parametrize(("value", "is_known"), [("0", False), ("12", True)])
 def test_a_nought_in_a_workbook_that_asks_to_be_worked_out_is_no_count(
     tmp_path: Path, value: str, is_known: bool
@@ -295,6 +301,13 @@ def test_excel_s_own_first_line_names_the_separator(tmp_path: Path, first: str) 
     path.write_text(f"{first}\r\nsku;quantity\r\nCUP;some\r\n", "utf-8-sig")
     (fault,) = read_sku_sheet(path).faults
     assert fault.line == 3
+
+
+def test_an_order_export_in_utf_16_is_refused_by_both_names(tmp_path: Path) -> None:
+    path = tmp_path / "orders.txt"
+    path.write_text("Order ID\tOrder Status\n1\t2\n", "utf-16")
+    with pytest.raises(InputFileError, match="UTF-16 text with tabs between its columns, not UTF-8"):
+        read_order_export(path)
 
 
 @pytest.mark.parametrize(("separator", "name"), [("\t", "tabs"), (";", "semicolons"), ("|", "vertical bars")])

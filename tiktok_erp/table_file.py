@@ -208,8 +208,7 @@ class TableFile:
 
     def _choose_delimiter(self, start: bytes, delimiters: Sequence[str]) -> tuple[str, int]:
         """Return what separates the cells, and the header's line: behind Excel's `sep=;` it is the second."""
-        if self._encoding != "utf-8-sig" and "\t" not in delimiters:
-            raise self.fault(tr("this is UTF-16 text, not UTF-8"), next_step=_save_as_utf_8())
+        names = {";": tr("semicolons"), "\t": tr("tabs"), "|": tr("vertical bars"), ",": tr("commas")}
         text = start.decode(self._encoding, "replace").lstrip("\ufeff")
         named = _SEPARATOR_LINE.match(text.split("\n", 1)[0])
         if named is not None:
@@ -218,9 +217,16 @@ class TableFile:
         unquoted = re.sub(r'"[^"]*"?', "", text)
         header = re.split(r"[\r\n]", unquoted.lstrip("\r\n"), maxsplit=1)[0]
         found = named["mark"] if named is not None else max((*delimiters, *SEPARATORS), key=header.count)
+        if self._encoding != "utf-8-sig" and "\t" not in delimiters:
+            raise self.fault(
+                tr(
+                    "this is UTF-16 text with {found} between its columns, not UTF-8 with commas",
+                    found=names.get(found, found),
+                ),
+                next_step=_save_as_utf_8(),
+            )
         if found in delimiters:  # the first of equals
             return found, 1 if named is None else 2
-        names = {";": tr("semicolons"), "\t": tr("tabs"), "|": tr("vertical bars"), ",": tr("commas")}
         raise self.fault(
             tr("the columns are separated by {found}, not by commas", found=names.get(found, found)),
             line=1,
@@ -611,21 +617,29 @@ class _CellReader:
             elif kind is None or kind == "n":
                 value = cell.findtext(value_tag)
                 if not value or value == self._untrue:
-                    if cell.find(formula_tag) is not None:
-                        broken.append((column, ""))
+                    formula = cell.find(formula_tag)
+                    if formula is not None:
+                        text = _literal(formula)
+                        if not text:
+                            broken.append((column, ""))
+                    elif not value:
                         continue
-                    if not value:
-                        continue
-                number = self._number(value, cell.get("s"))
-                text = _xlsx_text(number)
-                if isinstance(number, int | float):
-                    numbers.append(column)
+                    else:
+                        text = value
+                        numbers.append(column)
+                else:
+                    number = self._number(value, cell.get("s"))
+                    text = _xlsx_text(number)
+                    if isinstance(number, int | float):
+                        numbers.append(column)
             else:
                 text = self._other(cell, kind, value_tag)
                 if kind == "e":
                     broken.append((column, text))
-                elif not text and cell.find(value_tag) is None and cell.find(formula_tag) is not None:
-                    broken.append((column, ""))
+                elif not text and cell.find(value_tag) is None and (formula := cell.find(formula_tag)) is not None:
+                    text = _literal(formula)
+                    if not text:
+                        broken.append((column, ""))
             if text:
                 missing = column - len(cells)
                 if missing == 0:
@@ -654,6 +668,13 @@ class _CellReader:
         moment = from_excel(number, CALENDAR_MAC_1904 if self._is_1904 else CALENDAR_WINDOWS_1900)
         # A day is a float there: whole seconds come back as 41.9999.
         return moment + timedelta(milliseconds=500) if isinstance(moment, datetime) else moment
+
+
+def _literal(formula: Element) -> str:
+    """Return the text of a formula that is a mere text or number, `"9400"`, and needs no working out; else nothing."""
+    written = f"={formula.text or ''}"
+    plain = plain_cell(written)
+    return "" if plain == written else plain
 
 
 def _date_styles(archive: ZipFile, main: str) -> frozenset[str]:
@@ -764,7 +785,7 @@ def plain_cell(cell: str) -> str:
 
     Blanks are left alone: a tab behind a number tells that it never was a number of a spreadsheet program.
     """
-    if not cell:
+    if cell.isascii() and "=" not in cell:
         return cell
     text = _UNSEEN_ENDS.sub("", cell)
     bare = text.strip()

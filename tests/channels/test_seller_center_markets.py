@@ -357,6 +357,12 @@ def test_brazil_s_decimal_commas_are_read(tmp_path: Path) -> None:
     ]
 
 
+def test_a_weight_follows_the_file_s_decimals(tmp_path: Path) -> None:
+    assert (
+        read_one(write(tmp_path, US_2026, BRAZIL | {"Order Amount": "BRL 30,87", "Weight(kg)": "0,38"})).weight_g == 380
+    )
+
+
 def test_one_amount_tells_for_the_whole_file_where_the_decimals_begin(tmp_path: Path) -> None:
     rows = [
         {"Country": "Germany", "Order ID": f"57646141303878500{number}", "Order Amount": amount}

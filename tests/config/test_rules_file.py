@@ -135,6 +135,14 @@ def test_words_of_the_seller_add_to_the_known_ones() -> None:
     assert rules.seller_center.status_words["运输中"] == "IN_TRANSIT"
 
 
+def test_what_begins_the_decimals_of_an_export_can_be_said() -> None:
+    marks = [
+        load_rules_text(f"seller_center: {{{text}}}\n").seller_center.decimal_mark
+        for text in ("decimals: comma", "decimals: dot", "")
+    ]
+    assert marks == [",", ".", None]
+
+
 def test_a_carrier_that_a_channel_has_a_name_for_may_be_used_with_service_levels_of_ones_own() -> None:
     text = "channels: {tiktok: {carrier_names: {my_courier: My Courier}}}\n" + rule(
         "{state: CA}", "{carrier: my_courier, service_level: same_day}"

@@ -25,6 +25,7 @@ from tiktok_erp.model.amount_text import (
     COMMA,
     DOT,
     amount_minor,
+    clear_minor,
     market_decimal_mark,
     read_amount_text,
 )
@@ -400,12 +401,15 @@ class _Export:
         unknown: dict[str, _UnknownWord] = {}
         rounded = _RoundedIds()
         currency: str | None = None
-        fields = (*_ID_COLUMNS, "status", "substatus", "bundle_sku", "country", *_MONEY_COLUMNS)
+        fields = (*_ID_COLUMNS, "status", "substatus", "bundle_sku", "country", "total")
+        columns = self._columns(self._table.read()[0])
+        amounts = [columns[field] for field in _MONEY_COLUMNS if field in columns]
         for line, row, is_text in self._lines(fields):
             order_id = self._checked_ids(line)
             rounded.add(order_id, line.number, is_text=is_text, is_number=self._table.is_xlsx and not is_text)
             if not self._decimals.is_decided:
-                self._decimals.add(line)
+                cells = [row.cells[index].strip() for index in amounts if index < len(row.cells)]
+                self._decimals.add(cells, *_market(line["country"]), line=line.number)
             fingerprint = hash(tuple(row.cells))
             if fingerprint in seen_rows:
                 raise self._repeated(line, fingerprint)
@@ -610,7 +614,7 @@ class _Export:
             seller_note=_first_text(lines, "seller_note"),
             recipient=_recipient(first),
             units=units,
-            weight_g=_weight_g(lines, quantities),
+            weight_g=_weight_g(lines, quantities, self._decimals.mark),
         )
         is_exact = all(line["substatus"] for line in lines)
         return ExportedOrder(facts, wording.possible_statuses(status, row_statuses, len(units), is_exact=is_exact))
@@ -693,13 +697,14 @@ class _Export:
         return minors
 
     def _minor(self, line: _Line, field: str, text: str, currency: str) -> int:
+        mark = self._decimals.mark or market_decimal_mark(currency, _market(line["country"])[0])
+        minor = clear_minor(text, currency, mark)
+        if minor is not None:
+            return minor
         amount = read_amount_text(text)
         if amount is None:
             raise self._fault(tr("{found} is not an amount", found=text), line, field)
-        mark = self._decimals.mark or market_decimal_mark(currency, _market(line["country"])[0])
-        if not minor_digits(currency):
-            mark = amount.decimal_mark or DOT  # nothing to confuse: there are no decimals
-        elif amount.is_ambiguous and mark in (None, *amount.number) and not self._decimals.is_said:
+        if amount.is_ambiguous and mark in (None, *amount.number) and not self._decimals.is_said:
             raise self._fault(
                 tr("{found} may be thousands, or an amount with three decimals", found=text),
                 line,
@@ -824,11 +829,9 @@ class _Decimals:
     def is_decided(self) -> bool:
         return self.mark is not None
 
-    def add(self, line: _Line) -> None:
-        """Look at a row's amounts."""
-        country, currency = _market(line["country"])
-        for field in _MONEY_COLUMNS:
-            text = line[field]
+    def add(self, amounts: Sequence[str], country: str | None, currency: str | None, *, line: int) -> None:
+        """Look at a row's amounts; `country` and `currency` are those of its order, None where they are not told."""
+        for text in amounts:
             amount = read_amount_text(text) if text else None
             if amount is None or amount.decimal_mark is None:
                 continue
@@ -837,7 +840,7 @@ class _Decimals:
             usual = market_decimal_mark(amount.currency or currency or "USD", country)
             if usual == DOT and amount.decimal_mark == COMMA and amount.currency is None:
                 continue
-            self.mark, self.decided_in = amount.decimal_mark, line.number
+            self.mark, self.decided_in = amount.decimal_mark, line
             return
 
 
@@ -1041,12 +1044,14 @@ def _zip(text: str, state: str | None) -> str | None:
     return text or None
 
 
-def _weight_g(lines: Sequence[_Line], quantities: Sequence[int]) -> int | None:
+def _weight_g(lines: Sequence[_Line], quantities: Sequence[int], decimal_mark: str | None) -> int | None:
     """Return the weight in grams, rounded up, of an order of one piece; else None.
 
     Nobody says whether `Weight(kg)` is that of a piece, a row or the order: only for a single piece are they the same.
     """
     text = lines[0]["weight"]
+    if decimal_mark == COMMA:
+        text = text.replace(COMMA, DOT)
     if list(quantities) != [1] or _PLAIN_NUMBER.fullmatch(text) is None or Decimal(text) == 0:
         return None
     return int((Decimal(text) * 1000).to_integral_value(ROUND_CEILING))

@@ -112,6 +112,7 @@ def read_amount_text(text: str) -> AmountText | None:
     return AmountText(number, bool(marks), None if word in (None, "$") else _SIGNS.get(word, word))
 
 
+@lru_cache(maxsize=256)
 def market_decimal_mark(currency: str | None, country: str | None) -> str | None:
     """Return the mark that begins decimals where `currency` is used, None where that depends on the country and is not told."""
     if currency == "EUR":
@@ -145,3 +146,19 @@ def amount_minor(text: str, currency: str, decimal_mark: str) -> int | None:
         return None
     minor = to_minor(Decimal(plain), currency).minor
     return -minor if amount.is_negative else minor
+
+
+@lru_cache(maxsize=4096)
+def clear_minor(text: str, currency: str, decimal_mark: str | None) -> int | None:
+    """Return the minor units of an amount that can be meant in one way only; None for any other, and for what is none.
+
+    `1.234` where a dot begins the decimals is not clear: no currency here has three.
+    """
+    amount = read_amount_text(text)
+    if amount is None:
+        return None
+    if not minor_digits(currency):
+        return amount_minor(text, currency, amount.decimal_mark or DOT)  # nothing to confuse: there are no decimals
+    if decimal_mark is None or (amount.is_ambiguous and decimal_mark in amount.number):
+        return None
+    return amount_minor(text, currency, decimal_mark)
