@@ -186,8 +186,8 @@ def _service(quote: Quote) -> tuple[str, str]:
 def _answer(label: BoughtLabel) -> Bought:
     return Bought(
         cost=label.cost,
-        carrier=label.carrier,
-        service_level=label.service_level,
+        carrier=label.carrier or None,
+        service_level=label.service_level or None,
         request_id=label.request_id,
         label=label,
     )

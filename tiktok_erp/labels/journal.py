@@ -69,7 +69,7 @@ from tiktok_erp.store.shipments import check_label_address
 
 ORDERS_A_CHECK = 50
 # One answer that nobody can read is one package's case; so many in a row, and none between, say that the source is down.
-SILENT_MEANS_DOWN = 3
+SILENT_MEANS_DOWN = 8
 # Documents that are still being made wait in threads of their own, so that they do not hold up purchases.
 _WAITING_DOCUMENTS = 4
 
@@ -253,6 +253,7 @@ class LabelBuyer:
         self._to_confirm: dict[str, Task] = {}
         self._silent: list[tuple[Task, ErpError]] = []
         self._silent_in_a_row = 0
+        self._answered = False
         self._stop: ErpError | None = None
         self._interrupted = False
         self._total = 0
@@ -298,6 +299,8 @@ class LabelBuyer:
             except ErpError as error:
                 self._stop = self._stop or error
             self._drain(pool)
+        if len(self._silent) > 1 and not self._answered:
+            self._stop = self._stop or self._silent[0][1]  # it never said anything
         if self._stop is None:
             for task, failure in self._silent:
                 self._fail(task, failure)
@@ -552,6 +555,7 @@ class LabelBuyer:
             self._stop = self._stop or error
             return
         self._silent_in_a_row = 0
+        self._answered = True
         if isinstance(found, Bought):
             with self._store.transaction():
                 revive_sent(self._store, task.package_id, self._run_id)
