@@ -79,7 +79,7 @@ def desk(open_desk):
 def test_labels_are_bought_printed_and_told(desk):
     planned = desk.run("print-labels", "--plan", "--json")
     assert {line["result"] for line in planned.of("package")} >= {"planned"}
-    assert desk.account.calls == {}
+    assert desk.account.calls.keys() <= {"list"}
     first = desk.run("print-labels", "--json")
     assert first.summary["bought"] == len(desk.account.purchases) > 10
     assert first.summary["spent_minor"] == sum(sale["cost_minor"] for sale in desk.account.purchases)
@@ -223,7 +223,7 @@ def test_a_test_key_is_refused_on_a_real_shops_database(desk):
     environment = {name: "" for name in desk.folder.environment if name.startswith("TIKTOK_SHOP_")}
     refused = desk.run("print-labels", "--stale-ok", expect=5, environment=environment)
     assert "test key" in refused.stderr
-    assert desk.account.calls == {}
+    assert desk.account.calls.keys() <= {"list"}
 
 
 def test_without_a_key_nothing_is_bought_and_the_next_step_is_told(desk):
@@ -239,7 +239,7 @@ def test_without_a_key_the_platforms_labels_are_bought_all_the_same(open_desk):
     bought = desk.shop.ledger()["purchases"]
     assert bought
     assert desk.folder.value("SELECT count(*) FROM labels WHERE printed_at IS NOT NULL") == len(bought)
-    assert desk.account.calls == {}
+    assert desk.account.calls.keys() <= {"list"}
 
 
 def test_a_voided_label_is_refunded_once_and_its_package_gets_another(desk):
