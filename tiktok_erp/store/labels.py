@@ -487,7 +487,7 @@ NUMBER_REST = "-120 days"
 def delivered_before(package: str, when: str) -> str:
     """Return a condition in SQL: all orders of a package were delivered so long before `when` that its number is free."""
     return (
-        f"coalesce((SELECT max(coalesce(dp.delivered_at, do.delivered_at, '9999'))"
+        f"coalesce((SELECT max(coalesce(do.delivered_at, dp.delivered_at, '9999'))"
         f" FROM packages dp JOIN package_orders dpo USING (package_id) JOIN orders do USING (order_id)"
         f" WHERE dp.package_id = {package}), '9999') < strftime('%Y-%m-%dT%H:%M:%SZ', {when}, '{NUMBER_REST}')"
     )
