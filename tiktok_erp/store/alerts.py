@@ -9,9 +9,6 @@ from datetime import datetime
 from tiktok_erp.model.moment import from_text, to_text
 from tiktok_erp.store.database import Store
 
-# A shop that works from files has runs of `sync` for ever that say nothing of the channel.
-_RUNS_LOOKED_AT = 1000
-
 
 def load_decided_runs(
     store: Store,
@@ -28,8 +25,8 @@ def load_decided_runs(
     """
     codes = [*successes, *failures]
     return store.query(
-        "SELECT started_at, exit_code, error FROM (SELECT * FROM runs INDEXED BY runs_by_command WHERE command = 'sync'"
-        f" ORDER BY run_id DESC LIMIT {_RUNS_LOOKED_AT}) WHERE exit_code IN ({', '.join('?' * len(codes))})"
+        "SELECT started_at, exit_code, error FROM runs INDEXED BY runs_by_command WHERE command = 'sync'"
+        f" AND exit_code IN ({', '.join('?' * len(codes))})"
         f" AND NOT (exit_code IN ({', '.join('?' * len(successes))}) AND started_at > ?)"
         " ORDER BY run_id DESC LIMIT ?",
         (*codes, *successes, to_text(fetched_at) if fetched_at else "", limit),
