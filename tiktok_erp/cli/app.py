@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -38,6 +38,9 @@ from tiktok_erp.cli import (
     upload_tracking,
 )
 from tiktok_erp.cli.options import Globals
+from tiktok_erp.cli.output import Output
+from tiktok_erp.cli.system_errors import open_missing_streams, output_error, system_error, to_nowhere
+from tiktok_erp.errors import ErpError
 from tiktok_erp.messages import LANGUAGES, tr, use_language
 from tiktok_erp.signals import interrupt_is_settled
 
@@ -108,10 +111,38 @@ def main() -> None:
     """Run the command line."""
     # Nearly all that is written holds names, addresses or tokens: whatever writes it, it is for its owner alone.
     os.umask(os.umask(0o077) | 0o077)
+    open_missing_streams()
     try:
         app(args=_global_options_first(sys.argv[1:]), prog_name="tiktok-erp")
+    except SystemExit:
+        _finish()
+        raise
+    except ErpError as error:  # standard output took no more where nobody looked for that
+        _end_with(error)
+    except OSError as error:
+        _end_with(system_error(error))
     finally:
         interrupt_is_settled()
+
+
+def _finish() -> None:
+    """Write what is still to be written, before the interpreter does it and complains in its own way."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        to_nowhere(sys.stdout)
+    except OSError as error:
+        to_nowhere(sys.stdout)
+        _end_with(output_error(error))
+    try:
+        sys.stderr.flush()
+    except OSError:
+        to_nowhere(sys.stderr)
+
+
+def _end_with(error: ErpError) -> NoReturn:
+    Output(as_json="--json" in sys.argv, quiet=False).error(error)
+    raise SystemExit(error.exit_code) from None
 
 
 def _global_options_first(arguments: list[str]) -> list[str]:

@@ -18,6 +18,7 @@ import typer
 
 from tiktok_erp.cli.options import Globals, Json, Quiet
 from tiktok_erp.cli.output import Output
+from tiktok_erp.cli.system_errors import to_nowhere
 from tiktok_erp.errors import (
     ChannelDown,
     ErpError,
@@ -137,11 +138,15 @@ def doctor(
                 figures["go"] = not levels["fault"]
                 out.say(tr("NO-GO: mend the faults first") if levels["fault"] else tr("GO"))
             out.summary(code, **figures)
+            out.finish()
+        except ErpError as error:
+            out.error(error)
+            code = code or error.exit_code
         except KeyboardInterrupt:
             code = Interrupted.exit_code
         except BrokenPipeError:
             # Whoever read us has enough; the interpreter must not complain about it at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            to_nowhere(sys.stdout)
             code = 0
     raise typer.Exit(code)
 

@@ -18,6 +18,7 @@ from tiktok_erp.cli.session import Session, can_ask, require_credentials_or_file
 from tiktok_erp.errors import UsageError
 from tiktok_erp.messages import tr
 from tiktok_erp.model.outcome import Outcome
+from tiktok_erp.private_files import open_lock
 
 if TYPE_CHECKING:
     from tiktok_erp.sync.answer import OpenRequest
@@ -242,7 +243,7 @@ def _in_turn(session: Session) -> Iterator[None]:
         yield
         return
     db = session.options.db
-    handle = os.open(db.with_name(f".{db.name}.orders-answer.lock"), os.O_WRONLY | os.O_CREAT, 0o600)
+    handle = open_lock(db.with_name(f".{db.name}.orders-answer.lock"))
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

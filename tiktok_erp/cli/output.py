@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from collections import Counter
@@ -14,6 +13,7 @@ from threading import RLock
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self
 
+from tiktok_erp.cli.system_errors import output_error, system_error, to_nowhere
 from tiktok_erp.errors import ErpError, RulesError
 from tiktok_erp.messages import tr
 from tiktok_erp.model.outcome import Outcome
@@ -67,6 +67,7 @@ class Output:
         self._shown: Counter[str] = Counter()
         self._in_no_case: set[str] = set()  # causes of rows and pages: the file has to be corrected, no case is left
         self._screen = _Screen()
+        self._lost: OSError | None = None  # why standard output took no more
 
     def __enter__(self) -> Self:
         return self
@@ -241,7 +242,26 @@ class Output:
             except BrokenPipeError:
                 if not self._goes_on_unread:
                     raise
-                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+                to_nowhere(stream)
+            except OSError as error:
+                to_nowhere(stream)
+                if stream is self._stderr:  # nobody is left to tell it to
+                    return
+                self._lost = error
+                if not self._goes_on_unread:
+                    raise output_error(error) from error
+
+    def finish(self) -> None:
+        """Let everything be written. Raises StoreError when standard output did not take all of it."""
+        try:
+            self._stdout.flush()
+        except BrokenPipeError:
+            to_nowhere(self._stdout)
+        except OSError as error:
+            to_nowhere(self._stdout)
+            self._lost = error
+        if self._lost is not None:
+            raise output_error(self._lost)
 
 
 class StageOutput(Output):
@@ -307,9 +327,11 @@ class StageOutput(Output):
 
 
 def our_fault(error: Exception) -> ErpError:
-    """Return a fault of ours as an error that can be told: the kind and the places, never a value."""
+    """Return what nobody foresaw as an error that can be told: what the system refuses, or a fault of ours by its kind and places."""
     import traceback
 
+    if isinstance(error, OSError):
+        return system_error(error)
     # Places only: the values in a traceback could be a buyer's.
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "tiktok_erp" in frame.filename]
     places = " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames[-4:]))

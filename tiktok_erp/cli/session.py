@@ -19,6 +19,7 @@ import typer
 from tiktok_erp.checked_json import parse_json
 from tiktok_erp.cli.options import Globals, resolve
 from tiktok_erp.cli.output import Output, our_fault
+from tiktok_erp.cli.system_errors import to_nowhere
 from tiktok_erp.errors import (
     ChannelRefused,
     ErpError,
@@ -29,6 +30,7 @@ from tiktok_erp.errors import (
 )
 from tiktok_erp.messages import tr
 from tiktok_erp.model.outcome import Outcome
+from tiktok_erp.private_files import open_lock
 
 if TYPE_CHECKING:
     from tiktok_erp.carriers.easypost import EasyPost
@@ -295,13 +297,20 @@ def run_command(
             code = Interrupted.exit_code
         except BrokenPipeError:
             # Whoever read us has enough; the interpreter must not complain about it at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            to_nowhere(sys.stdout)
             raise typer.Exit(0) from None
         except Exception as error:
-            out.error(our_fault(error))
-            code = 1
-        with suppress(BrokenPipeError):
+            fault = our_fault(error)
+            out.error(fault)
+            code = fault.exit_code
+        try:
             out.summary(code, **summary)
+            out.finish()
+        except BrokenPipeError:
+            to_nowhere(sys.stdout)
+        except ErpError as error:
+            out.error(error)
+            code = code or error.exit_code
     raise typer.Exit(code)
 
 
@@ -415,7 +424,7 @@ def _only_one(db: Path, name: str | None) -> Iterator[bool]:
     if name is None or not db.parent.is_dir():  # opening the store tells what is wrong with the folder
         yield True
         return
-    handle = os.open(_lock_file(db, name), os.O_WRONLY | os.O_CREAT, 0o600)
+    handle = open_lock(_lock_file(db, name))
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

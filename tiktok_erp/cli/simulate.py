@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
+from tiktok_erp.cli.output import Output
 from tiktok_erp.errors import UsageError
 from tiktok_erp.messages import tr
 
@@ -86,8 +88,33 @@ def simulate(
             state=state,
         )
     except ValueError as error:
-        wrong = UsageError(str(error), subject="simulate", next_step=tr("see `tiktok-erp simulate --help`"))
-        typer.echo(tr("error: {text}", text=wrong), err=True)
-        typer.echo(tr("  next: {step}", step=wrong.next_step), err=True)
-        raise typer.Exit(wrong.exit_code) from error
-    serve(options)
+        _refuse(UsageError(str(error), subject="simulate", next_step=tr("see `tiktok-erp simulate --help`")))
+    try:
+        serve(options)
+    except (OSError, OverflowError) as error:
+        _refuse(_cannot_serve(error, port, ready_file, state))
+
+
+def _cannot_serve(error: OSError | OverflowError, port: int, ready_file: Path | None, state: Path | None) -> UsageError:
+    """Return which of the places that the options name cannot be had."""
+    of_ports = (errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL)
+    reason = (error.strerror or type(error).__name__) if isinstance(error, OSError) else str(error)
+    if isinstance(error, OverflowError) or (error.errno in of_ports and error.filename is None):
+        return UsageError(
+            tr("the port cannot be had: {reason}", reason=reason),
+            subject=f"--port {port}",
+            next_step=tr("name another port, or 0 for any that is free"),
+        )
+    files = [
+        f"{option} {path}" for option, path in (("--ready-file", ready_file), ("--state", state)) if path is not None
+    ]
+    return UsageError(
+        tr("a file cannot be written: {reason}", reason=reason),
+        subject=", ".join(files) or "simulate",
+        next_step=tr("name a file in a folder that exists and can be written"),
+    )
+
+
+def _refuse(wrong: UsageError) -> NoReturn:
+    Output(as_json=False, quiet=False).error(wrong)
+    raise typer.Exit(wrong.exit_code)

@@ -14,6 +14,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -296,7 +297,12 @@ class Simulator:
         self.shop.ledger.commit()
 
     def __enter__(self) -> Simulator:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            with suppress(OSError):  # a ledger that cannot be written is what ended it
+                self.stop()
+            raise
         return self
 
     def __exit__(
