@@ -29,8 +29,11 @@ def upload(folder: Path, orders: int = 2800, rate: int = 20, latency_ms: int = 5
     with Simulator(options) as shop:
         around = environment(shop, own)
         spend(own, "init", environment=around)
-        with (own / "rules.yaml").open("a", encoding="utf-8") as file:
-            file.write(f"channels: {{tiktok: {limits}}}\n")
+        rules = own / "rules.yaml"
+        shipped = rules.read_text("utf-8").splitlines()
+        rules.write_text(
+            "\n".join(f"  tiktok: {limits}" if "own_labels_by" in line else line for line in shipped) + "\n"
+        )
         for command in (("sync",), ("reserve-stock", "--no-push"), ("allocate", "--no-wait")):
             spend(own, *command, environment=around)
         _write_list(own)

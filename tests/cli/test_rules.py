@@ -8,11 +8,12 @@ import pytest
 
 BROKEN_EXAMPLE = (
     "tests:\n"
-    "  - name: right\n    package: {state: CA, order_total: 8 USD}\n    expect: {carrier: usps}\n"
-    "  - name: wrong\n    package: {state: CA, order_total: 15 USD}\n    expect: {carrier: usps, rule: everything else}\n"
-    "  - name: nothing known\n    package: {state: CA}\n    expect: {cause: unknown_order_total}\n"
+    "  - name: right\n    package: {shipping_type: TIKTOK, state: CA, order_total: 8 USD}\n    expect: {carrier: usps}\n"
+    "  - name: wrong\n    package: {shipping_type: TIKTOK, state: CA, order_total: 15 USD}\n    expect: {carrier: usps, rule: everything else}\n"
+    "  - name: nothing known\n    package: {shipping_type: TIKTOK, state: CA}\n    expect: {cause: unknown_order_total}\n"
 )
 BY_PRICE = (
+    "channels: {tiktok: {own_labels_by: any}}\n"
     "carriers:\n"
     "  - name: by price\n"
     "    use: {cheapest: [{carrier: usps, service_level: ground_advantage}, {carrier: ups, service_level: ground}]}\n"
