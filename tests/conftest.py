@@ -433,7 +433,8 @@ OpenShop = Callable[..., SimulatedShop]
 def _simulated(path: Path, **options: Any) -> Iterator[SimulatedShop]:
     from tiktok_erp.simulator.server import Simulator, SimulatorOptions
 
-    chosen = {"orders": 60, "rate_limit": 0, "document_seconds": 0.2, **options}
+    # USPS numbers of one's own are the subject of most tests about labels; `test_own_labels.py` has the shop that refuses them.
+    chosen = {"orders": 60, "rate_limit": 0, "document_seconds": 0.2, "own_usps": True, **options}
     with Simulator(SimulatorOptions(**chosen)) as simulator:
         environment = _clean_environment() | {
             "http_proxy": "",

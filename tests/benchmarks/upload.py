@@ -25,7 +25,9 @@ def upload(folder: Path, orders: int = 2800, rate: int = 20, latency_ms: int = 5
     own = folder / "upload"
     own.mkdir()
     limits = f"{{start_rate: {rate}, max_rate: {rate}, concurrency: 16}}"
-    options = SimulatorOptions(orders=orders, carrier="seller", rate_limit=rate, latency_ms=latency_ms, seed=4)
+    options = SimulatorOptions(
+        orders=orders, carrier="seller", rate_limit=rate, latency_ms=latency_ms, seed=4, own_usps=True
+    )
     with Simulator(options) as shop:
         around = environment(shop, own)
         spend(own, "init", environment=around)

@@ -70,3 +70,19 @@ def test_a_usps_number_that_is_held_already_is_not_uploaded(shop):
     to_file = shop.run("upload-tracking", "--to", "u.xlsx", "--json")
     assert not (shop.folder.path / "u.xlsx").exists() and to_file.of("package")
     assert shop.simulator.ledger()["shipments"] == []
+
+
+def test_what_the_platform_refuses_all_the_same_is_one_package_of_many(open_shop):
+    shop = open_shop(orders=8, carrier="seller", own_usps=False)
+    shop.allocated()
+    name, orders = list_of(shop, usps_number, "usps")
+    rows = (shop.folder.path / name).read_text("utf-8").splitlines()
+    rows[1] = f"{orders[0]},ups,{ups_number(9_200_000)}"
+    (shop.folder.path / name).write_text("\n".join(rows), "utf-8")
+    shop.call("print-labels", "--from", name, "--quiet")
+    refused = shop.run("upload-tracking", "--json", expect=3)
+    failed = [line for line in refused.of("package") if line["result"] == "failed"]
+    assert len(failed) == len(orders) - 1 and all(line["next_step"] for line in failed)
+    assert [entry["order_ids"] for entry in shop.ledger()["shipments"]] == [[orders[0]]]
+    shop.run("upload-tracking", "--quiet")
+    assert len(shop.ledger()["shipments"]) == 1

@@ -188,7 +188,7 @@ def start_shop() -> Iterator[StartShop]:
     with ExitStack() as stack:
 
         def start(clock: Clock | None = None, **options: Any) -> Wire:
-            chosen = {"orders": 60, "document_seconds": 0, "rate_limit": 0, **options}
+            chosen = {"orders": 60, "document_seconds": 0, "rate_limit": 0, "own_usps": True, **options}
             own_clock = clock or Clock()
             wire = Wire(stack.enter_context(Simulator(SimulatorOptions(**chosen), own_clock)), own_clock)
             stack.callback(wire.close)

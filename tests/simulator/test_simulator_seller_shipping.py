@@ -210,3 +210,11 @@ def test_published_numbers_are_recognised(number, carrier):
 @pytest.mark.parametrize("number", ["1Z12345E0205271688", "9400100000000000000000", "9205500000000000000000"])
 def test_well_known_wrong_samples_are_not_recognised(number):
     assert carriers_of(number) == []
+
+
+def test_usps_labels_that_the_shop_did_not_sell_are_refused_since_2026(start_shop):
+    wire = start_shop(own_usps=False)
+    order = wire.shippable("SELLER")[0]
+    assert wire.mark(order["id"], NUMBER).code == 21011022
+    assert wire.mark(order["id"], NUMBER, provider="UPS").code == 21011022
+    assert wire.mark(order["id"], ups_number(9), provider="UPS").code == 0

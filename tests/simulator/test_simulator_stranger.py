@@ -49,7 +49,7 @@ def check(value: Any, where: str = "answer") -> Any:
 
 @pytest.fixture(scope="module")
 def simulator() -> Iterator[Simulator]:
-    with Simulator(SimulatorOptions(orders=120, document_seconds=0)) as running:
+    with Simulator(SimulatorOptions(orders=120, document_seconds=0, own_usps=True)) as running:
         yield running
 
 

@@ -52,6 +52,10 @@ def simulate(
     scopes: Annotated[
         str, typer.Option("--scopes", help="SCOPE,... that the seller granted; a call outside them answers 105005.")
     ] = "all",
+    own_usps: Annotated[
+        bool,
+        typer.Option("--own-usps", help="Take USPS labels that the shop did not sell, as TikTok did before 2026."),
+    ] = False,
     state: Annotated[
         Path | None,
         typer.Option(
@@ -85,6 +89,7 @@ def simulate(
             faults=faults,
             shops=shops,
             scopes=scopes,
+            own_usps=own_usps,
             state=state,
         )
     except ValueError as error:

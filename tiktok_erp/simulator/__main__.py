@@ -22,6 +22,7 @@ _HELP = {
     "faults": "NAME:PROBABILITY,... (names below)",
     "shops": "shops that the token opens; the first has the orders, the others are empty",
     "scopes": "SCOPE,... that the seller granted; a call outside them answers 105005",
+    "own_usps": "take USPS labels that the shop did not sell, as TikTok did before 2026",
     "state": "the shop's own ledger, JSON, replaced before a write is answered",
 }
 

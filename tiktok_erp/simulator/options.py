@@ -50,6 +50,7 @@ class SimulatorOptions:
     `rate_limit` is requests a second and endpoint (0: no limit). `time_scale` divides the shop's own waits (arrivals,
     payment, hold, documents); every timestamp on the wire stays wall-clock, and so do published deadlines.
     `shops` are opened by one token: the first has the orders, the others are empty. `scopes` is a comma list or `all`.
+    With `own_usps` it takes numbers of USPS labels that it did not sell, as TikTok did before 2026.
     A shop with another `shop_code` passes for a real one: what is asked before money is spent is asked there too.
     """
 
@@ -77,6 +78,7 @@ class SimulatorOptions:
     shops: int = 1
     scopes: str = ALL_SCOPES
     shop_code: str = "SIMULATED"
+    own_usps: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:

@@ -87,6 +87,9 @@ def _checked(shop: Shop, order: Order, number: str, provider_id: str) -> str:
     provider = shop.catalogue.provider_name(provider_id)
     if not provider:
         raise ApiError(21011022, "the shipping provider is not known")
+    if not shop.options.own_usps and "USPS" in (provider, *carriers_of(number)[:1]):
+        # Since January 2026, for all US sellers (reference, fact 18); the code is not documented.
+        raise ApiError(21011022, "USPS labels must be bought through TikTok Shipping")
     users = [shop.orders[order_id] for order_id in shop.orders_by_number.get(number, [])]
     if any(user.id == order.id or user.buyer.address != order.buyer.address for user in users):
         raise ApiError(21011025, "the tracking number is used already")
