@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -11,7 +12,10 @@ from typing import Any
 import pytest
 
 from tests.carriers.easypost_fake import Account, EasyPostFake
-from tiktok_erp.store.database import load_migrations
+from tiktok_erp.alerts.run import addresses_digest
+from tiktok_erp.config.rules_file import load_rules
+from tiktok_erp.store.database import load_migrations, open_store
+from tiktok_erp.store.readiness import save_alert_tried
 
 KEY = "EZAKfake"
 
@@ -87,3 +91,46 @@ def test_own_labels_are_not_bought_from_the_address_of_the_example(
     shop.call("allocate", "--no-wait", "--quiet")
     shop.run("print-labels", "--yes", "--quiet")
     assert easypost.account.purchases
+
+
+def test_before_a_stream_it_is_go_only_with_what_was_really_tried(real: Any) -> None:
+    with closing(sqlite3.connect(real.folder.db)) as connection, connection:
+        connection.execute("DELETE FROM runs")
+    serious = {"senders", "paper_tried", "alert_tried", "by_itself"}
+
+    def faults(expect: int) -> set[str]:
+        looked = real.run("doctor", "--before-live", "--json", expect=expect)
+        assert looked.summary["go"] is (expect == 0)
+        return {line["name"] for line in looked.of("point") if line["level"] == "fault"}
+
+    assert faults(3) == serious
+    with closing(sqlite3.connect(real.folder.db)) as connection, connection:
+        connection.execute(
+            "INSERT INTO listings (channel, listing_id, sku) VALUES ('tiktok', '1', 'NOBODY-COUNTED-IT')"
+        )
+    assert faults(3) == serious | {"sku_counts"}
+    real.run("stock", "set", "NOBODY-COUNTED-IT", "5", "--weight", "100g", "--quiet")
+    rules = real.folder.rules.read_text("utf-8").replace("100 Main St", "77 Kiln Yard")
+    real.folder.rules.write_text(rules.replace("alerts: {to: []}", 'alerts: {to: ["json://127.0.0.1:9/x"]}'), "utf-8")
+    assert faults(3) == serious - {"senders"}
+    real.run("allocate", "--no-wait", "--quiet")  # another sender: decided anew
+    real.run("print-labels", "--limit", "1", "--yes", "--quiet")
+    real.run("labels", "printed", "B01", "--quiet")
+    assert faults(3) == {"alert_tried", "by_itself"}
+    with open_store(real.folder.db) as store:
+        save_alert_tried(store, addresses_digest(load_rules(real.folder.rules)))
+    commands = real.folder.path / "bin"
+    commands.mkdir()
+    (commands / "crontab").write_text("#!/bin/sh\necho '# tiktok-erp run'\necho '*/5 * * * * tiktok-erp run --quiet'\n")
+    (commands / "crontab").chmod(0o755)
+    real.folder.environment["PATH"] = f"{commands}:{os.environ['PATH']}"
+    assert faults(0) == set()
+
+
+def test_a_rehearsal_in_a_simulated_shop_needs_none_of_it(open_shop: Callable[..., Any]) -> None:
+    shop = open_shop(orders=8)
+    shop.allocated()
+    shop.run("sync", "--quiet")
+    looked = shop.run("doctor", "--before-live", "--json")
+    levels = {line["name"]: line["level"] for line in looked.of("point")}
+    assert levels["paper_tried"] == levels["alert_tried"] == levels["senders"] == "warning"

@@ -217,6 +217,11 @@ def _times(alert: Alert) -> Mapping[str, datetime | None]:
     }
 
 
+def addresses_digest(rules: Rules) -> str:
+    """Return what names the addresses of the rules without showing them: some hold a password."""
+    return hashlib.sha256("\n".join(rules.alerts.to).encode()).hexdigest()[:16]
+
+
 def send_test(rules: Rules, settings: Settings, now: datetime, *, dry_run: bool = False) -> list[Delivery]:
     """Send a test message to every address, or with `dry_run` only see whether each is understood.
 

@@ -77,6 +77,19 @@ def test(context: typer.Context, dry_run: DryRun = False, as_json: Json = False,
             )
         if out.new_failures:
             raise typer.Exit(SomeItemsFailed.exit_code)
+        if not dry_run:
+            _remember_test(context.obj, rules)
+
+
+def _remember_test(options: Globals, rules: Rules) -> None:
+    """Write into the database, where there is one, that these addresses work: `doctor --before-live` asks for it."""
+    from tiktok_erp.alerts.run import addresses_digest
+    from tiktok_erp.store.database import open_store
+    from tiktok_erp.store.readiness import save_alert_tried
+
+    if options.db.exists():
+        with open_store(options.db) as store:
+            save_alert_tried(store, addresses_digest(rules))
 
 
 @alerts_app.command("check")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
 _SHOWN = 5
 _OPTIONS_ASKED = 5
+_LOOK_BACK = timedelta(minutes=30)  # who fetches by a timer has fetched in it
+_REGULAR = 3  # so many fetches in that time are no person's
 _SPACE_FOR_A_STREAM = 5_000_000_000  # bytes: labels, slips and copies of 2,800 orders, twice
 
 
@@ -28,6 +32,10 @@ def points(skus: Sequence[str]) -> tuple[tuple[str, Callable[[Findings], Iterato
         ("stream_stock", partial(_stream_stock, skus)),
         ("carriers", _carriers),
         ("senders", _senders),
+        ("sku_counts", partial(_sku_counts, skus)),
+        ("paper_tried", _paper_tried),
+        ("alert_tried", _alert_tried),
+        ("by_itself", _by_itself),
         ("stream_disk", _stream_disk),
     )
 
@@ -200,13 +208,11 @@ def _senders(findings: Findings) -> Iterator[Point]:
     senders: dict[str, ShipFrom | None] = {"shop.ship_from": findings.rules.shop.ship_from, **findings.rules.senders}
     for name, sender in senders.items():
         if sender is None:
-            level = "fault" if findings.rules.labels.seller_shipping == "easypost" else "warning"
             step = tr("add `ship_from` to `shop` in rules.yaml")
-            yield Point("senders", level, tr("no sender is set"), "no_sender", step)
+            yield Point("senders", _serious(findings), tr("no sender is set"), "no_sender", step)
         elif sender.is_example:
-            level = "fault" if findings.rules.labels.seller_shipping == "easypost" else "warning"
             text = tr("`{name}` is still the example's address", name=name)
-            yield Point("senders", level, text, "example_sender", tr("put in where you send from"))
+            yield Point("senders", _serious(findings), text, "example_sender", tr("put in where you send from"))
         else:
             yield _sender(name, sender)
 
@@ -226,6 +232,105 @@ def _sender(name: str, sender: ShipFrom) -> Point:
         text = tr("`{name}` has no telephone number; UPS and FedEx ask for it", name=name)
         return Point("senders", "warning", text, "no_phone", tr("add `phone` in rules.yaml"))
     return Point("senders", "ok", tr("`{name}` is a whole address", name=name))
+
+
+def _serious(findings: Findings) -> str:
+    """What a stream cannot do without is a fault; a rehearsal in a simulated shop goes on without it."""
+    return "warning" if findings.store is not None and findings.store.is_simulated else "fault"
+
+
+def _sku_counts(skus: Sequence[str], findings: Findings) -> Iterator[Point]:
+    """What was never counted is never pushed: the channel sells what it shows. With --sku only those decide."""
+    from tiktok_erp.store.readiness import load_uncounted
+
+    if findings.store is None:
+        yield skipped("sku_counts", findings)
+        return
+    missing = load_uncounted(findings.store)
+    if not missing:
+        yield Point("sku_counts", "ok", tr("every SKU that is for sale was counted"))
+        return
+    text = tr("{count} SKUs that are for sale were never counted: {names}", count=len(missing), names=_some(missing))
+    step = tr("run `tiktok-erp stock import FILE`, or name the SKUs of the stream with --sku")
+    level = "warning" if skus and not set(skus) & set(missing) else _serious(findings)
+    yield Point("sku_counts", level, text, "never_counted", step, {"skus": missing})
+
+
+def _paper_tried(findings: Findings) -> Iterator[Point]:
+    from tiktok_erp.printers.base import VIEWER, open_printer
+    from tiktok_erp.store.readiness import has_printed
+
+    if findings.store is None or findings.rules is None:
+        yield skipped("paper_tried", findings)
+        return
+    names = [open_printer(name).name for name in findings.rules.printing.printers if name != VIEWER]
+    missing = [name for name in names if not has_printed(findings.store, name)]
+    if names and not missing:
+        yield Point("paper_tried", "ok", tr("labels came out of {names}", names=_some(names)))
+    elif names:
+        text = tr("no label ever came out of {names}, as far as is known", names=_some(missing))
+        step = tr("print one: `tiktok-erp print-labels --limit 1 --printer {name}`", name=missing[0])
+        yield Point("paper_tried", _serious(findings), text, "printer_not_tried", step, {"printers": missing})
+    elif has_printed(findings.store, None):
+        yield Point("paper_tried", "ok", tr("labels of this database came out on paper"))
+    else:
+        text = tr("no label is known to be on paper, and no printer is set up")
+        step = tr("print one at 100 % and run `tiktok-erp labels printed B01`, or set up `printing.printers`")
+        yield Point("paper_tried", _serious(findings), text, "printer_not_tried", step)
+
+
+def _alert_tried(findings: Findings) -> Iterator[Point]:
+    from tiktok_erp.alerts.run import addresses_digest
+    from tiktok_erp.store.readiness import is_alert_tried
+
+    if findings.store is None or findings.rules is None:
+        yield skipped("alert_tried", findings)
+    elif not findings.rules.alerts.to:
+        step = tr("write an address into `alerts` of rules.yaml, then run `tiktok-erp alerts test`")
+        text = tr("nobody hears it when fetching fails during the stream")
+        yield Point("alert_tried", _serious(findings), text, "no_alerts", step)
+    elif is_alert_tried(findings.store, addresses_digest(findings.rules)):
+        yield Point("alert_tried", "ok", tr("the addresses of alerts took a message"))
+    else:
+        text = tr("the addresses of alerts were never tried")
+        yield Point("alert_tried", _serious(findings), text, "alert_not_tried", tr("run `tiktok-erp alerts test`"))
+
+
+def _by_itself(findings: Findings) -> Iterator[Point]:
+    """A stream needs somebody who fetches and pushes every minute: a watch, a line of cron, or a timer of another kind."""
+    from tiktok_erp.cli.session import is_running
+    from tiktok_erp.store.readiness import load_fetches
+
+    if findings.store is None or findings.rules is None:
+        yield skipped("by_itself", findings)
+        return
+    fetches = load_fetches(findings.store, findings.now - _LOOK_BACK)
+    step = tr("leave `tiktok-erp run --watch` running in a terminal of its own, or install `tiktok-erp init --cron`")
+    if any(is_running(findings.options.db, name) for name in ("run", "sync")):
+        yield Point("by_itself", "ok", tr("a watch is at work"))
+    elif _cron_lines():
+        yield Point("by_itself", "ok", tr("cron has a line that fetches"))
+    elif len(fetches) >= _REGULAR and fetches[-1] - fetches[0] >= _LOOK_BACK / 3:
+        yield Point("by_itself", "ok", tr("orders were fetched {count} times in half an hour", count=len(fetches)))
+    else:
+        text = tr("nothing fetches orders by itself: no watch runs, and cron has no line of this tool")
+        yield Point("by_itself", _serious(findings), text, "not_watched", step)
+
+
+def _cron_lines() -> list[str]:
+    """Return this user's lines of cron that fetch; none where there is no cron."""
+    import subprocess
+
+    try:
+        listed = subprocess.run(["crontab", "-l"], capture_output=True, text=True, timeout=5, check=False).stdout
+    except (OSError, subprocess.SubprocessError):
+        return []
+    lines = [line.strip() for line in listed.splitlines()]
+    return [
+        line
+        for line in lines
+        if not line.startswith("#") and "tiktok-erp" in line and re.search(r"\s(run|sync)\b", line)
+    ]
 
 
 def _stream_disk(findings: Findings) -> Iterator[Point]:

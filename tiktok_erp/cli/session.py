@@ -418,6 +418,16 @@ def _lock_file(db: Path, name: str) -> Path:
     return db.with_name(f".{db.name}.{name}.lock")
 
 
+def is_running(db: Path, name: str) -> bool:
+    """Tell whether a process holds the lock `name` of a database. Makes no file."""
+    return _lock_file(db, name).exists() and not _is_free(db, name)
+
+
+def _is_free(db: Path, name: str) -> bool:
+    with _only_one(db, name) as is_free:
+        return is_free
+
+
 @contextmanager
 def _only_one(db: Path, name: str | None) -> Iterator[bool]:
     """Hold the lock `name` of one database; yields False when another process holds it. None is no lock."""
