@@ -218,13 +218,15 @@ def _senders(findings: Findings) -> Iterator[Point]:
 
 
 def _sender(name: str, sender: ShipFrom) -> Point:
-    from tiktok_erp.allocation.parcels import states_of_zip
+    from tiktok_erp.allocation.parcels import states_near_zip, states_of_zip
     from tiktok_erp.model.address import Address, clean_address, find_fault
 
     address = Address(
         sender.name, sender.street1, sender.street2, sender.city, sender.state, sender.zip, sender.country, sender.phone
     )
-    fault = find_fault(clean_address(address), home=sender.country, states_of_zip=states_of_zip)
+    fault = find_fault(
+        clean_address(address), home=sender.country, states_of_zip=states_of_zip, states_near_zip=states_near_zip
+    )
     if fault is not None:
         text = tr("`{name}`: {fault}", name=name, fault=fault.detail)
         return Point("senders", "fault", text, fault.cause, tr("correct it in rules.yaml"))

@@ -204,20 +204,31 @@ def is_in_us(address: Address, home: str) -> bool:
 
 
 def find_fault(
-    address: Address, *, home: str, states_of_zip: Callable[[str], frozenset[str]], skip: frozenset[str] = frozenset()
+    address: Address,
+    *,
+    home: str,
+    states_of_zip: Callable[[str], frozenset[str]],
+    states_near_zip: Callable[[str], frozenset[str]] = lambda code: frozenset(),
+    skip: frozenset[str] = frozenset(),
 ) -> AddressFault | None:
     """Return the first thing that keeps an own label from being bought, whoever carries it; None when there is nothing.
 
     `address` is clean. `states_of_zip` gives the states that a five-digit ZIP lies in, none for a ZIP that it does not
-    know: new ones come up, so that is no fault. Causes in `skip` are overridden.
+    know: new ones come up, so that is no fault. `states_near_zip` gives those that its routes may reach across a state
+    line, and is asked only where the state does not fit. Causes in `skip` are overridden.
     """
-    for fault in _faults(address, home, states_of_zip):
+    for fault in _faults(address, home, states_of_zip, states_near_zip):
         if fault.cause not in skip:
             return fault
     return None
 
 
-def _faults(address: Address, home: str, states_of_zip: Callable[[str], frozenset[str]]) -> list[AddressFault]:
+def _faults(
+    address: Address,
+    home: str,
+    states_of_zip: Callable[[str], frozenset[str]],
+    states_near_zip: Callable[[str], frozenset[str]],
+) -> list[AddressFault]:
     if not any((address.street1, address.full_address, address.city, address.zip)):
         return [
             AddressFault(
@@ -251,7 +262,7 @@ def _faults(address: Address, home: str, states_of_zip: Callable[[str], frozense
             )
         )
     if is_in_us(address, home):
-        found += _us_faults(address, states_of_zip)
+        found += _us_faults(address, states_of_zip, states_near_zip)
     if any(part and latin(part) is None for part in (address.name, *address.streets(), address.city)):
         found.append(
             AddressFault(
@@ -278,7 +289,11 @@ def _missing_parts(address: Address, home: str) -> list[str]:
     return [name for name, value in parts if not value]
 
 
-def _us_faults(address: Address, states_of_zip: Callable[[str], frozenset[str]]) -> list[AddressFault]:
+def _us_faults(
+    address: Address,
+    states_of_zip: Callable[[str], frozenset[str]],
+    states_near_zip: Callable[[str], frozenset[str]],
+) -> list[AddressFault]:
     found = []
     code = state_code(address.state) if address.state else None
     if address.state and code is None:
@@ -300,7 +315,7 @@ def _us_faults(address: Address, states_of_zip: Callable[[str], frozenset[str]])
         )
     if match is not None and code is not None:
         states = states_of_zip(match[1])
-        if states and code not in states:
+        if states and code not in states and code not in states_near_zip(match[1]):
             found.append(
                 AddressFault(
                     "zip_not_in_state",
