@@ -301,7 +301,10 @@ class Simulator:
             self.start()
         except BaseException:
             with suppress(OSError):  # a ledger that cannot be written is what ended it
-                self.stop()
+                if self._threads:
+                    self.stop()
+                elif self._server is not None:  # nobody serves yet: to ask for the end of that would wait for ever
+                    self._server.server_close()
             raise
         return self
 
