@@ -91,7 +91,9 @@ READ_IN_PART = {
     "SELECT run_id, command FROM runs WHERE command IN": "the last few",
     "SELECT coalesce((SELECT label_id FROM labels WHERE intent_at <": "back to the labels of a week ago",
     "SELECT order_id FROM orders INDEXED BY orders_by_placing WHERE is_open = 0": "as many as are shown",
-    "SELECT * FROM v_labels ORDER BY label_id DESC": "as many as are shown",
+    "SELECT 1 FROM orders LIMIT 1": "the first row answers",
+    "SELECT v.*, (SELECT on_request FROM labels WHERE label_id = v.label_id) AS on_request FROM v_labels v"
+    " ORDER BY label_id DESC": "as many as are shown",
     "SELECT * FROM v_live_sessions WHERE session_id IN": "as many as are shown",
 }
 

@@ -961,8 +961,9 @@ def test_the_size_of_the_paper_is_asked_for(server: PlayBack, party: Party) -> N
     "url", ["http://labels.test/label.pdf", "ftp://127.0.0.1/l", "file:///etc/passwd", "label.pdf"]
 )
 def test_a_label_is_never_fetched_from_an_unsafe_address(party: Party, url: str) -> None:
-    with pytest.raises(SettingsError):
+    with pytest.raises(LabelFileError) as caught:
         party.shop.download(Document(url, "94001"), subject=ORDER)
+    assert caught.value.cause == "label_url"
 
 
 @pytest.mark.parametrize("status", [403, 404, 410, 302])

@@ -64,7 +64,7 @@ class SpoiltHandler(Handler):
 
     def _answer(self, status: int, kind: str, body: bytes) -> None:
         found = json.loads(body) if kind == "application/json" else None
-        reference = found.get("reference") if isinstance(found, dict) else None
+        reference = (found.get("options") or {}).get("invoice_number") if isinstance(found, dict) else None
         spoil = self.server.spoil_of(reference) if reference else None  # type: ignore[attr-defined]
         if spoil is not None:
             spoilt = spoil(found)

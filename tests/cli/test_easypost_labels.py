@@ -221,6 +221,7 @@ def test_a_test_key_is_refused_on_a_real_shops_database(desk):
     rules = desk.folder.rules.read_text("utf-8")
     desk.folder.rules.write_text(rules.replace("100 Main St", "77 Kiln Yard"), "utf-8")
     environment = {name: "" for name in desk.folder.environment if name.startswith("TIKTOK_SHOP_")}
+    desk.run("allocate", "--no-wait", "--quiet", environment=environment)  # another sender: decided anew
     refused = desk.run("print-labels", "--stale-ok", expect=5, environment=environment)
     assert "test key" in refused.stderr
     assert desk.account.calls.keys() <= {"list"}

@@ -161,6 +161,7 @@ def test_files_of_a_batch_that_this_database_does_not_know_are_not_overwritten(h
     older = (held.folder.path / "today" / "B01-labels.pdf").read_bytes()
     for path in held.folder.path.glob("shop.db*"):
         path.unlink()
+    held.run("init", "--quiet")
     held.allocated()
     with sqlite3.connect(held.folder.db) as connection:
         assert connection.execute("SELECT count(*) FROM batches").fetchone() == (0,)

@@ -129,9 +129,9 @@ def test_the_story_of_a_sku_is_told(shelf):
 def test_a_session_changes_what_is_kept_back_until_it_ends(folder):
     folder.write_rules()
     text = folder.rules.read_text("utf-8")
-    folder.rules.write_text(
-        text.replace("safety_stock:\n", 'safety_stock:\n  - {sku: "*", live: true, keep: 7}\n', 1), "utf-8"
-    )
+    shipped = '{sku: "*", live: true, keep: auto, otherwise: 20%}'
+    assert shipped in text
+    folder.rules.write_text(text.replace(shipped, '{sku: "*", live: true, keep: 7}'), "utf-8")
     folder.run("stock", "count", "MUG=10", "CUP=10", "--quiet")
     folder.run("live", "start", "friday", "--sku", "M*")
     assert folder.run("live", "start", "friday", "--json").of("live")[0]["cause"] == "already_running"

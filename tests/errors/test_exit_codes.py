@@ -19,6 +19,7 @@ EXIT_CODES = {
     "InputFileError": 2,
     "SomeItemsFailed": 3,
     "ChannelRefused": 3,
+    "DatabaseBehind": 5,
     "LabelFileError": 3,
     "PrinterError": 3,
     "SignInError": 4,

@@ -226,7 +226,7 @@ def test_prices_that_were_asked_for_the_old_address_buy_nothing(day: Day) -> Non
 
     day.allocate(moving)
     day.buy()
-    assert [sale["reference"] for sale in day.account.purchases] == ["P000001"]
+    assert [sale["package_id"] for sale in day.account.purchases] == ["P000001"]
     assert day.bought_wrong == []
     assert day.on_the_way_to_paper() == ["75201"]
 

@@ -22,7 +22,7 @@ from tiktok_erp.errors import ErpError
 from tiktok_erp.labels.easypost import OwnLabels
 from tiktok_erp.labels.journal import LabelBuyer
 from tiktok_erp.model.outcome import Outcome
-from tiktok_erp.model.rule import Labels, Rules, ShipFrom, Shop
+from tiktok_erp.model.rule import Labels, Rules, ShipFrom, Shop, shipped_channels
 from tiktok_erp.model.secret import Secret
 from tiktok_erp.store import database
 from tiktok_erp.store.database import Store, open_store
@@ -32,7 +32,11 @@ from tiktok_erp.transport.retry import RetryPolicy
 
 AT = "2026-11-18T06:00:00Z"
 SENDER = ShipFrom("Warehouse", "100 Main St", "Ontario", "CA", "91761", phone="9095550100")
-RULES = Rules(shop=Shop(ship_from=SENDER), labels=Labels(settle_after=timedelta(0)))
+RULES = Rules(
+    shop=Shop(ship_from=SENDER),
+    labels=Labels(settle_after=timedelta(0)),
+    channels=shipped_channels(is_us=False),  # own labels of any carrier: what is bought is not the point here
+)
 RUNS = 320
 PACKAGES = 5
 FAULTS = {

@@ -59,7 +59,7 @@ from tiktok_erp.store.packages import (
     withdraw_refused,
 )
 from tiktok_erp.store.quarantine import open_case, resolve_cases
-from tiktok_erp.store.shipments import forget_quotes, save_quotes
+from tiktok_erp.store.shipments import forget_quotes, load_references, save_quotes
 
 # The causes that this stage opens, and closes again once they are gone.
 _CAUSES = (
@@ -99,6 +99,7 @@ class Asked:
     parcel: Parcel
     address: Address
     content: Content
+    reference: str = ""  # what the parcel is called at a label source
 
 
 @dataclass(frozen=True, slots=True)
@@ -595,6 +596,8 @@ def _fetch_prices(store: Store, rules: Rules, report: Report, only: Sequence[str
         parcel = parcel_of(row, units, content, address, now, known)
         if _asks(row, address, parcel, rules):
             asked.append(Asked(row["package_id"], parcel.order_ids, row["shipping_type"], parcel, address, content))
+    names = load_references(store, [entry.package_id for entry in asked])
+    asked = [replace(entry, reference=names[entry.package_id]) for entry in asked]
     told: dict[str, Offers] = {}
     silent: Counter[str] = Counter()
 

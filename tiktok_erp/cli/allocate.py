@@ -147,7 +147,14 @@ def _ask_own(session: Session) -> AskPrices:
             return None
         box = asked.content.box
         size = (box.length_mm, box.width_mm, box.height_mm) if box is not None else (None, None, None)
-        shipment = Shipment(asked.package_id, postal_address(sender), to, asked.parcel.weight_g or 0, *size)
+        shipment = Shipment(
+            asked.package_id,
+            postal_address(sender),
+            to,
+            asked.parcel.weight_g or 0,
+            *size,
+            reference=asked.reference,
+        )
         return Offers(source.name, source.quotes(shipment), quote_fingerprint(shipment))
 
     return ask

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tiktok_erp.cli.session import Session
     from tiktok_erp.labels.journal import ReadBack, Vendor
+
+
+def source_of(row: sqlite3.Row) -> str:
+    """Return the name of the source that sells the label of a package."""
+    return "tiktok" if row["shipping_type"] == "TIKTOK" else "easypost"
 
 
 def vendors(session: Session, names: Collection[str]) -> list[Vendor]:

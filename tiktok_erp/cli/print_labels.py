@@ -177,7 +177,7 @@ def print_labels(
         session.out.say(tr("{taken} labels taken over, {held} were held already", taken=count.taken, held=count.held))
 
     def _buy(session: Session, only: list[str] | None, cap: Money | None) -> None:
-        from tiktok_erp.cli.label_sources import channel_reader, vendors
+        from tiktok_erp.cli.label_sources import channel_reader, source_of, vendors
         from tiktok_erp.labels.first_spend import (
             require_purchase_by_hand,
             require_real_sender,
@@ -209,7 +209,7 @@ def print_labels(
         for row in purchase.skipped:
             if not purchase.due:
                 _tell_skipped(session, row["package_id"], row["obstacle"])
-        names = {"tiktok" if row["shipping_type"] == "TIKTOK" else "easypost" for row in purchase.due}
+        names = {source_of(row) for row in purchase.due}
         names |= {row["source"] for row in load_unsettled(session.store)}
         if not has_account and "tiktok" in names:
             names.remove("tiktok")
@@ -227,8 +227,9 @@ def print_labels(
         except SettingsError as error:
             only_settled, session.stopped = {"easypost"}, error
         try:
-            if purchase.due and context.obj.outer is not None:
-                require_purchase_by_hand(session.store, len(purchase.due))
+            due = sum(source_of(row) in names - only_settled for row in purchase.due)
+            if due and context.obj.outer is not None:
+                require_purchase_by_hand(session.store, due)
         except SettingsError as error:
             only_settled, session.stopped = set(names), error
         # What was bought there before is settled, and nothing is bought.

@@ -351,7 +351,8 @@ def run_once(command: Command, out: Output, summary: dict[str, object], *, rules
         if command.is_recorded:
             behind.notice(store)
             run_id = start_run(store, command.name)
-            behind.raise_mark(store)
+            if not is_begun:  # a first run that fails leaves nothing
+                behind.raise_mark(store)
         session = Session(out, command.options, store, run_id, command.dry_run, summary, _stack=stack, _rules=rules)
         if out.as_json:
             from tiktok_erp.store.overview import load_item
@@ -385,6 +386,7 @@ def run_once(command: Command, out: Output, summary: dict[str, object], *, rules
                         failed=out.counts["failed"] - before["failed"],
                         error=error_text,
                     )
+                if not is_begun:
                     behind.raise_mark(store)
                 if command.after is not None and code != Interrupted.exit_code:
                     command.after(session)

@@ -84,7 +84,8 @@ def load_oldest_open(store: Store) -> datetime | None:
 def load_newest_purchase(store: Store, source: str) -> datetime | None:
     """Return when the newest purchase from `source` in the journal was sent, None when there is none."""
     text = store.scalar(
-        "SELECT sent_at FROM labels WHERE source = ? AND sent_at IS NOT NULL ORDER BY label_id DESC LIMIT 1", (source,)
+        "SELECT sent_at FROM labels INDEXED BY labels_by_source WHERE source = ? AND sent_at IS NOT NULL ORDER BY label_id DESC LIMIT 1",
+        (source,),
     )
     return from_text(text) if text else None
 

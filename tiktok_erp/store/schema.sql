@@ -483,6 +483,7 @@ CREATE INDEX labels_by_batch ON labels (batch_id, position) WHERE batch_id IS NO
 CREATE INDEX labels_by_run ON labels (run_id) WHERE run_id IS NOT NULL;
 CREATE INDEX labels_by_sending ON labels (sent_at) WHERE sent_at IS NOT NULL;
 CREATE INDEX labels_unsettled ON labels (state) WHERE state IN ('intent', 'sent', 'unknown');
+CREATE INDEX labels_by_source ON labels (source) WHERE sent_at IS NOT NULL;
 CREATE INDEX labels_by_quote ON labels (quote_id) WHERE quote_id IS NOT NULL;
 CREATE INDEX labels_given_back ON labels (package_id) WHERE state = 'voided';
 CREATE INDEX labels_to_print ON labels (package_id) WHERE state = 'bought' AND printed_at IS NULL AND sha256 IS NOT NULL;
