@@ -73,7 +73,8 @@ def look_at_source(
     about to be spent. Raises what the source raises: then nobody knows, and nothing may be bought.
     """
     count = LookCount()
-    is_first = load_newest_purchase(store, source.name) is None
+    # By the look that came to its end, not by what it wrote: a look that was killed has found some parcels only.
+    is_first = load_as_of(store, source.name, PURCHASES) is None
     purchases = {found.label.shipment_id: found for found in source.purchases(_since(store, source.name, is_behind))}
     if not purchases and (is_behind or (buys and is_first)):
         purchases = {found.label.shipment_id: found for found in _find_each(store, source)}
