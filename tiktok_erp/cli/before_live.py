@@ -331,7 +331,7 @@ def _cron_lines() -> list[str]:
     return [
         line
         for line in lines
-        if not line.startswith("#") and "tiktok-erp" in line and re.search(r"\s(run|sync)\b", line)
+        if not line.startswith("#") and re.search(r"tiktok[-_]erp", line) and re.search(r"\s(run|sync)\b", line)
     ]
 
 
