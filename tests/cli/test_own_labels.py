@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 import pytest
 
 from tiktok_erp.config.rules_file import default_rules_text
@@ -86,3 +88,22 @@ def test_what_the_platform_refuses_all_the_same_is_one_package_of_many(open_shop
     assert [entry["order_ids"] for entry in shop.ledger()["shipments"]] == [[orders[0]]]
     shop.run("upload-tracking", "--quiet")
     assert len(shop.ledger()["shipments"]) == 1
+
+
+def test_a_number_is_kept_back_while_its_label_is_for_an_older_address(open_shop):
+    shop = open_shop(orders=8, carrier="seller")
+    shop.allocated()
+    name, _orders = list_of(shop, ups_number, "ups")
+    shop.call("print-labels", "--from", name, "--quiet")
+    package, order = shop.query("SELECT package_id, order_id FROM package_orders LIMIT 1")[0].values()
+    with sqlite3.connect(shop.folder.db) as connection:
+        connection.execute("UPDATE orders SET address_version = address_version + 1 WHERE order_id = ?", (order,))
+    kept = shop.run("upload-tracking", "--json", expect=3).of("package", result="failed")
+    assert [(line["package_id"], line["cause"]) for line in kept] == [(package, "address_changed")]
+    number = order.partition(":")[2]
+    assert [number] not in [entry["order_ids"] for entry in shop.ledger()["shipments"]]
+    with sqlite3.connect(shop.folder.db) as connection:  # it had left before: the carrier says so
+        connection.execute("UPDATE packages SET scanned_at = '2026-01-01T00:00:00Z' WHERE package_id = ?", (package,))
+    shop.run("upload-tracking", "--quiet")
+    assert [number] in [entry["order_ids"] for entry in shop.ledger()["shipments"]]
+    assert shop.query("SELECT 1 FROM v_quarantine WHERE cause = 'address_changed'") == []

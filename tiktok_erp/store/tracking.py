@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from tiktok_erp.model.moment import to_text
 from tiktok_erp.store.database import Store
 from tiktok_erp.store.labels import delivered_before, is_overridden
-from tiktok_erp.store.open_work import PACKAGES_HERE, UNSCANNED_PACKAGES
+from tiktok_erp.store.open_work import OPEN_PACKAGES, PACKAGES_HERE, UNSCANNED_PACKAGES
 
 _PROVIDERS_LIVE = timedelta(days=1)  # TikTok reference, section 4.5: cache for a day
 
@@ -28,7 +28,8 @@ SELECT po.package_id, o.order_id, o.channel_order_id, o.base_state, o.held_until
      AND NOT {is_overridden("po.package_id", "number_used")}) AS used_by,
   CASE WHEN r.is_masked = 0 AND r.name IS NOT NULL AND r.street1 IS NOT NULL THEN
     lower(r.name || '|' || r.street1 || '|' || coalesce(r.street2, '') || '|' || coalesce(r.city, '') || '|' || coalesce(r.zip, ''))
-    END AS recipient
+    END AS recipient,
+  o.address_version > po.label_address_version AND p.scanned_at IS NULL AS is_moved
 FROM package_orders po
 JOIN orders o USING (order_id)
 JOIN packages p USING (package_id)
@@ -45,7 +46,8 @@ UNDONE = "undone"  # error_code of an upload that `undo` dropped
 
 def load_due(store: Store, *, only: Sequence[str] | None = None) -> list[sqlite3.Row]:
     """Return orders whose package has a number that the channel does not know, most urgent first."""
-    where = "(SELECT value FROM json_each(?))" if only is not None else f"({PACKAGES_HERE})"
+    # Of several orders in a parcel one may be unknown to the channel although the carrier has it.
+    where = "(SELECT value FROM json_each(?))" if only is not None else f"({OPEN_PACKAGES} UNION ALL {PACKAGES_HERE})"
     values = (json.dumps(list(only)),) if only is not None else ()
     return store.query(f"{_DUE} AND po.package_id IN {where} ORDER BY o.ship_by IS NULL, o.ship_by, o.order_id", values)
 

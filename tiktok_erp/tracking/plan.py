@@ -40,6 +40,7 @@ class UntoldNumber:
     has_cancelled_units: bool
     used_by: str | None = None  # another package with a bought label of this number
     recipient: str | None = field(default=None, repr=False)  # name and address as one text; None: not known or masked
+    is_moved: bool = False  # the address changed since the label was bought, and no carrier has the parcel
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,16 @@ def plan_upload(number: UntoldNumber, now: datetime, rules: Rules) -> Upload | N
             tr("the channel knows the number of its own label"),
             tr("nothing to do: `tiktok-erp sync` reads it back"),
             is_fault=False,
+        )
+    if number.is_moved:
+        return refuse(
+            "address_changed",
+            tr("the address changed after the label was bought"),
+            tr(
+                "keep the parcel here, take the label back (`tiktok-erp labels void {package}`, or where it was bought) and buy"
+                " another; a parcel that has left is uploaded once the carrier has scanned it",
+                package=number.package_id,
+            ),
         )
     verdict = check(number.tracking_number, number.carrier)
     carrier = number.carrier or (verdict.detected_carriers[0] if len(verdict.detected_carriers) == 1 else None)

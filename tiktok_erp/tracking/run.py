@@ -43,6 +43,7 @@ _QUEUED_AT_ONCE = 500
 # An order in one of these states is never told again: what waits for it leaves the queue.
 _FINAL = ("order_cancelled", "already_shipped", "told_by_channel")
 CAUSES = (
+    "address_changed",
     "bad_tracking_number",
     "unknown_carrier",
     CARRIER_NOT_TAKEN,
@@ -630,4 +631,5 @@ def to_number(row: sqlite3.Row) -> UntoldNumber:
         has_cancelled_units=row["units_cancelled"] > 0,
         used_by=row["used_by"],
         recipient=row["recipient"],
+        is_moved=bool(row["is_moved"]),
     )
