@@ -7,7 +7,7 @@ import io
 import pytest
 
 from tiktok_erp.cli.output import Output
-from tiktok_erp.model.foreign_text import LONGEST_CELL, file_text, screen_text
+from tiktok_erp.model.foreign_text import LONGEST_CELL, csv_cell, file_text, screen_text
 
 HOSTILE = ("\x1b[2J", "\x9b31m", "\x00", "\r", "\u202e", "\u2066", "\u200b", "\ufeff", "\ud800", "\x7f", "\u2028")
 
@@ -41,3 +41,13 @@ def test_what_a_file_cannot_hold_is_replaced(text):
 def test_a_cell_is_never_longer_than_a_workbook_holds():
     assert file_text("x" * 40_000) == "x" * LONGEST_CELL
     assert len(file_text("🎁" * 40_000).encode("utf-16-le")) <= LONGEST_CELL * 2
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "-"], ids=ascii)
+def test_a_cell_of_a_csv_is_no_formula(text):
+    assert csv_cell(text) == f"'{text}"
+
+
+@pytest.mark.parametrize("cell", [-5, -1.5, 0, "5769000000000000123", "LIP-ROSE", "a=b"])
+def test_numbers_and_ids_stay_exact_in_a_csv(cell):
+    assert csv_cell(cell) == str(cell)

@@ -11,6 +11,8 @@ _JOINERS = frozenset("\u200c\u200d")  # within emoji and some scripts; alone the
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 # What XML 1.0 has no way to write, and lone surrogates, which UTF-8 has none for.
 _UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_NUMBER = re.compile(r"-[0-9]+(\.[0-9]+)?")
 
 
 def screen_text(text: str) -> str:
@@ -29,9 +31,10 @@ def file_text(text: str) -> str:
     return units.decode("utf-16-le", "ignore")
 
 
-def is_writable(text: str) -> bool:
-    """Say whether a cell holds the text unchanged."""
-    return file_text(text) == text
+def csv_cell(cell: object) -> str:
+    """Return a cell of a CSV that people open: no spreadsheet program takes it for a formula. Numbers stay numbers."""
+    text = "" if cell is None else file_text(str(cell))
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) and not _NUMBER.fullmatch(text) else text
 
 
 def _shown(sign: str) -> str:
