@@ -24,6 +24,7 @@ from tiktok_erp.channels.workbook_edit import (
 )
 from tiktok_erp.errors import InputFileError
 from tiktok_erp.messages import tr
+from tiktok_erp.model.foreign_text import file_text
 from tiktok_erp.table_file import TableFile, TableRow, name_other_file, plain_header, sheet_parts
 
 if TYPE_CHECKING:
@@ -290,7 +291,7 @@ def _fill(sheet: Worksheet, first_row: int, rows: Sequence[Sequence[str]]) -> No
             if not value:
                 continue
             cell = sheet.cell(row=row_number, column=column)
-            cell.value = value
+            cell.value = file_text(value)
             cell.data_type = "s"
             cell.number_format = "@"
 

@@ -18,6 +18,7 @@ from xml.sax.saxutils import escape
 
 from tiktok_erp.errors import UsageError
 from tiktok_erp.messages import tr
+from tiktok_erp.model.foreign_text import file_text
 from tiktok_erp.private_files import create_private
 
 _DATA = re.compile(r"(<(?:\w+:)?sheetData[^>/]*>)(.*)(</(?:\w+:)?sheetData>)", re.DOTALL)
@@ -26,7 +27,6 @@ _CELL = re.compile(r"<(?P<ns>\w+:)?c\b(?P<head>[^>]*?)(?:/>|>(?P<body>.*?)</(?P=
 _PLACE = re.compile(r'\sr="([A-Z]*)(\d+)"')
 _TYPE = re.compile(r'\st="\w+"')
 _DIMENSION = re.compile(r'(<(?:\w+:)?dimension\s+ref=")([A-Z]+)(\d+):([A-Z]+)(\d+)(")')
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +167,7 @@ def _row_xml(prefix: str, line: int, base: _Row, texts: Mapping[str, str]) -> st
     for column, text in texts.items():
         head = _TYPE.sub("", cells.get(column, ("", ""))[0])
         if text:
-            plain = escape(_CONTROL.sub("", text))
+            plain = escape(file_text(text))
             cells[column] = (
                 f'{head} t="inlineStr"',
                 f'<{prefix}is><{prefix}t xml:space="preserve">{plain}</{prefix}t></{prefix}is>',

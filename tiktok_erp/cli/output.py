@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Any, Self
 from tiktok_erp.cli.system_errors import output_error, system_error, to_nowhere
 from tiktok_erp.errors import ErpError, RulesError
 from tiktok_erp.messages import tr
+from tiktok_erp.model.foreign_text import screen_text
 from tiktok_erp.model.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -128,6 +129,11 @@ class Output:
         if not self.as_json and not self.quiet:
             self._print(text, self._stdout)
 
+    def say_styled(self, text: str) -> None:
+        """Tell a result whose terminal escapes are ours; the caller has passed foreign text through `screen_text`."""
+        if not self.as_json and not self.quiet:
+            self._print(text, self._stdout, is_safe=True)
+
     def warn(self, text: str) -> None:
         """Tell a doubt on standard error."""
         if self.as_json:
@@ -193,7 +199,7 @@ class Output:
 
     def json_line(self, line: dict[str, Any]) -> None:
         """Print one JSON object on standard output."""
-        self._print(json.dumps(line, ensure_ascii=False, default=str), self._stdout)
+        self._print(json.dumps(line, ensure_ascii=False, default=str), self._stdout, is_safe=True)
 
     def progress(self, what: str, done: int, total: int | None) -> None:
         """Show how far a long piece of work has come: on a terminal, after the first second."""
@@ -231,7 +237,9 @@ class Output:
                 self._screen.progress = None
                 self._screen.tasks.clear()
 
-    def _print(self, text: str, stream: IO[str]) -> None:
+    def _print(self, text: str, stream: IO[str], *, is_safe: bool = False) -> None:
+        if not is_safe and not self.as_json:  # JSON stays exact
+            text = screen_text(text)
         with self._screen.lock:
             # A bar that is being drawn would run into the line.
             if self._screen.progress is not None and stream.isatty():

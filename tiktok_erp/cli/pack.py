@@ -12,6 +12,7 @@ import typer
 from tiktok_erp.cli.options import DryRun, Json, Quiet
 from tiktok_erp.cli.session import Session, run_command
 from tiktok_erp.messages import tr
+from tiktok_erp.model.foreign_text import screen_text
 from tiktok_erp.model.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def _tell(session: Session, table: PackingTable, scan: Scan) -> None:
         "unfinished": "MISSING",
         "aside": "ASIDE",
     }
-    session.out.say(_screen(words[scan.verdict], scan, is_terminal=sys.stdout.isatty(), rate=table.rate()))
+    session.out.say_styled(_screen(words[scan.verdict], scan, is_terminal=sys.stdout.isatty(), rate=table.rate()))
 
 
 def _screen(word: str, scan: Scan, *, is_terminal: bool, rate: int) -> str:
@@ -125,11 +126,11 @@ def _screen(word: str, scan: Scan, *, is_terminal: bool, rate: int) -> str:
     else:
         lines.append(word)
     if scan.why:
-        lines += textwrap.wrap(scan.why, columns)
+        lines += textwrap.wrap(screen_text(scan.why), columns)
     if scan.box is not None:
         for sku, name, done, of in scan.box.lines():
             mark = "x" if done == of else " "
-            text = f"  [{mark}] {done}/{of}  {sku}  {name}"
+            text = screen_text(f"  [{mark}] {done}/{of}  {sku}  {name}")
             lines += textwrap.wrap(text, columns, subsequent_indent=" " * 11, drop_whitespace=False)
     if scan.verdict == "done":
         lines.append(tr("{count} parcels in the last hour", count=rate))

@@ -12,6 +12,7 @@ from tiktok_erp.cli.options import Json, Quiet, require_ending
 from tiktok_erp.cli.session import Session, run_command
 from tiktok_erp.errors import UsageError
 from tiktok_erp.messages import tr
+from tiktok_erp.model.foreign_text import csv_cell
 from tiktok_erp.model.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -231,7 +232,7 @@ def _write_csv(path: Path, runways: tuple[Runway, ...]) -> None:
         with path.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(_FIELDS)
-            writer.writerows([_fields(entry)[name] for name in _FIELDS] for entry in runways)
+            writer.writerows([csv_cell(_fields(entry)[name]) for name in _FIELDS] for entry in runways)
     except OSError as cause:
         raise UsageError(
             tr("the file cannot be written: {reason}", reason=cause.strerror or "?"),

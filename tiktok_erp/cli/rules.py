@@ -14,6 +14,7 @@ from tiktok_erp.cli.output import Output
 from tiktok_erp.cli.session import Session, run_command
 from tiktok_erp.errors import ErpError, RulesError, UsageError
 from tiktok_erp.messages import tr
+from tiktok_erp.model.foreign_text import screen_text
 from tiktok_erp.model.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def check(context: typer.Context, as_json: Json = False, quiet: Quiet = False) -
                     if as_json:
                         out.json_line({"kind": "fault", "result": "failed", "text": fault, **_place(fault)})
                     else:
-                        typer.echo(fault)
+                        typer.echo(screen_text(str(fault)))
             else:
                 out.say(tr("{file} is in order", file=options.rules))
         except ErpError as error:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 
 from tiktok_erp.cli.output import Output
+from tiktok_erp.model.foreign_text import screen_text
 
 SHOWN_AT_ONCE = 50  # on a terminal, of a list that grows for ever
 _ROWS_A_TABLE = 500
@@ -36,7 +37,7 @@ def print_list(out: Output, rows: Sequence[Sequence[str]]) -> None:
         is_last = index == len(rows[0]) - 1
         table.add_column(no_wrap=not is_last, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(screen_text(cell)) for cell in row))
     Console().print(Padding(table, (0, 0, 0, 2)))
 
 
@@ -57,7 +58,7 @@ def print_table(out: Output, headers: Sequence[str], rows: Sequence[Sequence[obj
         is_number = all(isinstance(row[index], int) or row[index] is None for row in rows)
         table.add_column(header, justify="right" if is_number else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
+        table.add_row(*(Text("" if cell is None else screen_text(str(cell))) for cell in row))
     Console().print(table)
 
 

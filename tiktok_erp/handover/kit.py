@@ -104,7 +104,7 @@ class KitWriter:
     def text(self, name: str, content: str) -> None:
         """Write a text file. A mark at the start makes spreadsheet programs read a table as UTF-8."""
         mark = "\ufeff" if name.endswith(".csv") else ""
-        _write_private(self._path(name), (mark + content).encode("utf-8"))
+        _write_private(self._path(name), (mark + content).encode("utf-8", "replace"))
         self.made[name] = ""
 
     def drawn(self, name: str, made_from: object, draw: Callable[[Path], object]) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from tiktok_erp.errors import InputFileError
 from tiktok_erp.messages import tr
+from tiktok_erp.model.foreign_text import file_text
 from tiktok_erp.table_file import SEPARATORS, TableFile, refuse_other_kind
 
 if TYPE_CHECKING:
@@ -65,12 +66,11 @@ def write_list(path: Path, person: int, rows: Sequence[ListRow]) -> None:
     sheet.title = _SHEET
     sheet.append([_header(name, column_title(name)) for name in (*(name for name, width in _COLUMNS), *TO_FILL)])
     for row in rows:
-        sheet.append(
-            [
-                *(row.package_id, row.place, row.numbers, row.ship_by, step_text(row.step), row.items, row.pieces),
-                *(row.carrier, row.tracking_number, row.label),
-            ]
+        cells = (
+            *(row.package_id, row.place, row.numbers, row.ship_by, step_text(row.step), row.items, row.pieces),
+            *(row.carrier, row.tracking_number, row.label),
         )
+        sheet.append([file_text(cell) if isinstance(cell, str) else cell for cell in cells])
     yellow = PatternFill("solid", fgColor="FFF2CC")
     first_to_fill = len(_COLUMNS) + 1
     for cell in sheet[1]:

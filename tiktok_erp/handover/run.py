@@ -34,6 +34,7 @@ from tiktok_erp.handover.plan import (
 )
 from tiktok_erp.labels.plan import position_text
 from tiktok_erp.messages import tr
+from tiktok_erp.model.foreign_text import csv_cell
 from tiktok_erp.model.moment import from_text, to_text
 from tiktok_erp.model.outcome import Report
 from tiktok_erp.model.print_job import PrintedPosition, PrintItem, PrintLine
@@ -519,14 +520,8 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     written = io.StringIO()
     writer = csv.writer(written)
     writer.writerow(header)
-    writer.writerows([_plain(cell) for cell in row] for row in rows)
+    writer.writerows([csv_cell(cell) for cell in row] for row in rows)
     return written.getvalue()
-
-
-def _plain(cell: object) -> str:
-    """Return a cell that no spreadsheet program takes for a formula."""
-    text = "" if cell is None else str(cell)
-    return f"'{text}" if text[:1] in ("=", "+", "@", "\t") or (text[:1] == "-" and not text[1:].isdecimal()) else text
 
 
 def _items_text(item: PrintItem) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from tiktok_erp.labels.paper import sheet_of
+from tiktok_erp.model.foreign_text import csv_cell
 from tiktok_erp.model.print_job import PrintedPosition
 
 HEADER_PAGES = "header-pages.csv"
@@ -118,4 +119,4 @@ def _write(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]])
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(columns)
-        writer.writerows(rows)
+        writer.writerows([csv_cell(cell) for cell in row] for row in rows)
