@@ -38,7 +38,7 @@ def test_a_folder_where_a_file_has_to_be_is_told(folder, name):
     assert "next:" in ended.stderr
 
 
-@pytest.mark.parametrize("command", [("orders", "list"), ("status",), ("rules", "check"), ("check",)], ids=" ".join)
+@pytest.mark.parametrize("command", [("orders", "list"), ("status",), ("rules", "check"), ("check",), ("doctor",)], ids=" ".join)
 @pytest.mark.parametrize("more", [(), ("--json",)], ids=["text", "json"])
 def test_an_output_that_takes_no_more_is_told(folder, command, more):
     folder.call("init", expect=(0, 5))
@@ -72,8 +72,8 @@ def test_a_simulator_on_a_port_that_is_taken_says_so(folder, taken_port):
     assert "--port" in told and "next:" in told
 
 
-@pytest.mark.parametrize("option", ["--ready-file"])
-@pytest.mark.parametrize("place", ["none/x.json", "file/x.json"])
+@pytest.mark.parametrize("option", ["--ready-file", "--state"])
+@pytest.mark.parametrize("place", ["none/x.json", "file/x.json", "folder"])
 def test_a_simulator_whose_files_cannot_be_written_says_so(folder, option, place):
     (folder.path / "folder").mkdir()
     Path(folder.path / "file").write_text("")

@@ -117,7 +117,7 @@ def doctor(
 
     levels = {"ok": 0, "warning": 0, "fault": 0, "skipped": 0}
     with Output(as_json=as_json, quiet=quiet) as out, ExitStack() as stack:
-        findings = _Findings(context.obj, utc_now(), stack)
+        findings, code = _Findings(context.obj, utc_now(), stack), 0
         try:
             for name, look in (*_POINTS, *(_before_live(skus or []) if before_live else ())):
                 for point in _points_of(name, look, findings):

@@ -13,6 +13,7 @@ import typer
 from tiktok_erp.cli.options import Json, Quiet
 from tiktok_erp.cli.session import Session, run_command
 from tiktok_erp.messages import tr
+from tiktok_erp.model.foreign_text import screen_text
 from tiktok_erp.model.moment import from_text
 from tiktok_erp.model.outcome import Outcome
 
@@ -237,11 +238,11 @@ def _draw(view: Overview, sections: list[tuple[str, list[tuple[str, str]]]], now
         table.add_column(justify="right", no_wrap=True)
         for name, value in rows:
             late = title == tr("Deadlines") and name == tr("overdue") and value != "0"
-            table.add_row(name, Text(value, style="bold red" if late else "bold"))
-        panels.append(Panel(table, title=title, title_align="left", width=width, padding=(0, 1)))
+            table.add_row(Text(screen_text(name)), Text(screen_text(value), style="bold red" if late else "bold"))
+        panels.append(Panel(table, title=Text(title), title_align="left", width=width, padding=(0, 1)))
     head = f"{view.shop or 'tiktok-erp'}  {now:%Y-%m-%d %H:%M} UTC"
     if view.last_runs:
         last = view.last_runs[0]
         head += "  " + tr("last: {command} -> {code}", command=last["command"], code=last["exit_code"])
-    console.print(Text(head, style="bold"), no_wrap=True, overflow="ellipsis")
+    console.print(Text(screen_text(head), style="bold"), no_wrap=True, overflow="ellipsis")
     console.print(Columns(panels, padding=(0, 1)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
@@ -12,6 +13,7 @@ from tiktok_erp.model.foreign_text import screen_text
 
 SHOWN_AT_ONCE = 50  # on a terminal, of a list that grows for ever
 _ROWS_A_TABLE = 500
+_ENDS = re.compile(r"[\t\r\n\v\f\x1c-\x1e\x85\u2028\u2029]+")
 
 
 def terminal_width() -> int | None:
@@ -78,4 +80,5 @@ def stream_table(out: Output, headers: Sequence[str], rows: Iterable[Sequence[ob
 
 def _say_lines(out: Output, rows: Iterable[Sequence[object]]) -> None:
     for row in rows:
-        out.say("\t".join("" if cell is None else str(cell) for cell in row))
+        # A tab or a line end in what a buyer wrote would begin a column or a row of its own.
+        out.say("\t".join("" if cell is None else _ENDS.sub(" ", str(cell)) for cell in row))
