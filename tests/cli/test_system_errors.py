@@ -38,7 +38,9 @@ def test_a_folder_where_a_file_has_to_be_is_told(folder, name):
     assert "next:" in ended.stderr
 
 
-@pytest.mark.parametrize("command", [("orders", "list"), ("status",), ("rules", "check"), ("check",), ("doctor",)], ids=" ".join)
+@pytest.mark.parametrize(
+    "command", [("orders", "list"), ("status",), ("rules", "check"), ("check",), ("doctor",)], ids=" ".join
+)
 @pytest.mark.parametrize("more", [(), ("--json",)], ids=["text", "json"])
 def test_an_output_that_takes_no_more_is_told(folder, command, more):
     folder.call("init", expect=(0, 5))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 from openpyxl import load_workbook
@@ -11,6 +13,7 @@ from tiktok_erp.channels.seller_center_tracking import SplitRow, write_split_ord
 from tiktok_erp.handover.list_file import write_list
 from tiktok_erp.handover.pages import ListRow
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
 HOSTILE = ("\x00", "\x1b[2J", "\x0b", "\ud800", "\uffff", "\u202e", "🎁", "=1+1", "x" * 40_000)
 
 
@@ -27,3 +30,26 @@ def test_a_list_and_the_split_orders_are_written_with_any_text(tmp_path, text):
     assert sheet["B2"].data_type != "f"
     write_split_orders(tmp_path / "split.xlsx", [SplitRow(**{field.name: text for field in fields(SplitRow)})])
     assert load_workbook(tmp_path / "split.xlsx").active is not None
+
+
+def test_the_kit_is_made_and_says_whose_texts_could_not_be_written(folder):
+    hostile = "A\x00B\x1b[2J\x0b\u202e=1+1\n\u200bz"
+    folder.write_rules()
+    folder.call("sync", "--from", str(EXAMPLES / "seller-center-export.csv"), "--quiet")
+    folder.call("stock", "import", str(EXAMPLES / "sku-sheet.csv"), "--quiet")
+    folder.call("reserve-stock", "--quiet")
+    folder.call("allocate", "--no-wait", "--quiet", expect=(0, 3))
+    with sqlite3.connect(folder.db) as connection:
+        connection.execute("UPDATE orders SET buyer_note = ?1, seller_note = ?1", (hostile,))
+        connection.execute("UPDATE recipients SET name = ?1, street1 = ?1", (hostile,))
+        connection.execute("UPDATE skus SET name = ?1, shelf = ?1", (hostile,))
+        connection.execute(
+            "UPDATE units SET product_name = ?, sku = sku || ? WHERE sku LIKE 'LIP%'", (hostile, hostile)
+        )
+    made = folder.run("handover", "kit", "--people", "2")
+    assert "characters that no file can hold (P0" in made.stderr
+    assert (folder.path / "kit" / "START-HERE.html").exists()
+    told = folder.run("orders", "show", folder.value("SELECT order_id FROM orders WHERE is_open = 1 LIMIT 1")).stdout
+    assert "\x1b" not in told and "<U+001B>" in told
+    listed = folder.run("stock", "show").stdout.splitlines()
+    assert all(line.count("\t") == listed[0].count("\t") for line in listed)

@@ -34,7 +34,7 @@ from tiktok_erp.handover.plan import (
 )
 from tiktok_erp.labels.plan import position_text
 from tiktok_erp.messages import tr
-from tiktok_erp.model.foreign_text import csv_cell
+from tiktok_erp.model.foreign_text import csv_cell, file_text
 from tiktok_erp.model.moment import from_text, to_text
 from tiktok_erp.model.outcome import Report
 from tiktok_erp.model.print_job import PrintedPosition, PrintItem, PrintLine
@@ -51,6 +51,7 @@ STOCK_FILE = "seller-center/stock-update.xlsx"
 # Small enough for a printer, and so that a new label makes one file anew and not all.
 _PAGES_A_FILE = 100
 _FEWEST_PAGES = 20
+_A_FEW = 5
 _BEGINS_EVERY = 50
 _STOCK = ("sku", "warehouse", "on_hand", "reserved", "safety_stock", "available_to_sell")
 
@@ -91,6 +92,11 @@ def load_kit_work(store: Store, rules: Rules, now: datetime) -> list[Work]:
     return [_work(row, units[row["package_id"]], slips[row["package_id"]], now, rules) for row in rows]
 
 
+def _has_unwritable(row: pages.ListRow) -> bool:
+    texts = (row.place, row.numbers, row.items, row.carrier, row.tracking_number)
+    return any(file_text(text) != text for text in texts)
+
+
 def write_kit(
     store: Store, rules: Rules, report: Report, kit: KitWriter, *, people: int, now: datetime | None = None
 ) -> KitCount:
@@ -123,11 +129,22 @@ def write_kit(
         if work.step == PACK and work.item.label_sha256 is None
     }
     as_of = _as_of(store)
+    replaced: list[str] = []
     for person, items in shares.items():
         rows = [_list_row(by_id[item.package_id], labels, rules, now) for item in items]
         name = f"person-{person}/list.xlsx"
         kit.drawn(name, (rows, person), lambda path, rows=rows, person=person: write_list(path, person, rows))  # type: ignore[misc]
         kit.text(f"person-{person}/list.html", pages.render_list(person, rows, now, rules.shop.zone))
+        replaced += [row.package_id for row in rows if _has_unwritable(row)]
+    if replaced:
+        report.warn(
+            tr(
+                "{count} parcels have characters that no file can hold ({packages}): they stand as � in the kit; look at"
+                " `tiktok-erp orders show ID`",
+                count=len(replaced),
+                packages=", ".join(replaced[:_A_FEW]) + (", ..." if len(replaced) > _A_FEW else ""),
+            )
+        )
     _write_tables(store, rules, kit, everything, person_of, labels, now)
     view = pages.View(
         shop=rules.shop.name,
