@@ -17,7 +17,13 @@ def _calls(source: str) -> set[str]:
 
 
 def _users(name: str) -> set[str]:
-    return {path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py") if name in _calls(path.read_text("utf-8"))}
+    """Return the modules that call it, but the simulator's, which is a program of its own."""
+    modules = {path: path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py")}
+    return {
+        module
+        for path, module in modules.items()
+        if not module.startswith("simulator/") and name in _calls(path.read_text("utf-8"))
+    }
 
 
 @pytest.mark.parametrize(
@@ -33,6 +39,11 @@ def _users(name: str) -> set[str]:
                 "cli/demo.py",
             },
         ),
+        ("csv.DictWriter", set()),
+        ("print", {"cli/output.py", "cli/auth.py"}),  # the prompt of a sign-in says our own words
+        ("sys.stdout.write", set()),
+        ("sys.stderr.write", set()),
+        ("Console", {"cli/output.py", "cli/tables.py", "cli/status.py"}),
         ("typer.echo", {"cli/sync.py", "cli/rules.py"}),
         ("Workbook", {"handover/list_file.py", "channels/seller_center_tracking.py"}),
     ],
@@ -42,4 +53,4 @@ def test_text_leaves_by_named_modules_only(name, modules):
 
 
 def test_a_planted_way_out_is_found():
-    assert "csv.writer" in _calls("import csv\ncsv.writer(file)")
+    assert {"csv.writer", "print"} <= _calls("import csv\ncsv.writer(file)\nprint(1)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import socket
 import subprocess
@@ -81,3 +82,74 @@ def test_a_simulator_whose_files_cannot_be_written_says_so(folder, option, place
     Path(folder.path / "file").write_text("")
     told = folder.call("simulate", "--orders", "1", option, place, expect=2).stderr
     assert option in told and "next:" in told and "Traceback" not in told
+
+
+COMMANDS = (
+    *(
+        ("sync",),
+        ("sync", "--from", "export.csv"),
+        ("stock", "import", "sheet.csv"),
+        ("stock", "set", "MUG", "5", "--new"),
+    ),
+    *(("stock", "show"), ("reserve-stock",), ("allocate",), ("print-labels",), ("print-labels", "--from", "list.csv")),
+    *(
+        ("upload-tracking",),
+        ("upload-tracking", "--to", "up.xlsx"),
+        ("run",),
+        ("status",),
+        ("orders", "list"),
+        ("labels", "list"),
+    ),
+    *(("quarantine",), ("report", "stock", "--csv", "r.csv"), ("handover", "kit"), ("check",), ("rules", "check")),
+    *(("live", "start", "friday"), ("backup", "b.zip"), ("doctor",), ("alerts", "check"), ("undo", "1")),
+)
+
+
+# What opens nothing to write, or begins with something that is refused before.
+READERS = {
+    ("stock", "show"),
+    ("status",),
+    ("orders", "list"),
+    ("labels", "list"),
+    ("quarantine",),
+    ("check",),
+    ("doctor",),
+    ("rules", "check"),
+}
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EMFILE], ids=errno.errorcode.get)
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_no_command_calls_what_the_system_refuses_its_own_fault(folder, monkeypatch, command, number):
+    examples = Path(__file__).parents[2] / "examples"
+    folder.write_rules()
+    folder.call("sync", "--from", str(examples / "seller-center-export.csv"), "--quiet")
+    for name, source in (
+        ("export.csv", "seller-center-export"),
+        ("sheet.csv", "sku-sheet"),
+        ("list.csv", "tracking-list"),
+    ):
+        (folder.path / name).write_bytes((examples / f"{source}.csv").read_bytes())
+    real, refused = os.open, []
+
+    def refuse(path, flags, mode=0o777, **more):
+        if flags & (os.O_CREAT | os.O_WRONLY | os.O_RDWR) and str(path) not in (os.devnull, "/dev/tty"):
+            refused.append(path)
+            raise OSError(number, os.strerror(number), str(path))
+        return real(path, flags, mode, **more)
+
+    def refuse_file(path, mode="r", *more, **options):
+        if set(mode) & set("wax+"):
+            refused.append(path)
+            raise OSError(number, os.strerror(number), str(path))
+        return real_file(path, mode, *more, **options)
+
+    real_file = io.open
+    monkeypatch.setattr(os, "open", refuse)
+    monkeypatch.setattr(io, "open", refuse_file)
+    ended = folder.call(*command, expect=range(8))
+    assert refused or command in READERS
+    assert FAULT not in ended.stdout + ended.stderr
+    assert ended.code != 1
+    if ended.code:
+        assert "next:" in ended.stderr
