@@ -314,3 +314,18 @@ def test_one_label_of_a_list_never_stands_for_orders_that_it_does_not_name(alloc
         f"order_id,carrier,tracking_number,package_id\n{row},{package_id}\n", "utf-8"
     )
     assert "1 labels taken over" in allocated.run("print-labels", "--from", "whole.csv").stdout
+
+
+def test_a_file_that_many_rows_of_a_list_name_is_taken_page_by_page(allocated):
+    numbers = _numbers(allocated)
+    _write_pdf(allocated.path / "all.pdf", [(order_id, number, False) for order_id, (_by, number) in numbers.items()])
+    rows = [f"{order_id},{carrier},{number},all.pdf" for order_id, (carrier, number) in numbers.items()]
+    (allocated.path / "list.csv").write_text(
+        "\n".join(["order_id,carrier,tracking_number,label_file", *rows]), encoding="utf-8"
+    )
+    allocated.run("print-labels", "--from", "list.csv", "--quiet")
+    assert len(rows) > 3
+    with pypdfium2.PdfDocument(allocated.path / "labels.pdf") as document:
+        assert len(document) == len(rows)
+        for row, page in zip(allocated.packages(), document, strict=True):
+            assert row["tracking_number"] in _scan(page)

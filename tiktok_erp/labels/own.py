@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tiktok_erp.carriers.label_pages import (
@@ -105,8 +105,10 @@ class LabelImporter:
             self._take_apart(
                 {label.order_id: label.tracking_number for label in content.labels if not label.package_id}
             )
+            shared = _shared_files(content.labels)
+            pdfs += sorted(shared - set(pdfs))
             for number, label in enumerate(content.labels, start=1):
-                self._import_row(path, label)
+                self._import_row(path, replace(label, label_file=None) if label.label_file in shared else label)
                 self._report.progress(tr("rows"), number, len(content.labels))
             self._tell_unknown_rows()
         if pdfs:
@@ -626,6 +628,15 @@ class LabelImporter:
                 is_new=is_new,
             )
         )
+
+
+def _shared_files(labels: Sequence[TrackedLabel]) -> set[Path]:
+    """Return the files that rows of several numbers name: each holds the labels of many parcels, and its pages are matched."""
+    numbers: dict[Path, set[str]] = {}
+    for label in labels:
+        if label.label_file is not None:
+            numbers.setdefault(label.label_file, set()).add(label.tracking_number)
+    return {path for path, found in numbers.items() if len(found) > 1}
 
 
 def _begins_as_pdf(path: Path) -> bool:
