@@ -9,6 +9,7 @@ import gzip
 import hashlib
 import hmac
 import http.server
+import io
 import json
 import random
 import socket
@@ -28,6 +29,7 @@ import stamina
 
 from tiktok_erp.channels.base import Document, Listing, OrderPage, OrderSearch, QuantityRefusal
 from tiktok_erp.channels.tiktok import TikTokShop
+from tiktok_erp.cli.output import Output
 from tiktok_erp.config.tokens import TokenFile
 from tiktok_erp.errors import (
     ChannelDown,
@@ -40,7 +42,10 @@ from tiktok_erp.errors import (
     SignInError,
 )
 from tiktok_erp.model.credentials import TikTokCredentials
+from tiktok_erp.model.rule import Rules
 from tiktok_erp.model.secret import Secret
+from tiktok_erp.stock.count import import_from_channel
+from tiktok_erp.store.database import open_store
 from tiktok_erp.transport.body import LARGEST_BODY
 from tiktok_erp.transport.client import HttpClient
 from tiktok_erp.transport.pace import Pace
@@ -1131,3 +1136,28 @@ def test_an_answer_that_unpacks_to_a_gigabyte_is_not_asked_for_again(server: Pla
     with pytest.raises(ChannelDown, match="64 MB"):
         search(party)
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("figure", [None, "", "many", "1.5", True, [], {}])
+def test_a_stock_that_cannot_be_read_is_unknown_and_never_zero(
+    server: PlayBack, party: Party, figure: object, tmp_path: Path
+) -> None:
+    stock = [{"warehouse_id": "7", "available_quantity": figure, "committed_quantity": 2}]
+    good = [{"warehouse_id": "7", "available_quantity": 5, "committed_quantity": 2}]
+    skus = [
+        {"id": "17", "seller_sku": "MUG", "warehouse_inventory": stock},
+        {"id": "18", "seller_sku": "CUP", "warehouse_inventory": good},
+    ]
+    server.rules[STOCK] = lambda request: ok({"inventory": [{"product_id": "88", "skus": skus}]})
+    server.rules[PRODUCTS] = lambda request: ok(
+        {"products": [{"id": "88", "title": "Mug", "status": "ACTIVATE", "skus": [{"id": "17"}, {"id": "18"}]}]}
+    )
+    with open_store(tmp_path / "shop.db", create=True) as store:
+        import_from_channel(
+            store,
+            party.shop,
+            Rules(),
+            Output(as_json=True, quiet=True, stdout=io.StringIO(), stderr=io.StringIO()),
+            dry_run=False,
+        )
+        assert [tuple(row) for row in store.query("SELECT sku, on_hand FROM stock")] == [("18", 7)]

@@ -188,14 +188,17 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class ChannelStock:
-    """What the channel holds of one SKU in one warehouse: `available` can be sold, `committed` is promised to orders."""
+    """What the channel holds of one SKU in one warehouse: `available` can be sold, `committed` is promised to orders.
+
+    None where the channel's figure cannot be read: that is unknown, and never 0.
+    """
 
     listing_id: str
     product_id: str
     seller_sku: str
     warehouse_id: str
-    available: int
-    committed: int
+    available: int | None
+    committed: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -715,8 +715,8 @@ class TikTokShop:
                     product_id=text(product.get("product_id")) or "",
                     seller_sku=text(sku.get("seller_sku")) or "",
                     warehouse_id=text(stock.get("warehouse_id")) or "",
-                    available=_whole(stock.get("available_quantity")),
-                    committed=_whole(stock.get("committed_quantity")),
+                    available=_count_or_none(stock.get("available_quantity")),
+                    committed=_count_or_none(stock.get("committed_quantity")),
                 )
                 for product in _objects(data.get("inventory"))
                 for sku in _objects(product.get("skus"))

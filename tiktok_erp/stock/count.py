@@ -200,12 +200,16 @@ def import_from_channel(store: Store, shop: TikTokShop, rules: Rules, report: Re
     warehouses = {stock.warehouse_id for stock in held}
     totals: Counter[tuple[str, str]] = Counter()
     seen: set[tuple[str, str]] = set()
+    unreadable: set[str] = set()
     for stock in held:
         sku = skus.get(stock.listing_id) or stock.seller_sku or stock.listing_id
         # One warehouse needs no name of the channel's; several keep theirs, so that a push can tell them apart.
         place = DEFAULT_WAREHOUSE if len(warehouses) == 1 else stock.warehouse_id
-        totals[sku, place] += stock.available + stock.committed
         seen.add((sku, place))
+        if stock.available is None or stock.committed is None:
+            unreadable.add(sku)
+        else:
+            totals[sku, place] += stock.available + stock.committed
     imported = 0
     with store.transaction(keep=not dry_run):
         counted = {row["sku"] for row in load_stock(store)}
@@ -213,6 +217,18 @@ def import_from_channel(store: Store, shop: TikTokShop, rules: Rules, report: Re
             if sku in counted or sku in bundles:
                 cause = "already_counted" if sku in counted else "bundle"
                 report.item(Outcome("sku", {"sku": sku, "warehouse": place}, "skipped", cause=cause, fields={}))
+                continue
+            if sku in unreadable:
+                report.item(
+                    Outcome(
+                        "sku",
+                        {"sku": sku, "warehouse": place},
+                        "failed",
+                        cause="unreadable_quantity",
+                        next_step=tr("count it yourself: `tiktok-erp stock set {sku} QUANTITY`", sku=sku),
+                        text=tr("{sku}: the channel's figure cannot be read, so it stays uncounted", sku=sku),
+                    )
+                )
                 continue
             imported += 1
             save_skus(store, [{"sku": sku}])
