@@ -114,6 +114,8 @@ def test_labels_of_easypost(seed: int, way: str, fake: EasyPostFake, tmp_path: P
                     require_up_to_date(store)
                 look_at_source(store, source_of(fake, http), Mute(), run_id=None, is_behind=True, buys=False)
                 lift(store)
+            elif seed % 2:  # as `sync` looks, which is about to spend nothing
+                look_at_source(store, source_of(fake, http), Mute(), run_id=None, is_behind=False, buys=False)
             go_on(store, buy, paper, dice, 3)
             account.faults = {}
             for _time in range(2):

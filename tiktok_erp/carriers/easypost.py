@@ -66,6 +66,7 @@ _TEST_KEY = "EZTK"
 _SIGNATURES = {"standard": "SIGNATURE", "adult": "ADULT_SIGNATURE"}
 _DOCUMENT_TRIES = 3
 _MOST_DAYS = 365  # a longer transit is no estimate
+_UNKNOWN_ID = (400, 404, 422)  # how an id that means nothing is refused is not documented
 _PAGE = 100  # the most that EasyPost lists at once
 _MOST_PAGES = 1000
 _RETRIES = RetryPolicy()
@@ -168,7 +169,9 @@ class EasyPost:
         """Ask for a shipment by our reference, which EasyPost takes in the place of its id."""
         try:
             found = self._read("GET", f"/shipments/{quote(reference, safe='')}", endpoint="read", subject=reference)
-        except ChannelRefused:
+        except ChannelRefused as refusal:
+            if refusal.code not in _UNKNOWN_ID:
+                raise
             return None
         purchase = read_purchase(found)
         return purchase if purchase is not None and purchase.reference == reference else None

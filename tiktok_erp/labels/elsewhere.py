@@ -38,6 +38,9 @@ from tiktok_erp.store.runs import load_as_of, load_cursor, save_cursor
 from tiktok_erp.store.shipments import forget_quotes
 
 PURCHASES = "purchases"  # the cursor of a source's list
+EACH_PARCEL = (
+    "purchases_by_parcel"  # as of when every parcel without a label was looked for, where the list showed nothing
+)
 BOUGHT_TWICE = "bought_twice"
 _GIVEN_BACK = ("submitted", "refunded")
 # A quote is bought for hours after its shipment was made, and lists go by that time.
@@ -73,8 +76,9 @@ def look_at_source(
     about to be spent. Raises what the source raises: then nobody knows, and nothing may be bought.
     """
     count = LookCount()
-    # By the look that came to its end, not by what it wrote: a look that was killed has found some parcels only.
-    is_first = load_as_of(store, source.name, PURCHASES) is None
+    # Known by a look that came to its end, not by what was written: one that was killed has found some parcels only, and
+    # one that was about to spend nothing has taken an empty list at its word.
+    is_first = load_as_of(store, source.name, EACH_PARCEL) is None
     purchases = {found.label.shipment_id: found for found in source.purchases(_since(store, source.name, is_behind))}
     if not purchases and (is_behind or (buys and is_first)):
         purchases = {found.label.shipment_id: found for found in _find_each(store, source)}
@@ -90,6 +94,8 @@ def look_at_source(
     newest = max((found.made_at for found in purchases.values() if found.made_at is not None), default=None)
     with store.transaction():
         save_cursor(store, source.name, PURCHASES, cursor=newest, as_of=utc_now())
+        if is_behind or buys:
+            save_cursor(store, source.name, EACH_PARCEL, cursor=None, as_of=utc_now())
     if count.found:
         report.warn(
             tr(
