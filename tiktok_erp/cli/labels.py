@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tiktok_erp.cli.options import All, DryRun, Ids, Json, NamedIds, Quiet, Yes, read_names
+from tiktok_erp.cli.options import All, DryRun, Ids, Json, NamedIds, Quiet, Yes, read_names, require_paper
 from tiktok_erp.cli.session import Session, agreed, existing_folder, require_credentials_or_file, run_command
 from tiktok_erp.errors import UsageError
 from tiktok_erp.messages import tr
@@ -203,17 +203,11 @@ def reprint(
     """
 
     def body(session: Session) -> None:
-        from tiktok_erp.labels.paper import PAPERS
         from tiktok_erp.labels.printing import PrintOptions
         from tiktok_erp.labels.printing import reprint as write_again
         from tiktok_erp.labels.spool import open_printers
 
-        if paper is not None and paper not in PAPERS:
-            raise UsageError(
-                tr("{paper} is no paper", paper=paper),
-                subject="--paper",
-                next_step=tr("choose one of {papers}", papers=", ".join(PAPERS)),
-            )
+        require_paper(paper)
         names = read_names(ids)
         packages = _at_positions(session, names)
         if packages is None:
@@ -287,16 +281,10 @@ def adopt(
     def body(session: Session) -> None:
         from tiktok_erp.cli.label_sources import vendors
         from tiktok_erp.labels.adopt import adopt_labels, load_adoptable
-        from tiktok_erp.labels.paper import PAPERS
         from tiktok_erp.labels.printing import PrintOptions, print_batch
         from tiktok_erp.labels.spool import open_printers
 
-        if paper is not None and paper not in PAPERS:
-            raise UsageError(
-                tr("{paper} is no paper", paper=paper),
-                subject="--paper",
-                next_step=tr("choose one of {papers}", papers=", ".join(PAPERS)),
-            )
+        require_paper(paper)
         rows = load_adoptable(session.store, session.out, session.packages(read_names(ids)))
         if dry_run:
             for row in rows:

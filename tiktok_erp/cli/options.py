@@ -78,6 +78,18 @@ def require_template(path: Path, option: str, kind: str) -> None:
     require_ending(path, option, ".xlsx")
 
 
+def require_paper(paper: str | None) -> None:
+    """Raise UsageError for a paper that there is not; None is each label as it is."""
+    from tiktok_erp.labels.paper import PAPERS
+
+    if paper is not None and paper not in PAPERS:
+        raise UsageError(
+            tr("{paper} is no paper", paper=paper),
+            subject="--paper",
+            next_step=tr("choose one of {papers}", papers=", ".join(PAPERS)),
+        )
+
+
 def read_names(ids: Sequence[str] | None) -> list[str] | None:
     """Return the names that were asked for: None for everything due, an empty list for nothing.
 

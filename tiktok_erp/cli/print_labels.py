@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tiktok_erp.cli.options import DryRun, Ids, Json, Quiet, StaleOk, Yes, read_names
+from tiktok_erp.cli.options import DryRun, Ids, Json, Quiet, StaleOk, Yes, read_names, require_paper
 from tiktok_erp.cli.session import Session, agreed, can_ask, existing_folder, run_command
 from tiktok_erp.errors import ErpError, SettingsError, SignInError, UsageError
 from tiktok_erp.messages import tr
@@ -135,18 +135,12 @@ def print_labels(
         _print(session, options, None if files else only)
 
     def _print_options(session: Session) -> PrintOptions:
-        from tiktok_erp.labels.paper import PAPERS
         from tiktok_erp.labels.printing import PrintOptions
         from tiktok_erp.labels.spool import open_printers
 
         printing = session.rules().printing
         chosen = paper or printing.paper
-        if chosen is not None and chosen not in PAPERS:
-            raise UsageError(
-                tr("{paper} is no paper", paper=chosen),
-                subject="--paper",
-                next_step=tr("choose one of {papers}", papers=", ".join(PAPERS)),
-            )
+        require_paper(chosen)
         if station is not None and not station.strip().isprintable():
             raise UsageError(
                 tr("{name} is no name of a station", name=station),
