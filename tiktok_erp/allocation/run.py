@@ -663,7 +663,12 @@ def _tell(report: Report, batch: _Batch, count: AllocateCount, *, dry_run: bool)
     for note, packages in sorted(notes.items()):
         report.warn(tr("{count} packages: {note}", count=packages, note=note))
     if batch.outdated:
-        report.warn(tr("{count} packages were decided anew: pieces, weight, box or sender are others than before", count=batch.outdated))
+        report.warn(
+            tr(
+                "{count} packages were decided anew: pieces, weight, box or sender are others than before",
+                count=batch.outdated,
+            )
+        )
     if batch.moved:
         report.warn(tr("{count} packages were decided anew because their address changed", count=batch.moved))
     for failure, is_new in batch.failures:
